@@ -1,0 +1,96 @@
+//! One run of a job.
+
+use crate::{CycleId, JobId, Timestamp};
+
+/// Everything, or what changed since the watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CycleKind {
+    /// Evaluates every object.
+    Initial,
+    /// Evaluates what changed.
+    Incremental,
+}
+
+impl CycleKind {
+    /// `initial` or `incremental`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Incremental => "incremental",
+        }
+    }
+}
+
+/// How a cycle ended (11.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CycleState {
+    /// Still running, or its process ended in the middle.
+    Running,
+    /// No error.
+    Succeeded,
+    /// Some objects failed.
+    EntryLevelErrors,
+    /// The whole cycle was aborted.
+    Failed {
+        /// Reason code.
+        code: String,
+        /// What to do, in plain words.
+        detail: String,
+    },
+}
+
+/// A cycle and what it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cycle {
+    /// Its id.
+    pub id: CycleId,
+    /// Whose cycle.
+    pub job: JobId,
+    /// Everything or changes.
+    pub kind: CycleKind,
+    /// How it ended.
+    pub state: CycleState,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What it did.
+    pub counts: Counts,
+}
+
+/// What a cycle did, in objects; `requests` in requests to the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Created at the target.
+    pub created: u64,
+    /// Attributes or references changed at the target.
+    pub updated: u64,
+    /// Set inactive at the target.
+    pub disabled: u64,
+    /// Removed from the target.
+    pub deleted: u64,
+    /// Looked at, nothing to do.
+    pub skipped: u64,
+    /// Not done because of an error.
+    pub failed: u64,
+    /// Requests sent to the target.
+    pub requests: u64,
+}
+
+impl Counts {
+    /// Adds what another part of the cycle did.
+    pub const fn add(&mut self, other: &Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.disabled += other.disabled;
+        self.deleted += other.deleted;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.requests += other.requests;
+    }
+
+    /// Objects that something was said about.
+    pub const fn objects(&self) -> u64 {
+        self.created + self.updated + self.disabled + self.deleted + self.skipped + self.failed
+    }
+}

@@ -1,0 +1,25 @@
+//! The nouns of Muster: what every other crate talks about.
+//!
+//! Nothing here does I/O, reads a clock on its own, or knows a wire or a row format.
+
+pub mod application;
+pub mod clock;
+pub mod cycle;
+pub mod directory;
+pub mod event;
+pub mod id;
+pub mod integration;
+pub mod job;
+pub mod link;
+pub mod position;
+pub mod secret;
+pub mod value;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use id::{
+    ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId, ObjectId,
+    ResourceId, RoleId, TenantId, TokenId, UserId,
+};
+pub use position::Position;
+pub use secret::Secret;
+pub use value::{Attributes, Value};
