@@ -21,7 +21,11 @@ impl Timestamp {
 
     /// Whole milliseconds from `earlier` to `self`; zero when `earlier` is later.
     pub const fn millis_since(self, earlier: Self) -> u64 {
-        if self.0 > earlier.0 { ((self.0 - earlier.0) / 1000) as u64 } else { 0 }
+        if self.0 > earlier.0 {
+            ((self.0 - earlier.0) / 1000) as u64
+        } else {
+            0
+        }
     }
 
     /// `self` moved by a number of seconds.
@@ -74,6 +78,10 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's clock"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp(jiff::Timestamp::now().as_microsecond())
     }
@@ -87,7 +95,13 @@ mod tests {
     fn a_timestamp_prints_with_milliseconds_and_reads_back() {
         let at: Timestamp = "2026-03-01T09:00:00.123Z".parse().unwrap();
         assert_eq!(at.to_string(), "2026-03-01T09:00:00.123Z");
-        assert_eq!("2026-03-01T09:00:00Z".parse::<Timestamp>().unwrap().to_string(), "2026-03-01T09:00:00.000Z");
+        assert_eq!(
+            "2026-03-01T09:00:00Z"
+                .parse::<Timestamp>()
+                .unwrap()
+                .to_string(),
+            "2026-03-01T09:00:00.000Z"
+        );
     }
 
     #[test]

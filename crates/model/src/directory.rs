@@ -50,7 +50,9 @@ pub struct User {
 impl User {
     /// The name to show a person: display name, else sign-in name.
     pub fn name(&self) -> &str {
-        self.attributes.text("displayName").unwrap_or(&self.user_principal_name)
+        self.attributes
+            .text("displayName")
+            .unwrap_or(&self.user_principal_name)
     }
 }
 

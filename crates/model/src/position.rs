@@ -15,7 +15,10 @@ pub struct Position {
 
 impl Position {
     /// Before everything.
-    pub const START: Self = Self { transaction: 0, number: 0 };
+    pub const START: Self = Self {
+        transaction: 0,
+        number: 0,
+    };
 }
 
 impl fmt::Display for Position {
@@ -35,7 +38,10 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, BadPosition> {
         text.split_once('.')
             .and_then(|(transaction, number)| {
-                Some(Self { transaction: transaction.parse().ok()?, number: number.parse().ok()? })
+                Some(Self {
+                    transaction: transaction.parse().ok()?,
+                    number: number.parse().ok()?,
+                })
             })
             .ok_or_else(|| BadPosition(text.chars().take(60).collect()))
     }
@@ -47,8 +53,16 @@ mod tests {
 
     #[test]
     fn positions_order_by_transaction_then_number_and_read_back() {
-        let (early, late) =
-            (Position { transaction: 7, number: 9 }, Position { transaction: 8, number: 2 });
+        let (early, late) = (
+            Position {
+                transaction: 7,
+                number: 9,
+            },
+            Position {
+                transaction: 8,
+                number: 2,
+            },
+        );
         assert!(early < late);
         assert_eq!(late.to_string().parse::<Position>().unwrap(), late);
         assert!("8".parse::<Position>().is_err());

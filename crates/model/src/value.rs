@@ -134,7 +134,12 @@ impl Attributes {
 
 impl FromIterator<(String, Value)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        Self(
+            pairs
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .collect(),
+        )
     }
 }
 

@@ -1,0 +1,265 @@
+-- The foundation: directory, applications, jobs, engine state, log, received resources.
+-- Every table is keyed by tenant first; times are microseconds since 1970; ids are 16 bytes.
+
+CREATE TABLE users (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    name_key TEXT NOT NULL,
+    user_principal_name TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    manager BYTEA,
+    doc TEXT NOT NULL,
+    deleted BIGINT
+);
+CREATE UNIQUE INDEX users_id ON users (tenant, id);
+-- find_by_name; two living users never share a sign-in name
+CREATE UNIQUE INDEX users_name ON users (tenant, name_key) WHERE deleted IS NULL;
+
+CREATE TABLE groups (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    display_name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    security_enabled BOOLEAN NOT NULL,
+    doc TEXT NOT NULL,
+    deleted BIGINT
+);
+CREATE UNIQUE INDEX groups_id ON groups (tenant, id);
+-- find_by_name
+CREATE INDEX groups_name ON groups (tenant, name_key);
+
+CREATE TABLE memberships (
+    tenant BIGINT NOT NULL,
+    group_id BYTEA NOT NULL,
+    member BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    PRIMARY KEY (tenant, group_id, member)
+);
+-- groups_of, assignments through groups
+CREATE INDEX memberships_member ON memberships (tenant, member, group_id);
+
+-- The change feed of the directory. A reader orders by (tx, number).
+CREATE TABLE directory_changes (
+    number BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant BIGINT NOT NULL,
+    tx BIGINT NOT NULL,
+    what BIGINT NOT NULL,
+    object BYTEA NOT NULL,
+    other BYTEA,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (number)
+);
+CREATE INDEX directory_changes_order ON directory_changes (tenant, tx, number);
+
+CREATE TABLE applications (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    display_name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    template TEXT,
+    job BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX applications_name ON applications (tenant, name_key);
+
+CREATE TABLE app_roles (
+    tenant BIGINT NOT NULL,
+    application BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    value TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    PRIMARY KEY (tenant, application, id)
+);
+
+CREATE TABLE assignments (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    application BYTEA NOT NULL,
+    principal BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    role BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX assignments_principal ON assignments (tenant, application, principal, role);
+
+CREATE TABLE jobs (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    application BYTEA NOT NULL,
+    status TEXT NOT NULL,
+    quarantine TEXT,
+    settings TEXT NOT NULL,
+    job_schema TEXT NOT NULL,
+    watermark TEXT,
+    last_cycle BIGINT,
+    progress TEXT,
+    lease_owner TEXT,
+    lease_until BIGINT,
+    fence BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+
+CREATE TABLE secrets (
+    tenant BIGINT NOT NULL,
+    owner BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (tenant, owner, name)
+);
+
+CREATE TABLE links (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    anchor BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    target TEXT NOT NULL,
+    state BIGINT NOT NULL,
+    since BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+);
+-- find_by_target: is this object at the target taken already?
+CREATE INDEX links_target ON links (tenant, job, target);
+
+-- References as the target has them, or should have them: a user's manager, a group's members.
+CREATE TABLE reference_links (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    owner BYTEA NOT NULL,
+    attribute TEXT NOT NULL,
+    referred BYTEA NOT NULL,
+    state BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, owner, attribute, referred)
+);
+-- the work list of the second pass
+CREATE INDEX reference_links_due ON reference_links (tenant, job, owner, attribute, referred)
+    WHERE state IN (1, 3);
+-- who waits for this object, and who holds it
+CREATE INDEX reference_links_referred ON reference_links (tenant, job, referred, owner);
+
+CREATE TABLE escrows (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    anchor BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    code TEXT NOT NULL,
+    first_failed BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    next_attempt BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+);
+CREATE INDEX escrows_due ON escrows (tenant, job, next_attempt);
+
+CREATE TABLE cycles (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    job BYTEA NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT,
+    began BIGINT NOT NULL,
+    ended BIGINT,
+    counts TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, id)
+);
+
+CREATE TABLE events (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    cycle BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    status TEXT NOT NULL,
+    code TEXT NOT NULL,
+    kind BIGINT NOT NULL,
+    source BYTEA NOT NULL,
+    source_name TEXT NOT NULL,
+    target TEXT,
+    body TEXT NOT NULL
+);
+-- lists are read from the newest back
+CREATE UNIQUE INDEX events_id ON events (tenant, job, id);
+
+CREATE TABLE integrations (
+    tenant BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (tenant, number)
+);
+CREATE UNIQUE INDEX integrations_id ON integrations (tenant, id);
+CREATE UNIQUE INDEX integrations_name ON integrations (tenant, name_key);
+
+CREATE TABLE integration_tokens (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    integration BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    expires BIGINT,
+    revoked BIGINT,
+    last_used BIGINT,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX integration_tokens_integration ON integration_tokens (tenant, integration, created);
+
+-- What an integration received. `integration` is the number of the integration in its tenant.
+CREATE TABLE resources (
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    name_key TEXT NOT NULL,
+    external_id TEXT,
+    active BOOLEAN NOT NULL,
+    version BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    modified BIGINT NOT NULL,
+    doc TEXT NOT NULL
+);
+-- lists in the order of ids, which is the order of creation
+CREATE UNIQUE INDEX resources_id ON resources (tenant, integration, kind, id);
+-- userName eq, displayName eq
+CREATE UNIQUE INDEX resources_name ON resources (tenant, integration, kind, name_key);
+-- externalId eq
+CREATE INDEX resources_external ON resources (tenant, integration, external_id)
+    WHERE external_id IS NOT NULL;
+
+CREATE TABLE resource_members (
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    group_id BYTEA NOT NULL,
+    member TEXT NOT NULL,
+    kind BIGINT NOT NULL,
+    display TEXT,
+    PRIMARY KEY (tenant, integration, group_id, member)
+);
+-- a user's groups
+CREATE INDEX resource_members_member ON resource_members (tenant, integration, member, group_id);
+
+-- Totals, so that a list need not count.
+CREATE TABLE resource_totals (
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    total BIGINT NOT NULL,
+    PRIMARY KEY (tenant, integration, kind)
+);
+
+-- The change feed of what integrations received.
+CREATE TABLE received_changes (
+    number BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    tx BIGINT NOT NULL,
+    what BIGINT NOT NULL,
+    resource BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (number)
+);
+CREATE INDEX received_changes_order ON received_changes (tenant, integration, tx, number);

@@ -1,0 +1,175 @@
+//! Who is assigned to which application, and who is entitled by it.
+
+use muster_model::application::Assignment;
+use muster_model::{ApplicationId, AssignmentId, GroupId, ObjectId, RoleId, TenantId, Timestamp};
+
+use crate::feed::{self, Change};
+use crate::users::{LIST, id_list};
+use crate::{FromRow, Row, StoreError, Tx};
+
+const COLUMNS: &str = "id, application, principal, kind, role, created";
+
+impl FromRow for Assignment {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.take()?,
+            application: row.take()?,
+            principal: row.take()?,
+            kind: row.take()?,
+            role: row.take()?,
+            created: row.take()?,
+        })
+    }
+}
+
+/// What entitles an object: an assignment of its own, or of a group it is a direct member of (OM-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who is entitled.
+    pub object: ObjectId,
+    /// With which role.
+    pub role: RoleId,
+    /// The assigned group; `None` when the object itself is assigned.
+    pub via: Option<GroupId>,
+}
+
+impl FromRow for Grant {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            object: row.take()?,
+            role: row.take()?,
+            via: row.take()?,
+        })
+    }
+}
+
+/// Makes an assignment; answers whether it is new.
+pub async fn create(
+    tx: &mut Tx,
+    tenant: TenantId,
+    assignment: &Assignment,
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO assignments (tenant, id, application, principal, kind, role, created) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let params = [
+        tenant.into(),
+        assignment.id.into(),
+        assignment.application.into(),
+        assignment.principal.into(),
+        assignment.kind.into(),
+        assignment.role.into(),
+        assignment.created.into(),
+    ];
+    let new = tx.exec(sql, &params).await? > 0;
+    if new {
+        let change = change(assignment.application, assignment.principal);
+        feed::append(tx, tenant, assignment.created, &[change]).await?;
+    }
+    Ok(new)
+}
+
+/// Removes the assignments of a principal to an application; answers how many there were.
+pub async fn remove(
+    tx: &mut Tx,
+    tenant: TenantId,
+    application: ApplicationId,
+    principal: ObjectId,
+    role: Option<RoleId>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut sql = "DELETE FROM assignments \
+                   WHERE tenant = $1 AND application = $2 AND principal = $3"
+        .to_owned();
+    let mut params = vec![tenant.into(), application.into(), principal.into()];
+    if let Some(role) = role {
+        sql.push_str(" AND role = $4");
+        params.push(role.into());
+    }
+    let gone = tx.exec(&sql, &params).await?;
+    if gone > 0 {
+        feed::append(tx, tenant, at, &[change(application, principal)]).await?;
+    }
+    Ok(gone)
+}
+
+/// Removes every assignment of a principal.
+pub(crate) async fn remove_principal(
+    tx: &mut Tx,
+    tenant: TenantId,
+    principal: ObjectId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let applications: Vec<(ApplicationId,)> = tx
+        .all(
+            "SELECT id FROM applications WHERE tenant = $1",
+            &[tenant.into()],
+        )
+        .await?;
+    for (application,) in applications {
+        remove(tx, tenant, application, principal, None, at).await?;
+    }
+    Ok(())
+}
+
+fn change(application: ApplicationId, principal: ObjectId) -> Change {
+    Change::Assignment {
+        application: feed::application_object(application),
+        principal,
+    }
+}
+
+/// Assignments of an application in the order of their ids, after `after`.
+pub async fn list(
+    tx: &mut Tx,
+    tenant: TenantId,
+    application: ApplicationId,
+    after: Option<AssignmentId>,
+    limit: u32,
+) -> Result<Vec<Assignment>, StoreError> {
+    let after = after.unwrap_or(AssignmentId::from_bytes([0; 16]));
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignments \
+         WHERE tenant = $1 AND id > $2 AND application = $3 ORDER BY id LIMIT $4"
+    );
+    tx.all(
+        &sql,
+        &[
+            tenant.into(),
+            after.into(),
+            application.into(),
+            limit.into(),
+        ],
+    )
+    .await
+}
+
+/// What entitles these objects to the application. A group grants to its direct members only
+/// (OM-2), and only while it is security-enabled and not deleted (OM-3).
+pub async fn grants(
+    tx: &mut Tx,
+    tenant: TenantId,
+    application: ApplicationId,
+    objects: &[ObjectId],
+) -> Result<Vec<Grant>, StoreError> {
+    let mut grants = Vec::new();
+    for objects in objects.chunks(LIST) {
+        let (list, mut params) = id_list(3, objects.iter().map(|id| (*id).into()));
+        params.splice(0..0, [tenant.into(), application.into()]);
+        let direct = format!(
+            "SELECT principal, role, NULL FROM assignments \
+             WHERE tenant = $1 AND application = $2 AND principal IN ({list}) ORDER BY created, id"
+        );
+        grants.extend(tx.all::<Grant>(&direct, &params).await?);
+        // CROSS JOIN keeps SQLite to this order: members first, they are the few.
+        let through = format!(
+            "SELECT m.member, a.role, a.principal \
+             FROM memberships m CROSS JOIN assignments a CROSS JOIN groups g \
+             WHERE m.tenant = $1 AND a.application = $2 AND m.member IN ({list}) \
+             AND a.tenant = m.tenant AND a.principal = m.group_id AND a.kind = 2 \
+             AND g.tenant = m.tenant AND g.id = m.group_id \
+             AND g.security_enabled = TRUE AND g.deleted IS NULL ORDER BY a.created, a.id"
+        );
+        grants.extend(tx.all::<Grant>(&through, &params).await?);
+    }
+    Ok(grants)
+}

@@ -1,0 +1,112 @@
+//! Cycles and what they did. Written by the engine.
+
+use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
+use muster_model::{JobId, TenantId};
+use serde_json::{Value as Json, json};
+
+use crate::{FromRow, Row, StoreError, Tx};
+
+const COLUMNS: &str = "id, job, kind, state, error, began, ended, counts";
+
+impl FromRow for Cycle {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let (id, job) = (row.take()?, row.take()?);
+        let kind: String = row.take()?;
+        let kind = match kind.as_str() {
+            "initial" => CycleKind::Initial,
+            "incremental" => CycleKind::Incremental,
+            _ => return Err(row.corrupt("unknown kind of cycle")),
+        };
+        let (state, error): (String, Option<String>) = (row.take()?, row.take()?);
+        let state = match state.as_str() {
+            "Running" => CycleState::Running,
+            "Succeeded" => CycleState::Succeeded,
+            "EntryLevelErrors" => CycleState::EntryLevelErrors,
+            "Failed" => {
+                let error = error.unwrap_or_default();
+                let (code, detail) = error.split_once('\n').unwrap_or((&error, ""));
+                CycleState::Failed {
+                    code: code.to_owned(),
+                    detail: detail.to_owned(),
+                }
+            }
+            _ => return Err(row.corrupt("unknown state of a cycle")),
+        };
+        let (began, ended) = (row.take()?, row.take()?);
+        let counts: String = row.take()?;
+        let counts = counts_from_json(&counts).ok_or_else(|| row.corrupt("unknown counts"))?;
+        Ok(Self {
+            id,
+            job,
+            kind,
+            state,
+            began,
+            ended,
+            counts,
+        })
+    }
+}
+
+/// Counts as JSON text.
+pub fn counts_to_json(counts: &Counts) -> String {
+    json!({
+        "created": counts.created, "updated": counts.updated, "disabled": counts.disabled,
+        "deleted": counts.deleted, "skipped": counts.skipped, "failed": counts.failed,
+        "requests": counts.requests
+    })
+    .to_string()
+}
+
+/// Counts from JSON text.
+pub fn counts_from_json(text: &str) -> Option<Counts> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    Some(Counts {
+        created: json["created"].as_u64()?,
+        updated: json["updated"].as_u64()?,
+        disabled: json["disabled"].as_u64()?,
+        deleted: json["deleted"].as_u64()?,
+        skipped: json["skipped"].as_u64()?,
+        failed: json["failed"].as_u64()?,
+        requests: json["requests"].as_u64()?,
+    })
+}
+
+/// Keeps a cycle, new or changed.
+pub async fn put(tx: &mut Tx, tenant: TenantId, cycle: &Cycle) -> Result<(), StoreError> {
+    let (state, error) = match &cycle.state {
+        CycleState::Running => ("Running", None),
+        CycleState::Succeeded => ("Succeeded", None),
+        CycleState::EntryLevelErrors => ("EntryLevelErrors", None),
+        CycleState::Failed { code, detail } => ("Failed", Some(format!("{code}\n{detail}"))),
+    };
+    let sql = "INSERT INTO cycles (tenant, id, job, kind, state, error, began, ended, counts) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+               ON CONFLICT (tenant, job, id) DO UPDATE SET state = excluded.state, \
+               error = excluded.error, ended = excluded.ended, counts = excluded.counts";
+    let params = [
+        tenant.into(),
+        cycle.id.into(),
+        cycle.job.into(),
+        cycle.kind.as_str().into(),
+        state.into(),
+        error.into(),
+        cycle.began.into(),
+        cycle.ended.into(),
+        counts_to_json(&cycle.counts).into(),
+    ];
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// The latest cycles of a job, newest first.
+pub async fn latest(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    limit: u32,
+) -> Result<Vec<Cycle>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM cycles WHERE tenant = $1 AND job = $2 ORDER BY id DESC LIMIT $3"
+    );
+    tx.all(&sql, &[tenant.into(), job.into(), limit.into()])
+        .await
+}

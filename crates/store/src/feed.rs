@@ -1,0 +1,216 @@
+//! The change feeds: every change of the directory, and of what integrations received, in order.
+//!
+//! An entry is written in the transaction that makes the change. A reader stands at a [`Position`]
+//! and reads on from there; it never passes a place below which an older transaction may still
+//! commit. On SQLite one writer numbers the entries, so the number is enough. On PostgreSQL numbers
+//! are taken before commits, so entries are ordered by the writing transaction first, and only those
+//! are read whose transaction is older than every transaction still running.
+
+use muster_model::{ObjectId, Position, ResourceId, TenantId, Timestamp};
+
+use crate::{FromRow, Row, StoreError, Tx, Val};
+
+/// What happened in the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// A user was created or changed, soft-deleted or restored.
+    User(ObjectId),
+    /// A user is gone for good.
+    UserPurged(ObjectId),
+    /// A group was created or changed, soft-deleted or restored.
+    Group(ObjectId),
+    /// A group is gone for good.
+    GroupPurged(ObjectId),
+    /// Somebody joined or left a group.
+    Membership {
+        /// The group.
+        group: ObjectId,
+        /// Who joined or left.
+        member: ObjectId,
+    },
+    /// Somebody was assigned to or unassigned from an application.
+    Assignment {
+        /// The application's id.
+        application: ObjectId,
+        /// Who was assigned or unassigned.
+        principal: ObjectId,
+    },
+}
+
+impl Change {
+    fn parts(self) -> (i64, ObjectId, Option<ObjectId>) {
+        match self {
+            Self::User(id) => (1, id, None),
+            Self::UserPurged(id) => (2, id, None),
+            Self::Group(id) => (3, id, None),
+            Self::GroupPurged(id) => (4, id, None),
+            Self::Membership { group, member } => (5, group, Some(member)),
+            Self::Assignment {
+                application,
+                principal,
+            } => (6, application, Some(principal)),
+        }
+    }
+}
+
+/// An entry of the directory's feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub position: Position,
+    /// What happened.
+    pub change: Change,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl FromRow for Entry {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let position = Position {
+            transaction: row.take()?,
+            number: row.take()?,
+        };
+        let (what, object): (i64, ObjectId) = (row.take()?, row.take()?);
+        let other: Option<ObjectId> = row.take()?;
+        let at = row.take()?;
+        let missing = || row.corrupt("the entry names no second object");
+        let change = match what {
+            1 => Change::User(object),
+            2 => Change::UserPurged(object),
+            3 => Change::Group(object),
+            4 => Change::GroupPurged(object),
+            5 => Change::Membership {
+                group: object,
+                member: other.ok_or_else(missing)?,
+            },
+            6 => Change::Assignment {
+                application: object,
+                principal: other.ok_or_else(missing)?,
+            },
+            _ => return Err(row.corrupt("unknown kind of change")),
+        };
+        Ok(Self {
+            position,
+            change,
+            at,
+        })
+    }
+}
+
+const XID: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
+const XMIN: &str = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+
+/// Writes entries to the directory's feed, in the caller's transaction.
+pub async fn append(
+    tx: &mut Tx,
+    tenant: TenantId,
+    at: Timestamp,
+    changes: &[Change],
+) -> Result<(), StoreError> {
+    tx.fed = true;
+    let writer = if tx.is_postgres() { XID } else { "0" };
+    let sql = format!(
+        "INSERT INTO directory_changes (tenant, tx, what, object, other, at) \
+         VALUES ($1, {writer}, $2, $3, $4, $5)"
+    );
+    for change in changes {
+        let (what, object, other) = change.parts();
+        let params = [
+            tenant.into(),
+            what.into(),
+            object.into(),
+            other.into(),
+            at.into(),
+        ];
+        tx.exec(&sql, &params).await?;
+    }
+    Ok(())
+}
+
+/// The next entries of the directory's feed after `after`, oldest first.
+pub async fn read(
+    tx: &mut Tx,
+    tenant: TenantId,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let settled = if tx.is_postgres() {
+        format!("AND tx < {XMIN}")
+    } else {
+        String::new()
+    };
+    let sql = format!(
+        "SELECT tx, number, what, object, other, at FROM directory_changes \
+         WHERE tenant = $1 AND (tx, number) > ($2, $3) {settled} ORDER BY tx, number LIMIT $4"
+    );
+    let params = [
+        tenant.into(),
+        after.transaction.into(),
+        after.number.into(),
+        limit.into(),
+    ];
+    tx.all(&sql, &params).await
+}
+
+/// A position that has everything committed so far behind it, and nothing that is still running.
+pub async fn end(tx: &mut Tx, tenant: TenantId) -> Result<Position, StoreError> {
+    if tx.is_postgres() {
+        let sql = format!("SELECT {XMIN} - 1");
+        let (transaction,) = tx.one(&sql, &[]).await?.unwrap_or((0_i64,));
+        return Ok(Position {
+            transaction,
+            number: i64::MAX,
+        });
+    }
+    let sql = "SELECT coalesce(max(number), 0) FROM directory_changes WHERE tenant = $1";
+    let (number,) = tx.one(sql, &[tenant.into()]).await?.unwrap_or((0_i64,));
+    Ok(Position {
+        transaction: 0,
+        number,
+    })
+}
+
+/// What happened to a received resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Received {
+    /// It arrived.
+    Created,
+    /// It changed.
+    Changed,
+    /// It is gone.
+    Deleted,
+}
+
+/// Writes an entry to the feed of an integration, in the caller's transaction.
+pub async fn append_received(
+    tx: &mut Tx,
+    tenant: TenantId,
+    integration: i64,
+    at: Timestamp,
+    what: Received,
+    resource: ResourceId,
+) -> Result<(), StoreError> {
+    let writer = if tx.is_postgres() { XID } else { "0" };
+    let sql = format!(
+        "INSERT INTO received_changes (tenant, integration, tx, what, resource, at) \
+         VALUES ($1, $2, {writer}, $3, $4, $5)"
+    );
+    let what: i64 = match what {
+        Received::Created => 1,
+        Received::Changed => 2,
+        Received::Deleted => 3,
+    };
+    let params: [Val; 5] = [
+        tenant.into(),
+        integration.into(),
+        what.into(),
+        resource.into(),
+        at.into(),
+    ];
+    tx.exec(&sql, &params).await.map(|_| ())
+}
+
+/// The application named in an assignment entry is kept as an object id.
+pub fn application_object(id: muster_model::ApplicationId) -> ObjectId {
+    ObjectId::from_bytes(*id.as_bytes())
+}

@@ -1,0 +1,125 @@
+//! Groups of the directory.
+
+use muster_model::directory::Group;
+use muster_model::{GroupId, TenantId, Timestamp};
+
+use crate::feed::{self, Change};
+use crate::users::{LIST, id_list, name_key, read_doc};
+use crate::{FromRow, Row, StoreError, Tx, attributes_to_json};
+
+const COLUMNS: &str = "id, display_name, security_enabled, deleted, doc";
+
+impl FromRow for Group {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.take()?,
+            display_name: row.take()?,
+            security_enabled: row.take()?,
+            deleted: row.take()?,
+            attributes: read_doc(row)?,
+        })
+    }
+}
+
+/// The group with this id, soft-deleted or not.
+pub async fn find(tx: &mut Tx, tenant: TenantId, id: GroupId) -> Result<Option<Group>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM groups WHERE tenant = $1 AND id = $2");
+    tx.one(&sql, &[tenant.into(), id.into()]).await
+}
+
+/// The living groups with this display name, ignoring case; names need not be unique. At most ten.
+pub async fn find_by_name(
+    tx: &mut Tx,
+    tenant: TenantId,
+    display_name: &str,
+) -> Result<Vec<Group>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM groups \
+         WHERE tenant = $1 AND name_key = $2 AND deleted IS NULL ORDER BY id LIMIT 10"
+    );
+    tx.all(&sql, &[tenant.into(), name_key(display_name).into()])
+        .await
+}
+
+/// Groups in the order of their ids, soft-deleted ones included, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    tenant: TenantId,
+    after: Option<GroupId>,
+    limit: u32,
+) -> Result<Vec<Group>, StoreError> {
+    let after = after.unwrap_or(GroupId::from_bytes([0; 16]));
+    let sql =
+        format!("SELECT {COLUMNS} FROM groups WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3");
+    tx.all(&sql, &[tenant.into(), after.into(), limit.into()])
+        .await
+}
+
+/// The groups with these ids, in no order; ids of nothing are left out.
+pub async fn by_ids(
+    tx: &mut Tx,
+    tenant: TenantId,
+    ids: &[GroupId],
+) -> Result<Vec<Group>, StoreError> {
+    let mut groups = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!("SELECT {COLUMNS} FROM groups WHERE tenant = $1 AND id IN ({list})");
+        groups.extend(tx.all::<Group>(&sql, &params).await?);
+    }
+    Ok(groups)
+}
+
+/// Creates the group or replaces it wholly (its members stay).
+pub async fn put(
+    tx: &mut Tx,
+    tenant: TenantId,
+    group: &Group,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO groups \
+               (tenant, id, display_name, name_key, security_enabled, doc, deleted) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) \
+               ON CONFLICT (tenant, id) DO UPDATE SET display_name = excluded.display_name, \
+               name_key = excluded.name_key, security_enabled = excluded.security_enabled, \
+               doc = excluded.doc, deleted = excluded.deleted";
+    let params = [
+        tenant.into(),
+        group.id.into(),
+        (&group.display_name).into(),
+        name_key(&group.display_name).into(),
+        group.security_enabled.into(),
+        attributes_to_json(&group.attributes).into(),
+        group.deleted.into(),
+    ];
+    tx.exec(sql, &params).await?;
+    feed::append(tx, tenant, at, &[Change::Group(group.id.into())]).await
+}
+
+/// Removes the group for good, with its memberships and assignments.
+pub async fn purge(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: GroupId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM groups WHERE tenant = $1 AND id = $2";
+    let gone = tx.exec(sql, &[tenant.into(), id.into()]).await? > 0;
+    if gone {
+        crate::memberships::remove_group(tx, tenant, id, at).await?;
+        crate::memberships::remove_member(tx, tenant, id.into(), at).await?;
+        crate::assignments::remove_principal(tx, tenant, id.into(), at).await?;
+        feed::append(tx, tenant, at, &[Change::GroupPurged(id.into())]).await?;
+    }
+    Ok(gone)
+}
+
+/// How many groups there are, soft-deleted ones left out.
+pub async fn count(tx: &mut Tx, tenant: TenantId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM groups WHERE tenant = $1 AND deleted IS NULL";
+    Ok(tx
+        .one(sql, &[tenant.into()])
+        .await?
+        .map_or(0, |(count,)| count))
+}

@@ -1,0 +1,327 @@
+//! Provisioning jobs: configuration, state, and who may run them.
+//!
+//! A job is run by whoever holds its lease. Each claim raises the job's fencing number; every write
+//! of a cycle first checks that number, so a process that lost its lease writes nothing.
+
+use muster_model::job::{DefaultAccess, Job, JobSettings, JobStatus, Scope};
+use muster_model::{ApplicationId, JobId, Position, TenantId, Timestamp};
+use serde_json::{Value as Json, json};
+
+use crate::{FromRow, Row, StoreError, Tx, Val};
+
+const COLUMNS: &str = "id, application, status, quarantine, settings, watermark, last_cycle";
+
+impl FromRow for Job {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let (id, application) = (row.take()?, row.take()?);
+        let (status, quarantine): (String, Option<String>) = (row.take()?, row.take()?);
+        let status = read_status(&status, quarantine.as_deref())
+            .ok_or_else(|| row.corrupt("unknown job status"))?;
+        let settings: String = row.take()?;
+        let settings = read_settings(&settings).ok_or_else(|| row.corrupt("unknown settings"))?;
+        let watermark: Option<String> = row.take()?;
+        let watermark = watermark
+            .map(|text| {
+                text.parse::<Position>()
+                    .map_err(|error| row.corrupt(error.to_string()))
+            })
+            .transpose()?;
+        Ok(Self {
+            id,
+            application,
+            status,
+            settings,
+            watermark,
+            last_cycle: row.take()?,
+        })
+    }
+}
+
+fn read_status(status: &str, quarantine: Option<&str>) -> Option<JobStatus> {
+    Some(match status {
+        "NotConfigured" => JobStatus::NotConfigured,
+        "Paused" => JobStatus::Paused,
+        "Active" => JobStatus::Active,
+        "Quarantine" => {
+            let json: Json = serde_json::from_str(quarantine?).ok()?;
+            JobStatus::Quarantined {
+                since: Timestamp::from_micros(json["since"].as_i64()?),
+                reason: json["reason"].as_str()?.to_owned(),
+                detail: json["detail"].as_str()?.to_owned(),
+                next_attempt: Timestamp::from_micros(json["nextAttempt"].as_i64()?),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn quarantine_json(status: &JobStatus) -> Option<String> {
+    match status {
+        JobStatus::Quarantined {
+            since,
+            reason,
+            detail,
+            next_attempt,
+        } => Some(
+            json!({
+                "since": since.as_micros(), "reason": reason, "detail": detail,
+                "nextAttempt": next_attempt.as_micros()
+            })
+            .to_string(),
+        ),
+        JobStatus::NotConfigured | JobStatus::Paused | JobStatus::Active => None,
+    }
+}
+
+fn read_settings(text: &str) -> Option<JobSettings> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    Some(JobSettings {
+        scope: if json["syncAll"].as_bool()? {
+            Scope::All
+        } else {
+            Scope::AssignedOnly
+        },
+        default_access: if json["includeDefaultAccess"].as_bool()? {
+            DefaultAccess::Included
+        } else {
+            DefaultAccess::ExcludedIfRolesExist
+        },
+        skip_out_of_scope_deletions: json["skipOutOfScopeDeletions"].as_bool()?,
+        interval_seconds: json["intervalSeconds"].as_u64()? as u32,
+        notification_email: json["notificationEmail"].as_str().map(str::to_owned),
+    })
+}
+
+fn settings_json(settings: &JobSettings) -> String {
+    json!({
+        "syncAll": settings.scope == Scope::All,
+        "includeDefaultAccess": settings.default_access == DefaultAccess::Included,
+        "skipOutOfScopeDeletions": settings.skip_out_of_scope_deletions,
+        "intervalSeconds": settings.interval_seconds,
+        "notificationEmail": settings.notification_email,
+    })
+    .to_string()
+}
+
+/// Adds a job with its schema document.
+pub async fn create(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: &Job,
+    schema: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, job_schema, fence) \
+               VALUES ($1, $2, $3, $4, $5, $6, 0)";
+    let params = [
+        tenant.into(),
+        job.id.into(),
+        job.application.into(),
+        job.status.code().into(),
+        settings_json(&job.settings).into(),
+        schema.into(),
+    ];
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// The job with this id.
+pub async fn find(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<Option<Job>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2");
+    tx.one(&sql, &[tenant.into(), id.into()]).await
+}
+
+/// Every job of every tenant; for the worker.
+pub async fn all(tx: &mut Tx) -> Result<Vec<(TenantId, Job)>, StoreError> {
+    let rows: Vec<(i64, JobId)> = tx
+        .all("SELECT tenant, id FROM jobs ORDER BY tenant, id", &[])
+        .await?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    for (tenant, id) in rows {
+        let tenant = TenantId(tenant);
+        if let Some(job) = find(tx, tenant, id).await? {
+            jobs.push((tenant, job));
+        }
+    }
+    Ok(jobs)
+}
+
+/// The schema document of a job, as JSON text.
+pub async fn schema(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<String, StoreError> {
+    let sql = "SELECT job_schema FROM jobs WHERE tenant = $1 AND id = $2";
+    Ok(tx
+        .one(sql, &[tenant.into(), id.into()])
+        .await?
+        .map(|(text,)| text)
+        .unwrap_or_default())
+}
+
+/// Replaces the schema document. The next cycle is an initial one (AM-14, AM-22).
+pub async fn set_schema(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: JobId,
+    schema: &str,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET job_schema = $1, watermark = NULL, progress = NULL \
+               WHERE tenant = $2 AND id = $3";
+    tx.exec(sql, &[schema.into(), tenant.into(), id.into()])
+        .await
+        .map(|_| ())
+}
+
+/// Changes the status.
+pub async fn set_status(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: JobId,
+    status: &JobStatus,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET status = $1, quarantine = $2 WHERE tenant = $3 AND id = $4";
+    let params = [
+        status.code().into(),
+        quarantine_json(status).into(),
+        tenant.into(),
+        id.into(),
+    ];
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// Changes the settings.
+pub async fn set_settings(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: JobId,
+    settings: &JobSettings,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET settings = $1 WHERE tenant = $2 AND id = $3";
+    tx.exec(
+        sql,
+        &[settings_json(settings).into(), tenant.into(), id.into()],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Forgets the watermark: the next cycle is an initial one.
+pub async fn clear_watermark(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET watermark = NULL, progress = NULL WHERE tenant = $1 AND id = $2";
+    tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
+}
+
+/// The right to run a job until the lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose job.
+    pub tenant: TenantId,
+    /// Which job.
+    pub job: JobId,
+    /// The fencing number of this claim.
+    pub fence: i64,
+}
+
+/// Claims a job that nobody holds (any more) for `owner` until `until`.
+pub async fn claim(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Lease>, StoreError> {
+    let sql = "UPDATE jobs SET lease_owner = $1, lease_until = $2, fence = fence + 1 \
+               WHERE tenant = $3 AND id = $4 \
+               AND (lease_until IS NULL OR lease_until < $5 OR lease_owner = $6) RETURNING fence";
+    let params = [
+        owner.into(),
+        until.into(),
+        tenant.into(),
+        job.into(),
+        now.into(),
+        owner.into(),
+    ];
+    let row: Option<(i64,)> = tx.one(sql, &params).await?;
+    Ok(row.map(|(fence,)| Lease { tenant, job, fence }))
+}
+
+impl Lease {
+    /// Proves, inside the caller's transaction, that the lease still holds; extends it when asked.
+    pub async fn check(&self, tx: &mut Tx, until: Option<Timestamp>) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET lease_until = coalesce($1, lease_until) \
+                   WHERE tenant = $2 AND id = $3 AND fence = $4";
+        let until = until.map_or(Val::Null, Val::from);
+        let params = [
+            until,
+            self.tenant.into(),
+            self.job.into(),
+            self.fence.into(),
+        ];
+        if tx.exec(sql, &params).await? == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost)
+        }
+    }
+
+    /// Gives the lease back.
+    pub async fn release(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET lease_until = NULL, lease_owner = NULL \
+                   WHERE tenant = $1 AND id = $2 AND fence = $3";
+        let params = [self.tenant.into(), self.job.into(), self.fence.into()];
+        tx.exec(sql, &params).await.map(|_| ())
+    }
+
+    /// Keeps how far the running cycle has come; `None` when it has ended.
+    pub async fn set_progress(
+        &self,
+        tx: &mut Tx,
+        progress: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET progress = $1 WHERE tenant = $2 AND id = $3";
+        let progress = progress.map_or(Val::Null, Val::from);
+        tx.exec(sql, &[progress, self.tenant.into(), self.job.into()])
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends a cycle: the watermark is the last thing that it writes.
+    pub async fn set_watermark(
+        &self,
+        tx: &mut Tx,
+        watermark: Position,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET watermark = $1, last_cycle = $2, progress = NULL \
+                   WHERE tenant = $3 AND id = $4";
+        let params = [
+            watermark.to_string().into(),
+            at.into(),
+            self.tenant.into(),
+            self.job.into(),
+        ];
+        tx.exec(sql, &params).await.map(|_| ())
+    }
+}
+
+/// How far the running or interrupted cycle had come, as [`Lease::set_progress`] left it.
+pub async fn progress(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: JobId,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT progress FROM jobs WHERE tenant = $1 AND id = $2";
+    let row: Option<(Option<String>,)> = tx.one(sql, &[tenant.into(), id.into()]).await?;
+    Ok(row.and_then(|(progress,)| progress))
+}
+
+/// The job of an application.
+pub async fn find_by_application(
+    tx: &mut Tx,
+    tenant: TenantId,
+    application: ApplicationId,
+) -> Result<Option<Job>, StoreError> {
+    let sql = "SELECT job FROM applications WHERE tenant = $1 AND id = $2";
+    let row: Option<(JobId,)> = tx.one(sql, &[tenant.into(), application.into()]).await?;
+    match row {
+        Some((job,)) => find(tx, tenant, job).await,
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,147 @@
+//! Links: which object at the target belongs to which object of the source. Written by the engine.
+
+use muster_model::directory::Kind;
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
+use muster_model::{JobId, TenantId};
+
+use crate::users::{LIST, id_list};
+use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
+
+const COLUMNS: &str = "kind, anchor, target, state, since";
+
+impl From<LinkState> for Val {
+    fn from(state: LinkState) -> Self {
+        Self::Int(match state {
+            LinkState::Managed => 1,
+            LinkState::Disabled => 2,
+            LinkState::Released => 3,
+        })
+    }
+}
+
+impl FromVal for LinkState {
+    fn from_val(val: Val) -> Result<Self, String> {
+        match i64::from_val(val)? {
+            1 => Ok(Self::Managed),
+            2 => Ok(Self::Disabled),
+            3 => Ok(Self::Released),
+            other => Err(format!("{other} is no state of a link")),
+        }
+    }
+}
+
+impl FromRow for Link {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind: row.take()?,
+            anchor: row.take()?,
+            target: TargetId(row.take()?),
+            state: row.take()?,
+            since: row.take()?,
+        })
+    }
+}
+
+/// Keeps links, new ones and changed ones.
+pub async fn put(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    links: &[Link],
+) -> Result<(), StoreError> {
+    let rows = links
+        .iter()
+        .map(|link| {
+            vec![
+                tenant.into(),
+                job.into(),
+                link.anchor.into(),
+                link.kind.into(),
+                link.target.0.clone().into(),
+                link.state.into(),
+                link.since.into(),
+            ]
+        })
+        .collect();
+    let head = "INSERT INTO links (tenant, job, anchor, kind, target, state, since)";
+    let tail = "ON CONFLICT (tenant, job, anchor) DO UPDATE SET \
+                target = excluded.target, state = excluded.state, since = excluded.since";
+    tx.insert_many(head, tail, rows).await.map(|_| ())
+}
+
+/// The links of these objects, in no order.
+pub async fn of(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    anchors: &[SourceAnchor],
+) -> Result<Vec<Link>, StoreError> {
+    let mut links = Vec::new();
+    for anchors in anchors.chunks(LIST) {
+        let (list, mut params) = id_list(3, anchors.iter().map(|id| (*id).into()));
+        params.splice(0..0, [tenant.into(), job.into()]);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor IN ({list})"
+        );
+        links.extend(tx.all::<Link>(&sql, &params).await?);
+    }
+    Ok(links)
+}
+
+/// The link that holds this object of the target.
+pub async fn find_by_target(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    target: &TargetId,
+) -> Result<Option<Link>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND target = $3 LIMIT 1"
+    );
+    tx.one(&sql, &[tenant.into(), job.into(), target.0.as_str().into()])
+        .await
+}
+
+/// Links in the order of their anchors, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    after: Option<SourceAnchor>,
+    limit: u32,
+) -> Result<Vec<Link>, StoreError> {
+    let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
+    let sql = format!(
+        "SELECT {COLUMNS} FROM links \
+         WHERE tenant = $1 AND job = $2 AND anchor > $3 ORDER BY anchor LIMIT $4"
+    );
+    tx.all(
+        &sql,
+        &[tenant.into(), job.into(), after.into(), limit.into()],
+    )
+    .await
+}
+
+/// Drops a link.
+pub async fn remove(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+    anchor: SourceAnchor,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM links WHERE tenant = $1 AND job = $2 AND anchor = $3";
+    tx.exec(sql, &[tenant.into(), job.into(), anchor.into()])
+        .await
+        .map(|_| ())
+}
+
+/// How many objects of a kind are linked, by state.
+pub async fn counts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Vec<(Kind, LinkState, u64)>, StoreError> {
+    let sql = "SELECT kind, state, count(*) FROM links WHERE tenant = $1 AND job = $2 \
+               GROUP BY kind, state ORDER BY kind, state";
+    tx.all(sql, &[tenant.into(), job.into()]).await
+}

@@ -1,0 +1,282 @@
+//! The embedded database: one writer thread that commits in groups, readers beside it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+use tokio::sync::{mpsc, watch};
+
+use crate::tx::Driver;
+use crate::{StoreError, Tx, Val};
+
+/// Work that waits for the writer at most; a caller beyond it waits for its turn.
+const QUEUE: usize = 1024;
+/// Transactions that are committed together at most.
+const GROUP: usize = 512;
+/// Read connections that are kept open at most.
+const READERS: usize = 16;
+
+/// Told after the commit (or its failure): was it committed?
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// A transaction's body. Given the writer's connection it runs, and says whether to keep what it
+/// did and whom to tell after the commit; given an error it only passes that on.
+type Work = Box<dyn FnOnce(Result<&mut Tx, StoreError>) -> Option<(bool, Answer)> + Send>;
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    writer: mpsc::Sender<Work>,
+    readers: Arc<Readers>,
+}
+
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Readers")
+    }
+}
+
+struct Readers {
+    path: std::path::PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Sqlite {
+    /// Opens the file; `prepare` migrates it before anybody else sees it.
+    pub(crate) fn open(
+        path: &Path,
+        changed: watch::Sender<u64>,
+        prepare: impl FnOnce(&mut Connection) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut connection = connect(path, true)?;
+        prepare(&mut connection)?;
+        let (writer, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("muster-writer".to_owned())
+            .spawn(move || write_in_groups(connection, queue, &changed))
+            .map_err(|error| open_error(path, &error.to_string()))?;
+        let readers = Readers {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+        };
+        Ok(Self {
+            writer,
+            readers: Arc::new(readers),
+        })
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (told, answer) = tokio::sync::oneshot::channel();
+        let work: Work = Box::new(move |tx| {
+            let tx = match tx {
+                Ok(tx) => tx,
+                Err(error) => {
+                    let _ = told.send(Err(error.into()));
+                    return None;
+                }
+            };
+            let result = catch_unwind(AssertUnwindSafe(|| poll_now(body(tx))))
+                .unwrap_or_else(|_| Err(StoreError::Sql("a transaction panicked".into()).into()));
+            let keep = result.is_ok();
+            let answer: Answer = Box::new(move |committed| match committed {
+                Ok(()) => drop(told.send(result)),
+                // A body that failed on its own account keeps its own reason.
+                Err(error) => drop(told.send(result.and(Err(error.into())))),
+            });
+            Some((keep, answer))
+        });
+        let gone = || E::from(StoreError::Unavailable("the writer has stopped".to_owned()));
+        self.writer.send(work).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub(crate) fn read<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let connection = self.readers.idle.lock().pop();
+        let connection = match connection {
+            Some(connection) => connection,
+            None => connect(&self.readers.path, false)?,
+        };
+        let mut tx = Tx::new(Driver::Sqlite(connection));
+        let result = poll_now(body(&mut tx));
+        if let Driver::Sqlite(connection) = tx.driver {
+            let mut idle = self.readers.idle.lock();
+            if idle.len() < READERS {
+                idle.push(connection);
+            }
+        }
+        result
+    }
+}
+
+/// Nothing on a SQLite connection ever waits, so one poll brings the end.
+fn poll_now<T, E: From<StoreError>>(mut future: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(StoreError::Sql(
+            "a transaction waited for something other than its database".to_owned(),
+        )
+        .into()),
+    }
+}
+
+fn connect(path: &Path, writable: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    if writable {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| open_error(path, &error.to_string()))?;
+    // A checkpoint every 64 MiB of log keeps long pauses off the writes.
+    let settings = "PRAGMA page_size = 8192;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 8000;
+         PRAGMA journal_size_limit = 134217728;
+         PRAGMA busy_timeout = 10000;
+         PRAGMA foreign_keys = OFF;
+         PRAGMA temp_store = MEMORY;";
+    connection
+        .execute_batch(settings)
+        .map_err(|error| match StoreError::from(error) {
+            StoreError::Full => StoreError::Full,
+            other => open_error(path, &other.to_string()),
+        })?;
+    // Pages kept in memory, in KiB: the writer needs its index leaves, a reader its path to them.
+    let cache = if writable { -96_000 } else { -16_000 };
+    connection.pragma_update(None, "cache_size", cache)?;
+    if !writable {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+fn open_error(path: &Path, reason: &str) -> StoreError {
+    StoreError::Open {
+        place: path.display().to_string(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The writer: takes what is waiting, runs each as a savepoint of one transaction, commits, answers.
+fn write_in_groups(
+    connection: Connection,
+    mut queue: mpsc::Receiver<Work>,
+    changed: &watch::Sender<u64>,
+) {
+    let mut tx = Tx::new(Driver::Sqlite(connection));
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::new();
+        tx.fed = false;
+        let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
+        if outcome.is_err() && still_open(&tx) {
+            let _ = raw(&mut tx, "ROLLBACK");
+        }
+        let fed = tx.fed && outcome.is_ok();
+        let refused = outcome.err().map(|error| error.to_string());
+        let full = refused
+            .as_deref()
+            .is_some_and(|text| text == StoreError::Full.to_string());
+        for answer in answers {
+            answer(match &refused {
+                None => Ok(()),
+                Some(_) if full => Err(StoreError::Full),
+                Some(reason) => Err(StoreError::Sql(reason.clone())),
+            });
+        }
+        if fed {
+            changed.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+fn write_group(
+    tx: &mut Tx,
+    first: Work,
+    queue: &mut mpsc::Receiver<Work>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
+    if let Err(error) = raw(tx, "BEGIN IMMEDIATE") {
+        first(Err(error));
+        return Ok(());
+    }
+    let mut next = Some(first);
+    while let Some(work) = next {
+        if let Err(error) = raw(tx, "SAVEPOINT one") {
+            let reason = error.to_string();
+            work(Err(error));
+            return Err(StoreError::Sql(reason));
+        }
+        if let Some((keep, answer)) = work(Ok(tx)) {
+            answers.push(answer);
+            if !still_open(tx) {
+                // SQLite itself rolled everything back: a full disk, for example.
+                return Err(StoreError::Full);
+            }
+            if !keep {
+                raw(tx, "ROLLBACK TO one")?;
+            }
+            raw(tx, "RELEASE one")?;
+        }
+        next = if answers.len() < GROUP {
+            queue.try_recv().ok()
+        } else {
+            None
+        };
+    }
+    raw(tx, "COMMIT")
+}
+
+fn still_open(tx: &Tx) -> bool {
+    match &tx.driver {
+        Driver::Sqlite(connection) => !connection.is_autocommit(),
+        Driver::Postgres(_) => false,
+    }
+}
+
+fn raw(tx: &mut Tx, sql: &str) -> Result<(), StoreError> {
+    match &mut tx.driver {
+        Driver::Sqlite(connection) => exec(connection, sql, &[]).map(|_| ()),
+        Driver::Postgres(_) => Ok(()),
+    }
+}
+
+pub(crate) fn exec(connection: &Connection, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let touched = statement.execute(params_from_iter(params))?;
+    Ok(touched as u64)
+}
+
+pub(crate) fn query(
+    connection: &Connection,
+    sql: &str,
+    params: &[Val],
+) -> Result<Vec<Vec<Val>>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let width = statement.column_count();
+    let mut rows = statement.query(params_from_iter(params))?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut cells = Vec::with_capacity(width);
+        for column in 0..width {
+            cells.push(Val::from_sqlite(row.get_ref(column)?));
+        }
+        out.push(cells);
+    }
+    Ok(out)
+}

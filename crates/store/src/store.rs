@@ -1,0 +1,115 @@
+//! Opening a store, and transactions on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
+use crate::{SealingKey, StoreError, Tx, migrate};
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// One SQLite file.
+    File(PathBuf),
+    /// `postgres://…`
+    Postgres(String),
+}
+
+impl StoreUrl {
+    /// Reads `postgres://…`, `sqlite:PATH` or a plain path.
+    pub fn parse(text: &str) -> Self {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Self::Postgres(text.to_owned())
+        } else {
+            let path = text
+                .strip_prefix("sqlite://")
+                .or_else(|| text.strip_prefix("sqlite:"));
+            Self::File(PathBuf::from(path.unwrap_or(text)))
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Backend {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// The one store of a process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Arc<Backend>,
+    changed: watch::Receiver<u64>,
+    key: Arc<SealingKey>,
+}
+
+impl Store {
+    /// Opens the store, creating and migrating it when needed.
+    pub async fn open(url: &StoreUrl, key: SealingKey) -> Result<Self, StoreError> {
+        let (sender, changed) = watch::channel(0);
+        let backend = match url {
+            StoreUrl::File(path) => Backend::Sqlite(open_file(path, sender)?),
+            StoreUrl::Postgres(url) => {
+                let postgres = Postgres::open(url, sender).await?;
+                migrate::postgres(&postgres).await?;
+                Backend::Postgres(postgres)
+            }
+        };
+        Ok(Self {
+            backend: Arc::new(backend),
+            changed,
+            key: Arc::new(key),
+        })
+    }
+
+    /// Runs `body` in a transaction that is committed when it answers `Ok`, and rolled back
+    /// otherwise. The answer comes after the commit. `body` waits for nothing but its `Tx`.
+    pub async fn write<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(body).await,
+            Backend::Postgres(postgres) => postgres.write(body).await,
+        }
+    }
+
+    /// Runs queries outside a transaction: each sees the latest commit. Meant for bounded reads;
+    /// on SQLite they run on the caller's thread.
+    pub async fn read<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(body),
+            Backend::Postgres(postgres) => postgres.read(body).await,
+        }
+    }
+
+    /// Grows whenever a commit added something to the change feed.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// The key that seals secrets.
+    pub fn key(&self) -> &SealingKey {
+        &self.key
+    }
+
+    /// Is it PostgreSQL?
+    pub fn is_postgres(&self) -> bool {
+        matches!(*self.backend, Backend::Postgres(_))
+    }
+}
+
+fn open_file(path: &Path, sender: watch::Sender<u64>) -> Result<Sqlite, StoreError> {
+    Sqlite::open(path, sender, migrate::sqlite)
+}

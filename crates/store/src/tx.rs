@@ -1,0 +1,130 @@
+//! The one door to both databases.
+
+use std::fmt::Write as _;
+
+use deadpool_postgres::Object;
+use rusqlite::Connection;
+
+use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
+
+/// A connection inside (or, for reads, outside) a transaction.
+///
+/// SQL is the subset that both databases share; parameters are `$1`, `$2`, … and first appear in
+/// that order. Where the two must differ, the function asks [`Tx::is_postgres`] and keeps both texts
+/// side by side.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) driver: Driver,
+    pub(crate) fed: bool,
+}
+
+pub(crate) enum Driver {
+    Sqlite(Connection),
+    Postgres(Object),
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite(_) => "Sqlite",
+            Self::Postgres(_) => "Postgres",
+        })
+    }
+}
+
+/// Rows of one multi-row statement; both databases take up to 32,766 parameters.
+const ROWS_AT_ONCE: usize = 64;
+
+impl Tx {
+    pub(crate) const fn new(driver: Driver) -> Self {
+        Self { driver, fed: false }
+    }
+
+    /// Is it PostgreSQL? For the few statements of which there must be two.
+    pub const fn is_postgres(&self) -> bool {
+        matches!(self.driver, Driver::Postgres(_))
+    }
+
+    /// Runs a statement; answers how many rows it touched.
+    pub async fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+        match &mut self.driver {
+            Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
+            Driver::Postgres(client) => postgres::exec(client, sql, params).await,
+        }
+    }
+
+    /// Runs a query and reads every row.
+    pub async fn all<T: FromRow>(
+        &mut self,
+        sql: &str,
+        params: &[Val],
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = match &mut self.driver {
+            Driver::Sqlite(connection) => sqlite::query(connection, sql, params)?,
+            Driver::Postgres(client) => postgres::query(client, sql, params).await?,
+        };
+        rows.into_iter()
+            .map(|cells| T::from_row(&mut Row::new(cells, sql)))
+            .collect()
+    }
+
+    /// Runs a query that gives one row or none.
+    pub async fn one<T: FromRow>(
+        &mut self,
+        sql: &str,
+        params: &[Val],
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(sql, params).await?.into_iter().next())
+    }
+
+    /// `head VALUES (…), (…) tail` for any number of rows, in statements of up to 64 rows.
+    /// Each row holds the same number of values.
+    pub async fn insert_many(
+        &mut self,
+        head: &str,
+        tail: &str,
+        rows: Vec<Vec<Val>>,
+    ) -> Result<u64, StoreError> {
+        let Some(width) = rows.first().map(Vec::len) else {
+            return Ok(0);
+        };
+        let mut touched = 0;
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
+            let sql = values_sql(head, tail, width, params.len() / width);
+            touched += self.exec(&sql, &params).await?;
+        }
+        Ok(touched)
+    }
+}
+
+fn values_sql(head: &str, tail: &str, width: usize, rows: usize) -> String {
+    let mut sql = String::with_capacity(head.len() + tail.len() + rows * width * 5 + 16);
+    sql.push_str(head);
+    sql.push_str(" VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..width {
+            let separator = if column == 0 { "" } else { ", " };
+            let _ = write!(sql, "{separator}${}", row * width + column + 1);
+        }
+        sql.push(')');
+    }
+    sql.push(' ');
+    sql.push_str(tail);
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::values_sql;
+
+    #[test]
+    fn a_multi_row_statement_numbers_its_parameters_in_order() {
+        assert_eq!(
+            values_sql("INSERT INTO t (a, b)", "ON CONFLICT DO NOTHING", 2, 2),
+            "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING"
+        );
+    }
+}

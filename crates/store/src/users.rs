@@ -1,0 +1,153 @@
+//! Users of the directory.
+
+use muster_model::directory::User;
+use muster_model::{Attributes, TenantId, Timestamp, UserId};
+
+use crate::feed::{self, Change};
+use crate::{FromRow, Row, StoreError, Tx, Val, attributes_from_json, attributes_to_json};
+
+const COLUMNS: &str = "id, user_principal_name, enabled, manager, deleted, doc";
+
+impl FromRow for User {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.take()?,
+            user_principal_name: row.take()?,
+            account_enabled: row.take()?,
+            manager: row.take()?,
+            deleted: row.take()?,
+            attributes: read_doc(row)?,
+        })
+    }
+}
+
+pub(crate) fn read_doc(row: &mut Row) -> Result<Attributes, StoreError> {
+    let doc: String = row.take()?;
+    attributes_from_json(&doc).map_err(|error| row.corrupt(error.to_string()))
+}
+
+/// Sign-in names are unique ignoring case; this is the form in which they are compared.
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The user with this id, soft-deleted or not.
+pub async fn find(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant = $1 AND id = $2");
+    tx.one(&sql, &[tenant.into(), id.into()]).await
+}
+
+/// The living user with this sign-in name, ignoring case.
+pub async fn find_by_name(
+    tx: &mut Tx,
+    tenant: TenantId,
+    user_principal_name: &str,
+) -> Result<Option<User>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users WHERE tenant = $1 AND name_key = $2 AND deleted IS NULL"
+    );
+    tx.one(&sql, &[tenant.into(), name_key(user_principal_name).into()])
+        .await
+}
+
+/// Users in the order of their ids, soft-deleted ones included, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    tenant: TenantId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let after = after.unwrap_or(UserId::from_bytes([0; 16]));
+    let sql =
+        format!("SELECT {COLUMNS} FROM users WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3");
+    tx.all(&sql, &[tenant.into(), after.into(), limit.into()])
+        .await
+}
+
+/// The users with these ids, in no order; ids of nobody are left out.
+pub async fn by_ids(
+    tx: &mut Tx,
+    tenant: TenantId,
+    ids: &[UserId],
+) -> Result<Vec<User>, StoreError> {
+    let mut users = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant = $1 AND id IN ({list})");
+        users.extend(tx.all::<User>(&sql, &params).await?);
+    }
+    Ok(users)
+}
+
+/// Ids of one IN list; lists are filled up to this length so that few statements are prepared.
+pub(crate) const LIST: usize = 64;
+
+/// `$n, $n+1, …` with its parameters; short lists have 1 or 8 places, long ones [`LIST`].
+pub(crate) fn id_list(first: usize, ids: impl Iterator<Item = Val>) -> (String, Vec<Val>) {
+    let mut params: Vec<Val> = ids.collect();
+    let places = match params.len() {
+        0 | 1 => 1,
+        2..=8 => 8,
+        _ => LIST,
+    };
+    let filler = params.last().cloned().unwrap_or(Val::Id([0; 16]));
+    params.resize(places.max(params.len()), filler);
+    let list: Vec<String> = (first..first + params.len())
+        .map(|n| format!("${n}"))
+        .collect();
+    (list.join(", "), params)
+}
+
+/// Creates the user or replaces it wholly.
+pub async fn put(
+    tx: &mut Tx,
+    tenant: TenantId,
+    user: &User,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO users \
+               (tenant, id, name_key, user_principal_name, enabled, manager, doc, deleted) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+               ON CONFLICT (tenant, id) DO UPDATE SET name_key = excluded.name_key, \
+               user_principal_name = excluded.user_principal_name, enabled = excluded.enabled, \
+               manager = excluded.manager, doc = excluded.doc, deleted = excluded.deleted";
+    let params = [
+        tenant.into(),
+        user.id.into(),
+        name_key(&user.user_principal_name).into(),
+        (&user.user_principal_name).into(),
+        user.account_enabled.into(),
+        user.manager.into(),
+        attributes_to_json(&user.attributes).into(),
+        user.deleted.into(),
+    ];
+    tx.exec(sql, &params).await?;
+    feed::append(tx, tenant, at, &[Change::User(user.id.into())]).await
+}
+
+/// Removes the user for good, with its memberships and assignments.
+pub async fn purge(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: UserId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM users WHERE tenant = $1 AND id = $2";
+    let gone = tx.exec(sql, &[tenant.into(), id.into()]).await? > 0;
+    if gone {
+        crate::memberships::remove_member(tx, tenant, id.into(), at).await?;
+        crate::assignments::remove_principal(tx, tenant, id.into(), at).await?;
+        feed::append(tx, tenant, at, &[Change::UserPurged(id.into())]).await?;
+    }
+    Ok(gone)
+}
+
+/// How many users there are, soft-deleted ones left out.
+pub async fn count(tx: &mut Tx, tenant: TenantId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM users WHERE tenant = $1 AND deleted IS NULL";
+    Ok(tx
+        .one(sql, &[tenant.into()])
+        .await?
+        .map_or(0, |(count,)| count))
+}

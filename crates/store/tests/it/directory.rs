@@ -1,0 +1,223 @@
+//! The directory: users, groups, memberships, assignments, and the feed of their changes.
+
+use muster_model::application::{Application, Assignment};
+use muster_model::directory::{Group, Kind, Membership, User};
+use muster_model::{
+    ApplicationId, AssignmentId, Attributes, GroupId, JobId, Position, RoleId, UserId,
+};
+use muster_store::feed::{self, Change, Entry};
+use muster_store::{StoreError, Tx, applications, assignments, groups, memberships, users};
+use muster_testkit::TestStore;
+
+use crate::{NOW, TENANT, on_both};
+
+on_both!(
+    a_user_is_found_by_id_and_by_name_ignoring_case,
+    two_living_users_never_share_a_name,
+    pages_follow_the_ids_and_end,
+    grants_come_directly_and_through_security_groups,
+    a_purge_takes_memberships_and_assignments_along,
+    the_feed_is_ordered_and_a_reader_misses_nothing,
+);
+
+fn user(name: &str) -> User {
+    let mut attributes = Attributes::new();
+    attributes.set("displayName", format!("{name} Ünïcode"));
+    User {
+        id: UserId::new(),
+        user_principal_name: format!("{name}@Example.test"),
+        account_enabled: true,
+        manager: None,
+        attributes,
+        deleted: None,
+    }
+}
+
+fn group(name: &str, security_enabled: bool) -> Group {
+    Group {
+        id: GroupId::new(),
+        display_name: name.to_owned(),
+        security_enabled,
+        attributes: Attributes::new(),
+        deleted: None,
+    }
+}
+
+/// Runs a body in a transaction that must succeed.
+macro_rules! write {
+    ($test:expr, |$tx:ident| $body:expr) => {
+        $test
+            .store
+            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
+            .await
+    };
+}
+
+async fn put_user(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
+    users::put(tx, TENANT, user, NOW).await
+}
+
+async fn a_user_is_found_by_id_and_by_name_ignoring_case(test: &TestStore) {
+    let ana = user("ana");
+    let wanted = ana.clone();
+    let (by_id, by_name) = write!(test, |tx| {
+        put_user(tx, &ana).await?;
+        Ok((
+            users::find(tx, TENANT, ana.id).await?,
+            users::find_by_name(tx, TENANT, "ANA@example.TEST").await?,
+        ))
+    })
+    .unwrap();
+    assert_eq!(
+        (by_id.as_ref(), by_name.as_ref()),
+        (Some(&wanted), Some(&wanted))
+    );
+}
+
+async fn two_living_users_never_share_a_name(test: &TestStore) {
+    let (mut first, second) = (user("bo"), user("BO"));
+    let (kept, twin) = (first.clone(), second.clone());
+    write!(test, |tx| put_user(tx, &kept).await).unwrap();
+    let refused = write!(test, |tx| put_user(tx, &twin).await);
+    assert!(
+        matches!(refused, Err(StoreError::Duplicate(_))),
+        "{refused:?}"
+    );
+    first.deleted = Some(NOW);
+    write!(test, |tx| put_user(tx, &first).await).unwrap();
+    write!(test, |tx| put_user(tx, &second).await).unwrap();
+}
+
+async fn pages_follow_the_ids_and_end(test: &TestStore) {
+    let seen = write!(test, |tx| {
+        for number in 0..25 {
+            put_user(tx, &user(&format!("u{number}"))).await?;
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = users::page(tx, TENANT, after, 10).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            seen.extend(page.iter().map(|user| user.id));
+        }
+        Ok(seen)
+    })
+    .unwrap();
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted());
+}
+
+async fn grants_come_directly_and_through_security_groups(test: &TestStore) {
+    let (ana, bo, carl) = (user("ana"), user("bo"), user("carl"));
+    let (open, closed) = (group("security", true), group("mail only", false));
+    let application = Application {
+        id: ApplicationId::new(),
+        display_name: "App".to_owned(),
+        template: None,
+        job: JobId::new(),
+        created: NOW,
+    };
+    let role = RoleId::new();
+    let assign = move |principal, kind| Assignment {
+        id: AssignmentId::new(),
+        application: application.id,
+        principal,
+        kind,
+        role,
+        created: NOW,
+    };
+    let app = application.clone();
+    let ids = [ana.id.into(), bo.id.into(), carl.id.into()];
+    let (open_id, closed_id) = (open.id, closed.id);
+    let grants = write!(test, |tx| {
+        applications::create(tx, TENANT, &app).await?;
+        for user in [&ana, &bo, &carl] {
+            put_user(tx, user).await?;
+        }
+        for group in [&open, &closed] {
+            groups::put(tx, TENANT, group, NOW).await?;
+        }
+        for (group, member) in [(open_id, &bo), (closed_id, &carl)] {
+            let member = member.id.into();
+            let membership = Membership {
+                group,
+                member,
+                kind: Kind::User,
+            };
+            memberships::add(tx, TENANT, membership, NOW).await?;
+        }
+        assignments::create(tx, TENANT, &assign(ana.id.into(), Kind::User)).await?;
+        assignments::create(tx, TENANT, &assign(open_id.into(), Kind::Group)).await?;
+        assignments::create(tx, TENANT, &assign(closed_id.into(), Kind::Group)).await?;
+        assignments::grants(tx, TENANT, app.id, &ids).await
+    })
+    .unwrap();
+    // OM-2, OM-3: carl's group is not security-enabled.
+    let seen: Vec<_> = grants
+        .iter()
+        .map(|grant| (grant.object, grant.role, grant.via))
+        .collect();
+    assert_eq!(seen, [(ids[0], role, None), (ids[1], role, Some(open_id))]);
+}
+
+async fn a_purge_takes_memberships_and_assignments_along(test: &TestStore) {
+    let (ana, team) = (user("ana"), group("team", true));
+    let (ana_id, team_id) = (ana.id, team.id);
+    let left = write!(test, |tx| {
+        put_user(tx, &ana).await?;
+        groups::put(tx, TENANT, &team, NOW).await?;
+        let membership = Membership {
+            group: team_id,
+            member: ana_id.into(),
+            kind: Kind::User,
+        };
+        memberships::add(tx, TENANT, membership, NOW).await?;
+        assert!(users::purge(tx, TENANT, ana_id, NOW).await?);
+        assert!(!users::purge(tx, TENANT, ana_id, NOW).await?);
+        memberships::count(tx, TENANT).await
+    })
+    .unwrap();
+    assert_eq!(left, 0);
+    let changes: Vec<Change> = read_feed(test, Position::START).await.1;
+    assert_eq!(changes.last(), Some(&Change::UserPurged(ana_id.into())));
+}
+
+async fn read_feed(test: &TestStore, after: Position) -> (Position, Vec<Change>) {
+    let entries: Vec<Entry> = test
+        .store
+        .read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { feed::read(tx, TENANT, after, 10_000).await })
+        })
+        .await
+        .unwrap();
+    let end = entries.last().map_or(after, |entry| entry.position);
+    assert!(entries.is_sorted_by_key(|entry| entry.position));
+    (end, entries.into_iter().map(|entry| entry.change).collect())
+}
+
+/// Writers race with a reader that goes on from where it stopped; in the end it has seen each
+/// change exactly once.
+async fn the_feed_is_ordered_and_a_reader_misses_nothing(test: &TestStore) {
+    let writers = async {
+        let all = (0..300).map(|number| {
+            let user = user(&format!("u{number}"));
+            test.store.write::<_, StoreError, _>(move |tx| {
+                Box::pin(async move { put_user(tx, &user).await })
+            })
+        });
+        futures::future::try_join_all(all).await.unwrap();
+    };
+    let reader = async {
+        let (mut at, mut seen) = (Position::START, Vec::new());
+        while seen.len() < 300 {
+            let (end, changes) = read_feed(test, at).await;
+            at = end;
+            seen.extend(changes);
+            tokio::task::yield_now().await;
+        }
+        seen
+    };
+    let (seen, ()) = tokio::join!(reader, writers);
+    let distinct: std::collections::HashSet<Change> = seen.iter().copied().collect();
+    assert_eq!((seen.len(), distinct.len()), (300, 300));
+}

@@ -1,0 +1,260 @@
+//! What the engine keeps: leases, links, references, events, secrets.
+
+use muster_model::directory::Kind;
+use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::job::{Job, JobSettings, JobStatus, Scope};
+use muster_model::link::{Link, LinkState, TargetId};
+use muster_model::{
+    ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
+};
+use muster_store::events::EventQuery;
+use muster_store::references::{self, State};
+use muster_store::{StoreError, events, jobs, links, secrets};
+use muster_testkit::TestStore;
+
+use crate::{NOW, TENANT, on_both};
+
+on_both!(
+    a_lost_lease_writes_nothing,
+    a_job_keeps_its_settings_and_watermark,
+    a_reference_waits_is_woken_and_settles,
+    an_unwanted_reference_is_removed_only_if_the_target_has_it,
+    events_are_listed_from_the_newest_back,
+    a_secret_comes_back_only_for_its_owner,
+);
+
+macro_rules! write {
+    ($test:expr, |$tx:ident| $body:expr) => {
+        $test
+            .store
+            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
+            .await
+    };
+}
+
+fn job() -> Job {
+    Job {
+        id: JobId::new(),
+        application: ApplicationId::new(),
+        status: JobStatus::NotConfigured,
+        settings: JobSettings {
+            scope: Scope::All,
+            interval_seconds: 7,
+            ..JobSettings::default()
+        },
+        watermark: None,
+        last_cycle: None,
+    }
+}
+
+fn later(seconds: i64) -> Timestamp {
+    NOW.plus_seconds(seconds)
+}
+
+async fn a_lost_lease_writes_nothing(test: &TestStore) {
+    let job = job();
+    let id = job.id;
+    let (first, meanwhile, second) = write!(test, |tx| {
+        jobs::create(tx, TENANT, &job, "{}").await?;
+        Ok((
+            jobs::claim(tx, TENANT, id, "a", NOW, later(30)).await?,
+            jobs::claim(tx, TENANT, id, "b", later(10), later(40)).await?,
+            jobs::claim(tx, TENANT, id, "b", later(31), later(61)).await?,
+        ))
+    })
+    .unwrap();
+    assert!(meanwhile.is_none());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let lost = write!(test, |tx| {
+        links::put(tx, TENANT, id, &[link(1)]).await?;
+        first.check(tx, None).await
+    });
+    assert!(matches!(lost, Err(StoreError::LeaseLost)));
+    let kept = write!(test, |tx| {
+        second.check(tx, None).await?;
+        links::page(tx, TENANT, id, None, 10).await
+    });
+    assert_eq!(kept.unwrap(), []);
+}
+
+fn anchor(number: u8) -> ObjectId {
+    ObjectId::from_bytes([number; 16])
+}
+
+fn link(number: u8) -> Link {
+    Link {
+        kind: Kind::User,
+        anchor: anchor(number),
+        target: TargetId(format!("t{number}")),
+        state: LinkState::Managed,
+        since: NOW,
+    }
+}
+
+async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
+    let (mut wanted, id) = (job(), JobId::new());
+    wanted.id = id;
+    let job = wanted.clone();
+    let found = write!(test, |tx| {
+        jobs::create(tx, TENANT, &job, "{\"a\":1}").await?;
+        let lease = jobs::claim(tx, TENANT, id, "a", NOW, later(30))
+            .await?
+            .unwrap();
+        lease
+            .set_watermark(
+                tx,
+                Position {
+                    transaction: 3,
+                    number: 9,
+                },
+                NOW,
+            )
+            .await?;
+        let status = JobStatus::Quarantined {
+            since: NOW,
+            reason: "TooManyDeletes".to_owned(),
+            detail: "look".to_owned(),
+            next_attempt: later(60),
+        };
+        jobs::set_status(tx, TENANT, id, &status).await?;
+        assert_eq!(jobs::schema(tx, TENANT, id).await?, "{\"a\":1}");
+        jobs::find(tx, TENANT, id).await
+    })
+    .unwrap()
+    .unwrap();
+    assert_eq!(found.settings, wanted.settings);
+    assert_eq!(
+        found.watermark,
+        Some(Position {
+            transaction: 3,
+            number: 9
+        })
+    );
+    assert_eq!(found.status.code(), "Quarantine");
+}
+
+async fn a_reference_waits_is_woken_and_settles(test: &TestStore) {
+    let job = JobId::new();
+    write!(test, |tx| {
+        let (owner, boss) = (anchor(1), anchor(2));
+        links::put(tx, TENANT, job, &[link(1)]).await?;
+        references::want(tx, TENANT, job, owner, "manager", &[boss]).await?;
+        let due = references::due(tx, TENANT, job, None, 10).await?;
+        assert_eq!((due.len(), &due[0].referred_target), (1, &None));
+        let waiting = Some(State::Waiting);
+        references::settle(tx, TENANT, job, owner, "manager", &[boss], waiting).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
+        links::put(tx, TENANT, job, &[link(2)]).await?;
+        references::wake(tx, TENANT, job, &[boss]).await?;
+        let due = references::due(tx, TENANT, job, None, 10).await?;
+        assert_eq!(due[0].referred_target, Some(TargetId("t2".to_owned())));
+        let exported = Some(State::Exported);
+        references::settle(tx, TENANT, job, owner, "manager", &[boss], exported).await?;
+        references::want(tx, TENANT, job, owner, "manager", &[boss]).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
+        Ok(())
+    })
+    .unwrap();
+}
+
+async fn an_unwanted_reference_is_removed_only_if_the_target_has_it(test: &TestStore) {
+    let job = JobId::new();
+    write!(test, |tx| {
+        let owner = anchor(1);
+        links::put(tx, TENANT, job, &[link(1)]).await?;
+        references::want(tx, TENANT, job, owner, "members", &[anchor(2), anchor(3)]).await?;
+        let exported = Some(State::Exported);
+        references::settle(tx, TENANT, job, owner, "members", &[anchor(2)], exported).await?;
+        for member in [2, 3] {
+            references::unwant(tx, TENANT, job, owner, "members", anchor(member)).await?;
+        }
+        let left = references::of(tx, TENANT, job, owner, "members", None, 10).await?;
+        assert_eq!(left, [(anchor(2), State::Remove)]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+fn event(job: JobId, cycle: CycleId, status: Status) -> Event {
+    Event {
+        id: EventId::new(),
+        job,
+        cycle,
+        at: NOW,
+        duration_ms: 3,
+        action: Action::Create,
+        status,
+        code: String::new(),
+        detail: "created".to_owned(),
+        kind: Kind::User,
+        source: anchor(1),
+        source_name: "Ana".to_owned(),
+        target: Some(TargetId("t1".to_owned())),
+        steps: vec![Step {
+            kind: StepKind::Scoping,
+            status: Status::Success,
+            description: "in scope".to_owned(),
+            details: vec![("Assigned to the application".to_owned(), "True".to_owned())],
+        }],
+        modified: vec![Modified {
+            name: "userName".to_owned(),
+            old: Value::Null,
+            new: Value::from("ana \"x\""),
+        }],
+    }
+}
+
+async fn events_are_listed_from_the_newest_back(test: &TestStore) {
+    let (job, cycle) = (JobId::new(), CycleId::new());
+    let written: Vec<Event> = (0..150)
+        .map(|n| {
+            event(
+                job,
+                cycle,
+                if n % 3 == 0 {
+                    Status::Failure
+                } else {
+                    Status::Success
+                },
+            )
+        })
+        .collect();
+    let expected: Vec<Event> = written
+        .iter()
+        .rev()
+        .filter(|event| event.status == Status::Failure)
+        .cloned()
+        .collect();
+    let listed = write!(test, |tx| {
+        events::append(tx, TENANT, &written).await?;
+        let mut query = EventQuery {
+            status: Some("failure".to_owned()),
+            ..EventQuery::default()
+        };
+        let mut listed = Vec::new();
+        loop {
+            let page = events::list(tx, TENANT, job, &query, 20).await?;
+            let Some(last) = page.last() else { break };
+            query.before = Some(last.id);
+            listed.extend(page);
+        }
+        Ok(listed)
+    })
+    .unwrap();
+    assert_eq!(listed, expected);
+}
+
+async fn a_secret_comes_back_only_for_its_owner(test: &TestStore) {
+    let (mine, other) = (JobId::new(), JobId::new());
+    let token = Secret::new("mst_example".to_owned());
+    let (key, wanted) = (muster_testkit::stores::key(), token.clone());
+    let (found, missing) = write!(test, |tx| {
+        secrets::put(tx, &key, TENANT, mine, "SecretToken", &token).await?;
+        Ok((
+            secrets::find(tx, &key, TENANT, mine, "SecretToken").await?,
+            secrets::find(tx, &key, TENANT, other, "SecretToken").await?,
+        ))
+    })
+    .unwrap();
+    assert_eq!((found, missing), (Some(wanted), None));
+}

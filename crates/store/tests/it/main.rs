@@ -1,0 +1,26 @@
+//! The store's tests: each runs on SQLite and on PostgreSQL.
+
+mod directory;
+mod engine_state;
+mod received;
+mod transactions;
+
+/// Makes of `async fn name(store: &TestStore)` two tests, `sqlite::name` and `postgres::name`.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(&muster_testkit::sqlite_store().await).await })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(&muster_testkit::postgres_store().await).await })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+use muster_model::{TenantId, Timestamp};
+
+pub(crate) const TENANT: TenantId = TenantId::FIRST;
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
