@@ -1,1 +1,15 @@
-//! placeholder
+//! What a person may do: the use cases. Each takes a [`Ctx`] first, runs one transaction, and
+//! answers in terms of the model; no use case knows of a status code or a page.
+
+pub mod applications;
+mod ctx;
+pub mod directory;
+mod error;
+pub mod import;
+pub mod integrations;
+pub mod jobs;
+pub mod log;
+pub mod received;
+
+pub use ctx::Ctx;
+pub use error::AppError;

@@ -1,1 +1,52 @@
-//! placeholder
+//! The outside world: sources and targets that fulfil the engine's ports. Nothing here decides.
+
+mod http;
+mod source;
+mod target;
+
+use async_trait::async_trait;
+use muster_engine::port::{Connector, Shape, Source, Target, TargetError};
+use muster_model::TenantId;
+use muster_model::job::{Credentials, Job};
+use muster_store::Store;
+
+pub use http::{Http, HttpError, OutboundPolicy};
+pub use source::DirectorySource;
+pub use target::ScimTarget;
+
+/// Opens the built-in directory as the source, and a SCIM server as the target.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    store: Store,
+    http: Http,
+}
+
+impl Connections {
+    /// Connections from a store to whatever the policy lets us reach.
+    pub const fn new(store: Store, http: Http) -> Self {
+        Self { store, http }
+    }
+}
+
+#[async_trait]
+impl Connector for Connections {
+    fn source(&self, tenant: TenantId, job: &Job) -> Box<dyn Source> {
+        Box::new(DirectorySource::new(
+            self.store.clone(),
+            tenant,
+            job.application,
+        ))
+    }
+
+    fn target(
+        &self,
+        credentials: &Credentials,
+        shape: &Shape,
+    ) -> Result<Box<dyn Target>, TargetError> {
+        Ok(Box::new(ScimTarget::new(
+            self.http.clone(),
+            credentials,
+            shape,
+        )?))
+    }
+}

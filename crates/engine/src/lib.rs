@@ -1,1 +1,29 @@
-//! placeholder
+//! The provisioning cycle: what should happen to an object, and making it happen.
+//!
+//! ```text
+//! Source ─change→ Record ─judge→ in scope? ─match→ link? ─decide→ Decision ─apply→ Target
+//!                                                                   └─→ link, event, escrow, watermark
+//! ```
+//!
+//! [`decide`] is an ordinary function: what was seen and the rules go in, a decision with its reasons
+//! comes out. One path ([`object`]) carries an object from the source to the target, whichever cycle,
+//! retry or request it comes from. What the engine needs of the world stands in [`port`]; links,
+//! references, escrows, events and watermarks are written here and nowhere else.
+
+mod cycle;
+pub mod decide;
+mod engine;
+mod error;
+mod limit;
+mod object;
+pub mod port;
+mod progress;
+mod record;
+mod references;
+pub mod scope;
+mod worker;
+
+pub use engine::{Engine, EngineOptions, Entitled};
+pub use error::EngineError;
+pub use progress::{Phase, Progress};
+pub use worker::Worker;

@@ -113,6 +113,13 @@ impl ObjectId {
     }
 }
 
+/// Fills a buffer with randomness; with zeroes when the system gives none.
+pub fn fill_random(bytes: &mut [u8]) {
+    if getrandom::fill(bytes).is_err() {
+        bytes.fill(0);
+    }
+}
+
 /// Whose data it is. First column of every table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(pub i64);

@@ -38,9 +38,35 @@ impl<T: Zeroize> fmt::Display for Secret<T> {
     }
 }
 
+/// A new token: 256 random bits in hexadecimal behind the prefix by which it is recognised.
+/// The error says that the system gives no randomness.
+pub fn new_token() -> Result<Secret<String>, getrandom::Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    let mut token = String::with_capacity(TOKEN_PREFIX.len() + 64);
+    token.push_str(TOKEN_PREFIX);
+    for byte in bytes {
+        for half in [byte >> 4, byte & 15] {
+            token.push(char::from_digit(half.into(), 16).unwrap_or('0'));
+        }
+    }
+    bytes.zeroize();
+    Ok(Secret::new(token))
+}
+
+/// How tokens of ours begin.
+pub const TOKEN_PREFIX: &str = "mst_";
+
 #[cfg(test)]
 mod tests {
-    use super::Secret;
+    use super::{Secret, new_token};
+
+    #[test]
+    fn tokens_are_long_recognisable_and_never_the_same() {
+        let (one, two) = (new_token().unwrap(), new_token().unwrap());
+        assert!(one.expose().starts_with("mst_") && one.expose().len() == 68);
+        assert_ne!(one, two);
+    }
 
     #[test]
     fn a_secret_never_prints_itself() {

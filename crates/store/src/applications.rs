@@ -32,7 +32,7 @@ impl FromRow for AppRole {
 
 /// Adds an application; [`StoreError::Duplicate`] when its name is taken.
 pub async fn create(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: &Application,
 ) -> Result<(), StoreError> {
@@ -53,7 +53,7 @@ pub async fn create(
 
 /// The application with this id.
 pub async fn find(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: ApplicationId,
 ) -> Result<Option<Application>, StoreError> {
@@ -63,7 +63,7 @@ pub async fn find(
 
 /// The application with this display name, ignoring case.
 pub async fn find_by_name(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     display_name: &str,
 ) -> Result<Option<Application>, StoreError> {
@@ -73,14 +73,14 @@ pub async fn find_by_name(
 }
 
 /// All applications by name.
-pub async fn list(tx: &mut Tx, tenant: TenantId) -> Result<Vec<Application>, StoreError> {
+pub async fn list(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Application>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM applications WHERE tenant = $1 ORDER BY name_key");
     tx.all(&sql, &[tenant.into()]).await
 }
 
 /// Adds a role to an application.
 pub async fn add_role(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
     role: &AppRole,
@@ -99,7 +99,7 @@ pub async fn add_role(
 
 /// The roles of an application by display name.
 pub async fn roles(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
 ) -> Result<Vec<AppRole>, StoreError> {
@@ -110,7 +110,7 @@ pub async fn roles(
 
 /// The role with this id.
 pub async fn role(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
     id: RoleId,

@@ -45,7 +45,7 @@ impl FromRow for Grant {
 
 /// Makes an assignment; answers whether it is new.
 pub async fn create(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     assignment: &Assignment,
 ) -> Result<bool, StoreError> {
@@ -70,7 +70,7 @@ pub async fn create(
 
 /// Removes the assignments of a principal to an application; answers how many there were.
 pub async fn remove(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
     principal: ObjectId,
@@ -94,7 +94,7 @@ pub async fn remove(
 
 /// Removes every assignment of a principal.
 pub(crate) async fn remove_principal(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     principal: ObjectId,
     at: Timestamp,
@@ -120,7 +120,7 @@ fn change(application: ApplicationId, principal: ObjectId) -> Change {
 
 /// Assignments of an application in the order of their ids, after `after`.
 pub async fn list(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
     after: Option<AssignmentId>,
@@ -146,7 +146,7 @@ pub async fn list(
 /// What entitles these objects to the application. A group grants to its direct members only
 /// (OM-2), and only while it is security-enabled and not deleted (OM-3).
 pub async fn grants(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
     objects: &[ObjectId],

@@ -72,7 +72,7 @@ pub fn counts_from_json(text: &str) -> Option<Counts> {
 }
 
 /// Keeps a cycle, new or changed.
-pub async fn put(tx: &mut Tx, tenant: TenantId, cycle: &Cycle) -> Result<(), StoreError> {
+pub async fn put(tx: &mut Tx<'_>, tenant: TenantId, cycle: &Cycle) -> Result<(), StoreError> {
     let (state, error) = match &cycle.state {
         CycleState::Running => ("Running", None),
         CycleState::Succeeded => ("Succeeded", None),
@@ -99,7 +99,7 @@ pub async fn put(tx: &mut Tx, tenant: TenantId, cycle: &Cycle) -> Result<(), Sto
 
 /// The latest cycles of a job, newest first.
 pub async fn latest(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     limit: u32,

@@ -40,7 +40,7 @@ const COLUMNS: &str = "anchor, kind, code, first_failed, attempts, next_attempt"
 
 /// The escrow of an object.
 pub async fn find(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     anchor: SourceAnchor,
@@ -53,7 +53,7 @@ pub async fn find(
 
 /// Keeps an escrow, new or changed.
 pub async fn put(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     escrow: &Escrow,
@@ -78,7 +78,7 @@ pub async fn put(
 
 /// Drops the escrow of an object that succeeded.
 pub async fn remove(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     anchor: SourceAnchor,
@@ -90,14 +90,14 @@ pub async fn remove(
 }
 
 /// Drops every escrow of a job.
-pub async fn clear(tx: &mut Tx, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
     let sql = "DELETE FROM escrows WHERE tenant = $1 AND job = $2";
     tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
 }
 
 /// Escrows that are due by `now`, oldest first.
 pub async fn due(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     now: Timestamp,
@@ -113,7 +113,7 @@ pub async fn due(
 
 /// How many escrows a job has, and when the next one is due.
 pub async fn outlook(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
 ) -> Result<(u64, Option<Timestamp>), StoreError> {

@@ -99,7 +99,7 @@ fn body(event: &Event) -> String {
 }
 
 /// Writes events.
-pub async fn append(tx: &mut Tx, tenant: TenantId, events: &[Event]) -> Result<(), StoreError> {
+pub async fn append(tx: &mut Tx<'_>, tenant: TenantId, events: &[Event]) -> Result<(), StoreError> {
     let rows = events
         .iter()
         .map(|event| {
@@ -143,7 +143,7 @@ pub struct EventQuery {
 
 /// Events of a job, newest first.
 pub async fn list(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     query: &EventQuery,
@@ -169,7 +169,7 @@ pub async fn list(
 
 /// The event with this id.
 pub async fn find(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     id: EventId,

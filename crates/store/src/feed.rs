@@ -102,7 +102,7 @@ const XMIN: &str = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) A
 
 /// Writes entries to the directory's feed, in the caller's transaction.
 pub async fn append(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     at: Timestamp,
     changes: &[Change],
@@ -129,7 +129,7 @@ pub async fn append(
 
 /// The next entries of the directory's feed after `after`, oldest first.
 pub async fn read(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     after: Position,
     limit: u32,
@@ -153,7 +153,7 @@ pub async fn read(
 }
 
 /// A position that has everything committed so far behind it, and nothing that is still running.
-pub async fn end(tx: &mut Tx, tenant: TenantId) -> Result<Position, StoreError> {
+pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreError> {
     if tx.is_postgres() {
         let sql = format!("SELECT {XMIN} - 1");
         let (transaction,) = tx.one(&sql, &[]).await?.unwrap_or((0_i64,));
@@ -183,7 +183,7 @@ pub enum Received {
 
 /// Writes an entry to the feed of an integration, in the caller's transaction.
 pub async fn append_received(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     integration: i64,
     at: Timestamp,

@@ -1,7 +1,7 @@
 //! Groups of the directory.
 
 use muster_model::directory::Group;
-use muster_model::{GroupId, TenantId, Timestamp};
+use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
 use crate::users::{LIST, id_list, name_key, read_doc};
@@ -22,14 +22,18 @@ impl FromRow for Group {
 }
 
 /// The group with this id, soft-deleted or not.
-pub async fn find(tx: &mut Tx, tenant: TenantId, id: GroupId) -> Result<Option<Group>, StoreError> {
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: GroupId,
+) -> Result<Option<Group>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM groups WHERE tenant = $1 AND id = $2");
     tx.one(&sql, &[tenant.into(), id.into()]).await
 }
 
 /// The living groups with this display name, ignoring case; names need not be unique. At most ten.
 pub async fn find_by_name(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     display_name: &str,
 ) -> Result<Vec<Group>, StoreError> {
@@ -43,7 +47,7 @@ pub async fn find_by_name(
 
 /// Groups in the order of their ids, soft-deleted ones included, after `after`.
 pub async fn page(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     after: Option<GroupId>,
     limit: u32,
@@ -57,7 +61,7 @@ pub async fn page(
 
 /// The groups with these ids, in no order; ids of nothing are left out.
 pub async fn by_ids(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     ids: &[GroupId],
 ) -> Result<Vec<Group>, StoreError> {
@@ -73,7 +77,7 @@ pub async fn by_ids(
 
 /// Creates the group or replaces it wholly (its members stay).
 pub async fn put(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     group: &Group,
     at: Timestamp,
@@ -99,7 +103,7 @@ pub async fn put(
 
 /// Removes the group for good, with its memberships and assignments.
 pub async fn purge(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: GroupId,
     at: Timestamp,
@@ -115,8 +119,25 @@ pub async fn purge(
     Ok(gone)
 }
 
+/// The display names of these groups, in no order.
+pub async fn names(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    ids: &[ObjectId],
+) -> Result<Vec<(ObjectId, String)>, StoreError> {
+    let mut names = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql =
+            format!("SELECT id, display_name FROM groups WHERE tenant = $1 AND id IN ({list})");
+        names.extend(tx.all::<(ObjectId, String)>(&sql, &params).await?);
+    }
+    Ok(names)
+}
+
 /// How many groups there are, soft-deleted ones left out.
-pub async fn count(tx: &mut Tx, tenant: TenantId) -> Result<u64, StoreError> {
+pub async fn count(tx: &mut Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM groups WHERE tenant = $1 AND deleted IS NULL";
     Ok(tx
         .one(sql, &[tenant.into()])

@@ -31,7 +31,7 @@ impl FromRow for Token {
 
 /// Adds an integration; answers its number within the tenant, the short key of what it receives.
 pub async fn create(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     integration: &Integration,
 ) -> Result<i64, StoreError> {
@@ -51,14 +51,14 @@ pub async fn create(
 }
 
 /// All integrations by name.
-pub async fn list(tx: &mut Tx, tenant: TenantId) -> Result<Vec<Integration>, StoreError> {
+pub async fn list(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Integration>, StoreError> {
     let sql = "SELECT id, name, created FROM integrations WHERE tenant = $1 ORDER BY name_key";
     tx.all(sql, &[tenant.into()]).await
 }
 
 /// The integration with this name, ignoring case.
 pub async fn find_by_name(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     name: &str,
 ) -> Result<Option<Integration>, StoreError> {
@@ -68,7 +68,7 @@ pub async fn find_by_name(
 
 /// The number of an integration within its tenant.
 pub async fn number(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: IntegrationId,
 ) -> Result<Option<i64>, StoreError> {
@@ -81,7 +81,7 @@ pub async fn number(
 
 /// Keeps the hash of a new token.
 pub async fn add_token(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     token: &Token,
     hash: &[u8; 32],
@@ -103,7 +103,7 @@ pub async fn add_token(
 
 /// The tokens of an integration, oldest first, with their hashes.
 pub async fn tokens(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     integration: IntegrationId,
 ) -> Result<Vec<(Token, Vec<u8>)>, StoreError> {
@@ -126,7 +126,7 @@ pub async fn tokens(
 
 /// Revokes a token; answers whether it was live.
 pub async fn revoke_token(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: TokenId,
     at: Timestamp,
@@ -138,7 +138,7 @@ pub async fn revoke_token(
 
 /// Notes when a token was last used.
 pub async fn touch_token(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: TokenId,
     at: Timestamp,

@@ -105,7 +105,7 @@ fn settings_json(settings: &JobSettings) -> String {
 
 /// Adds a job with its schema document.
 pub async fn create(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: &Job,
     schema: &str,
@@ -124,13 +124,13 @@ pub async fn create(
 }
 
 /// The job with this id.
-pub async fn find(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<Option<Job>, StoreError> {
+pub async fn find(tx: &mut Tx<'_>, tenant: TenantId, id: JobId) -> Result<Option<Job>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2");
     tx.one(&sql, &[tenant.into(), id.into()]).await
 }
 
 /// Every job of every tenant; for the worker.
-pub async fn all(tx: &mut Tx) -> Result<Vec<(TenantId, Job)>, StoreError> {
+pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, Job)>, StoreError> {
     let rows: Vec<(i64, JobId)> = tx
         .all("SELECT tenant, id FROM jobs ORDER BY tenant, id", &[])
         .await?;
@@ -145,7 +145,7 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<(TenantId, Job)>, StoreError> {
 }
 
 /// The schema document of a job, as JSON text.
-pub async fn schema(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<String, StoreError> {
+pub async fn schema(tx: &mut Tx<'_>, tenant: TenantId, id: JobId) -> Result<String, StoreError> {
     let sql = "SELECT job_schema FROM jobs WHERE tenant = $1 AND id = $2";
     Ok(tx
         .one(sql, &[tenant.into(), id.into()])
@@ -156,7 +156,7 @@ pub async fn schema(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<String, 
 
 /// Replaces the schema document. The next cycle is an initial one (AM-14, AM-22).
 pub async fn set_schema(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: JobId,
     schema: &str,
@@ -170,7 +170,7 @@ pub async fn set_schema(
 
 /// Changes the status.
 pub async fn set_status(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: JobId,
     status: &JobStatus,
@@ -187,7 +187,7 @@ pub async fn set_status(
 
 /// Changes the settings.
 pub async fn set_settings(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: JobId,
     settings: &JobSettings,
@@ -202,7 +202,11 @@ pub async fn set_settings(
 }
 
 /// Forgets the watermark: the next cycle is an initial one.
-pub async fn clear_watermark(tx: &mut Tx, tenant: TenantId, id: JobId) -> Result<(), StoreError> {
+pub async fn clear_watermark(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: JobId,
+) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET watermark = NULL, progress = NULL WHERE tenant = $1 AND id = $2";
     tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
 }
@@ -218,9 +222,15 @@ pub struct Lease {
     pub fence: i64,
 }
 
+/// Gives back every lease: for a process that knows it is the only one.
+pub async fn release_all(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET lease_until = NULL, lease_owner = NULL";
+    tx.exec(sql, &[]).await.map(|_| ())
+}
+
 /// Claims a job that nobody holds (any more) for `owner` until `until`.
 pub async fn claim(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     owner: &str,
@@ -229,14 +239,13 @@ pub async fn claim(
 ) -> Result<Option<Lease>, StoreError> {
     let sql = "UPDATE jobs SET lease_owner = $1, lease_until = $2, fence = fence + 1 \
                WHERE tenant = $3 AND id = $4 \
-               AND (lease_until IS NULL OR lease_until < $5 OR lease_owner = $6) RETURNING fence";
+               AND (lease_until IS NULL OR lease_until < $5) RETURNING fence";
     let params = [
         owner.into(),
         until.into(),
         tenant.into(),
         job.into(),
         now.into(),
-        owner.into(),
     ];
     let row: Option<(i64,)> = tx.one(sql, &params).await?;
     Ok(row.map(|(fence,)| Lease { tenant, job, fence }))
@@ -244,7 +253,7 @@ pub async fn claim(
 
 impl Lease {
     /// Proves, inside the caller's transaction, that the lease still holds; extends it when asked.
-    pub async fn check(&self, tx: &mut Tx, until: Option<Timestamp>) -> Result<(), StoreError> {
+    pub async fn check(&self, tx: &mut Tx<'_>, until: Option<Timestamp>) -> Result<(), StoreError> {
         let sql = "UPDATE jobs SET lease_until = coalesce($1, lease_until) \
                    WHERE tenant = $2 AND id = $3 AND fence = $4";
         let until = until.map_or(Val::Null, Val::from);
@@ -262,7 +271,7 @@ impl Lease {
     }
 
     /// Gives the lease back.
-    pub async fn release(&self, tx: &mut Tx) -> Result<(), StoreError> {
+    pub async fn release(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let sql = "UPDATE jobs SET lease_until = NULL, lease_owner = NULL \
                    WHERE tenant = $1 AND id = $2 AND fence = $3";
         let params = [self.tenant.into(), self.job.into(), self.fence.into()];
@@ -272,7 +281,7 @@ impl Lease {
     /// Keeps how far the running cycle has come; `None` when it has ended.
     pub async fn set_progress(
         &self,
-        tx: &mut Tx,
+        tx: &mut Tx<'_>,
         progress: Option<&str>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE jobs SET progress = $1 WHERE tenant = $2 AND id = $3";
@@ -285,7 +294,7 @@ impl Lease {
     /// Ends a cycle: the watermark is the last thing that it writes.
     pub async fn set_watermark(
         &self,
-        tx: &mut Tx,
+        tx: &mut Tx<'_>,
         watermark: Position,
         at: Timestamp,
     ) -> Result<(), StoreError> {
@@ -303,7 +312,7 @@ impl Lease {
 
 /// How far the running or interrupted cycle had come, as [`Lease::set_progress`] left it.
 pub async fn progress(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: JobId,
 ) -> Result<Option<String>, StoreError> {
@@ -314,7 +323,7 @@ pub async fn progress(
 
 /// The job of an application.
 pub async fn find_by_application(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     application: ApplicationId,
 ) -> Result<Option<Job>, StoreError> {

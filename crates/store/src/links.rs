@@ -44,7 +44,7 @@ impl FromRow for Link {
 
 /// Keeps links, new ones and changed ones.
 pub async fn put(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     links: &[Link],
@@ -71,7 +71,7 @@ pub async fn put(
 
 /// The links of these objects, in no order.
 pub async fn of(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     anchors: &[SourceAnchor],
@@ -90,7 +90,7 @@ pub async fn of(
 
 /// The link that holds this object of the target.
 pub async fn find_by_target(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     target: &TargetId,
@@ -104,7 +104,7 @@ pub async fn find_by_target(
 
 /// Links in the order of their anchors, after `after`.
 pub async fn page(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: Option<SourceAnchor>,
@@ -124,7 +124,7 @@ pub async fn page(
 
 /// Drops a link.
 pub async fn remove(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     anchor: SourceAnchor,
@@ -137,7 +137,7 @@ pub async fn remove(
 
 /// How many objects of a kind are linked, by state.
 pub async fn counts(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
 ) -> Result<Vec<(Kind, LinkState, u64)>, StoreError> {

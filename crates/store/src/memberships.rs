@@ -27,7 +27,7 @@ impl FromVal for Kind {
 
 /// Adds a member; answers whether it was new.
 pub async fn add(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     membership: Membership,
     at: Timestamp,
@@ -58,7 +58,7 @@ pub async fn add(
 
 /// Removes a member; answers whether it was there.
 pub async fn remove(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     group: GroupId,
     member: ObjectId,
@@ -86,7 +86,7 @@ pub async fn remove(
 
 /// Removes a member from every group.
 pub async fn remove_member(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     member: ObjectId,
     at: Timestamp,
@@ -102,7 +102,7 @@ pub async fn remove_member(
 
 /// Removes all members of a group.
 pub async fn remove_group(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     group: GroupId,
     at: Timestamp,
@@ -119,7 +119,7 @@ pub async fn remove_group(
 
 /// Members of a group in the order of their ids, after `after`.
 pub async fn members(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     group: GroupId,
     after: Option<ObjectId>,
@@ -137,7 +137,7 @@ pub async fn members(
 
 /// Is it a member right now?
 pub async fn holds(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     group: GroupId,
     member: ObjectId,
@@ -150,7 +150,7 @@ pub async fn holds(
 }
 
 /// How many memberships there are.
-pub async fn count(tx: &mut Tx, tenant: TenantId) -> Result<u64, StoreError> {
+pub async fn count(tx: &mut Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM memberships WHERE tenant = $1";
     Ok(tx
         .one(sql, &[tenant.into()])

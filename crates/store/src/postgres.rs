@@ -63,7 +63,7 @@ impl Postgres {
 
     pub(crate) async fn write<T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send,
+        F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send,
         E: From<StoreError>,
     {
         let client = self.client().await?;
@@ -87,9 +87,9 @@ impl Postgres {
         result
     }
 
-    pub(crate) async fn read<T, E, F>(&self, body: F) -> Result<T, E>
+    pub(crate) async fn read<'env, T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>>,
+        F: for<'a> FnOnce(&'a mut Tx<'env>) -> BoxFuture<'a, Result<T, E>> + 'env,
         E: From<StoreError>,
     {
         let mut tx = Tx::new(Driver::Postgres(self.client().await?));
@@ -133,7 +133,7 @@ fn listen(config: tokio_postgres::Config, changed: watch::Sender<u64>) {
 }
 
 /// A transaction that is dropped before its end takes its connection with it, which rolls it back.
-struct Open(Option<Tx>);
+struct Open(Option<Tx<'static>>);
 
 impl Open {
     fn done(mut self) {

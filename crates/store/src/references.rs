@@ -49,39 +49,50 @@ impl FromVal for State {
     }
 }
 
-/// Wants references that are new or were to be removed; those the target has stay as they are.
-pub async fn want(
-    tx: &mut Tx,
+/// A reference: who refers, by which attribute, to whom.
+pub type Reference<'a> = (SourceAnchor, &'a str, SourceAnchor);
+
+fn rows(
     tenant: TenantId,
     job: JobId,
-    owner: SourceAnchor,
-    attribute: &str,
-    referred: &[SourceAnchor],
-) -> Result<(), StoreError> {
-    let rows = referred
-        .iter()
-        .map(|referred| {
-            let (owner, referred) = (owner.into(), (*referred).into());
+    references: impl Iterator<Item = (SourceAnchor, impl Into<Val>, SourceAnchor)>,
+    state: State,
+) -> Vec<Vec<Val>> {
+    references
+        .map(|(owner, attribute, referred)| {
+            let (owner, referred) = (owner.into(), referred.into());
             vec![
                 tenant.into(),
                 job.into(),
                 owner,
                 attribute.into(),
                 referred,
-                State::Add.into(),
+                state.into(),
             ]
         })
-        .collect();
-    let head = "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state)";
+        .collect()
+}
+
+const INSERT: &str = "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state)";
+
+/// Wants references that are new or were to be removed; those the target has stay as they are.
+/// No reference is named twice.
+pub async fn want(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    references: &[Reference<'_>],
+) -> Result<(), StoreError> {
+    let rows = rows(tenant, job, references.iter().copied(), State::Add);
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) DO UPDATE SET \
                 state = CASE reference_links.state WHEN 4 THEN 1 WHEN 3 THEN 2 \
                 ELSE reference_links.state END WHERE reference_links.state IN (3, 4)";
-    tx.insert_many(head, tail, rows).await.map(|_| ())
+    tx.insert_many(INSERT, tail, rows).await.map(|_| ())
 }
 
 /// No longer wants a reference: one that the target has becomes due for removal, others go away.
 pub async fn unwant(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     owner: SourceAnchor,
@@ -105,7 +116,7 @@ pub async fn unwant(
 
 /// What `owner` refers to by `attribute`, in the order of the referred ids, after `after`.
 pub async fn of(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     owner: SourceAnchor,
@@ -163,7 +174,7 @@ impl FromRow for Due {
 
 /// The next references that are due after a place in the work list, grouped by owner.
 pub async fn due(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: Option<(SourceAnchor, String, SourceAnchor)>,
@@ -190,7 +201,7 @@ pub async fn due(
 }
 
 /// How many references are due.
-pub async fn count_due(tx: &mut Tx, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
+pub async fn count_due(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM reference_links \
                WHERE tenant = $1 AND job = $2 AND state IN (1, 3)";
     Ok(tx
@@ -199,39 +210,46 @@ pub async fn count_due(tx: &mut Tx, tenant: TenantId, job: JobId) -> Result<u64,
         .map_or(0, |(count,)| count))
 }
 
-/// Moves references of one owner and attribute to a state; `None` drops them.
+/// Moves references to a state.
 pub async fn settle(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    owner: SourceAnchor,
-    attribute: &str,
-    referred: &[SourceAnchor],
-    state: Option<State>,
+    references: &[Reference<'_>],
+    state: State,
 ) -> Result<(), StoreError> {
-    for referred in referred.chunks(LIST) {
-        let (list, mut params) = id_list(5, referred.iter().map(|id| (*id).into()));
-        let place = [tenant.into(), job.into(), owner.into(), attribute.into()];
-        params.splice(0..0, place);
-        let what = match state {
-            Some(State::Add) => "UPDATE reference_links SET state = 1",
-            Some(State::Exported) => "UPDATE reference_links SET state = 2",
-            Some(State::Remove) => "UPDATE reference_links SET state = 3",
-            Some(State::Waiting) => "UPDATE reference_links SET state = 4",
-            None => "DELETE FROM reference_links",
-        };
-        let sql = format!(
-            "{what} WHERE tenant = $1 AND job = $2 AND owner = $3 AND attribute = $4 \
-             AND referred IN ({list})"
-        );
-        tx.exec(&sql, &params).await?;
+    let rows = rows(tenant, job, references.iter().copied(), state);
+    let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) \
+                DO UPDATE SET state = excluded.state";
+    tx.insert_many(INSERT, tail, rows).await.map(|_| ())
+}
+
+/// Drops references that the target has no more.
+pub async fn drop_all(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    references: &[Reference<'_>],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
+               AND attribute = $4 AND referred = $5";
+    for (owner, attribute, referred) in references {
+        let (owner, referred) = ((*owner).into(), (*referred).into());
+        let params = [
+            tenant.into(),
+            job.into(),
+            owner,
+            (*attribute).into(),
+            referred,
+        ];
+        tx.exec(sql, &params).await?;
     }
     Ok(())
 }
 
 /// Makes due whatever waits for these objects.
 pub async fn wake(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     referred: &[SourceAnchor],
@@ -250,7 +268,7 @@ pub async fn wake(
 
 /// Drops what a deleted object referred to, and lets what referred to it wait.
 pub async fn forget(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     object: SourceAnchor,

@@ -84,7 +84,7 @@ pub fn name_key(name: &str) -> String {
 }
 
 /// Adds a resource; [`StoreError::Duplicate`] when its name is taken.
-pub async fn create(tx: &mut Tx, place: Place, resource: &Resource) -> Result<(), StoreError> {
+pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
     let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
                active, version, created, modified, doc) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -105,7 +105,7 @@ pub async fn create(tx: &mut Tx, place: Place, resource: &Resource) -> Result<()
 }
 
 async fn changed(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     at: Timestamp,
     what: Received,
@@ -114,7 +114,12 @@ async fn changed(
     feed::append_received(tx, place.tenant, place.integration, at, what, id).await
 }
 
-async fn add_to_total(tx: &mut Tx, place: Place, kind: Kind, more: i64) -> Result<(), StoreError> {
+async fn add_to_total(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: Kind,
+    more: i64,
+) -> Result<(), StoreError> {
     let sql = "INSERT INTO resource_totals (tenant, integration, kind, total) \
                VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, integration, kind) \
                DO UPDATE SET total = resource_totals.total + excluded.total";
@@ -124,7 +129,7 @@ async fn add_to_total(tx: &mut Tx, place: Place, kind: Kind, more: i64) -> Resul
 }
 
 /// How many resources of a kind there are.
-pub async fn total(tx: &mut Tx, place: Place, kind: Kind) -> Result<u64, StoreError> {
+pub async fn total(tx: &mut Tx<'_>, place: Place, kind: Kind) -> Result<u64, StoreError> {
     let sql = "SELECT total FROM resource_totals \
                WHERE tenant = $1 AND integration = $2 AND kind = $3";
     Ok(tx
@@ -135,7 +140,7 @@ pub async fn total(tx: &mut Tx, place: Place, kind: Kind) -> Result<u64, StoreEr
 
 /// The resource with this id.
 pub async fn find(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     id: ResourceId,
@@ -149,7 +154,7 @@ pub async fn find(
 
 /// The resource with this id, held against other writers until the transaction ends.
 pub async fn find_for_update(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     id: ResourceId,
@@ -165,7 +170,7 @@ pub async fn find_for_update(
 
 /// The resource with this `userName` or `displayName`, ignoring case.
 pub async fn find_by_name(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     name: &str,
@@ -180,7 +185,7 @@ pub async fn find_by_name(
 
 /// The resources of a kind with this `externalId`, at most `limit`.
 pub async fn find_by_external_id(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     external_id: &str,
@@ -199,7 +204,7 @@ pub async fn find_by_external_id(
 
 /// Resources in the order of their ids: `limit` of them after `after`, `skip` left out first.
 pub async fn page(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     after: Option<ResourceId>,
@@ -219,7 +224,7 @@ pub async fn page(
 }
 
 /// Writes the new form of a resource; [`StoreError::Duplicate`] when its new name is taken.
-pub async fn update(tx: &mut Tx, place: Place, resource: &Resource) -> Result<(), StoreError> {
+pub async fn update(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
     let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, version = $4, \
                modified = $5, doc = $6 \
                WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10";
@@ -241,7 +246,7 @@ pub async fn update(tx: &mut Tx, place: Place, resource: &Resource) -> Result<()
 
 /// Removes a resource, its members and its memberships; answers whether it was there.
 pub async fn delete(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     kind: Kind,
     id: ResourceId,
@@ -289,7 +294,7 @@ impl FromRow for Member {
 
 /// Adds members that are not there yet; answers how many were new.
 pub async fn add_members(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     members: Vec<Member>,
@@ -312,7 +317,7 @@ pub async fn add_members(
 
 /// Removes members; answers how many were there.
 pub async fn remove_members(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     members: &[String],
@@ -330,7 +335,7 @@ pub async fn remove_members(
 
 /// Removes all members of a group; answers how many there were.
 pub async fn clear_members(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
 ) -> Result<u64, StoreError> {
@@ -341,7 +346,7 @@ pub async fn clear_members(
 
 /// Members of a group in the order of their values, after `after`.
 pub async fn members(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     after: Option<&str>,
@@ -356,7 +361,7 @@ pub async fn members(
 
 /// Is it a member?
 pub async fn has_member(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     member: &str,
@@ -371,7 +376,7 @@ pub async fn has_member(
 
 /// The groups that a resource is a direct member of, with their documents; at most `limit`.
 pub async fn groups_of(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     place: Place,
     member: &str,
     limit: u32,

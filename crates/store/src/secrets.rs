@@ -10,7 +10,7 @@ fn place(tenant: TenantId, owner: JobId, name: &str) -> Vec<u8> {
 
 /// Keeps a secret under a name, replacing an older one.
 pub async fn put(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     key: &SealingKey,
     tenant: TenantId,
     owner: JobId,
@@ -30,7 +30,7 @@ pub async fn put(
 
 /// The secret under a name.
 pub async fn find(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     key: &SealingKey,
     tenant: TenantId,
     owner: JobId,

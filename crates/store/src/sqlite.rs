@@ -25,7 +25,7 @@ const READERS: usize = 16;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A transaction's body. Given the writer's connection it runs, and says whether to keep what it
 /// did and whom to tell after the commit; given an error it only passes that on.
-type Work = Box<dyn FnOnce(Result<&mut Tx, StoreError>) -> Option<(bool, Answer)> + Send>;
+type Work = Box<dyn FnOnce(Result<&mut Tx<'static>, StoreError>) -> Option<(bool, Answer)> + Send>;
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -70,7 +70,7 @@ impl Sqlite {
 
     pub(crate) async fn write<T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -98,9 +98,9 @@ impl Sqlite {
         answer.await.map_err(|_| gone())?
     }
 
-    pub(crate) fn read<T, E, F>(&self, body: F) -> Result<T, E>
+    pub(crate) fn read<'env, T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>>,
+        F: for<'a> FnOnce(&'a mut Tx<'env>) -> BoxFuture<'a, Result<T, E>> + 'env,
         E: From<StoreError>,
     {
         let connection = self.readers.idle.lock().pop();
@@ -206,7 +206,7 @@ fn write_in_groups(
 }
 
 fn write_group(
-    tx: &mut Tx,
+    tx: &mut Tx<'static>,
     first: Work,
     queue: &mut mpsc::Receiver<Work>,
     answers: &mut Vec<Answer>,
@@ -249,7 +249,7 @@ fn still_open(tx: &Tx) -> bool {
     }
 }
 
-fn raw(tx: &mut Tx, sql: &str) -> Result<(), StoreError> {
+fn raw(tx: &mut Tx<'_>, sql: &str) -> Result<(), StoreError> {
     match &mut tx.driver {
         Driver::Sqlite(connection) => exec(connection, sql, &[]).map(|_| ()),
         Driver::Postgres(_) => Ok(()),

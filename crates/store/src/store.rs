@@ -70,7 +70,7 @@ impl Store {
     /// otherwise. The answer comes after the commit. `body` waits for nothing but its `Tx`.
     pub async fn write<T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -82,9 +82,9 @@ impl Store {
 
     /// Runs queries outside a transaction: each sees the latest commit. Meant for bounded reads;
     /// on SQLite they run on the caller's thread.
-    pub async fn read<T, E, F>(&self, body: F) -> Result<T, E>
+    pub async fn read<'env, T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send,
+        F: for<'a> FnOnce(&'a mut Tx<'env>) -> BoxFuture<'a, Result<T, E>> + Send + 'env,
         T: Send,
         E: From<StoreError> + Send,
     {

@@ -1,6 +1,7 @@
 //! The one door to both databases.
 
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 
 use deadpool_postgres::Object;
 use rusqlite::Connection;
@@ -12,10 +13,13 @@ use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
 /// SQL is the subset that both databases share; parameters are `$1`, `$2`, … and first appear in
 /// that order. Where the two must differ, the function asks [`Tx::is_postgres`] and keeps both texts
 /// side by side.
+///
+/// `'env` is what the body of a transaction may borrow from its surroundings.
 #[derive(Debug)]
-pub struct Tx {
+pub struct Tx<'env> {
     pub(crate) driver: Driver,
     pub(crate) fed: bool,
+    _env: PhantomData<&'env ()>,
 }
 
 pub(crate) enum Driver {
@@ -35,9 +39,13 @@ impl std::fmt::Debug for Driver {
 /// Rows of one multi-row statement; both databases take up to 32,766 parameters.
 const ROWS_AT_ONCE: usize = 64;
 
-impl Tx {
+impl Tx<'_> {
     pub(crate) const fn new(driver: Driver) -> Self {
-        Self { driver, fed: false }
+        Self {
+            driver,
+            fed: false,
+            _env: PhantomData,
+        }
     }
 
     /// Is it PostgreSQL? For the few statements of which there must be two.

@@ -1,7 +1,7 @@
 //! Users of the directory.
 
 use muster_model::directory::User;
-use muster_model::{Attributes, TenantId, Timestamp, UserId};
+use muster_model::{Attributes, ObjectId, TenantId, Timestamp, UserId};
 
 use crate::feed::{self, Change};
 use crate::{FromRow, Row, StoreError, Tx, Val, attributes_from_json, attributes_to_json};
@@ -32,14 +32,18 @@ pub fn name_key(name: &str) -> String {
 }
 
 /// The user with this id, soft-deleted or not.
-pub async fn find(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError> {
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: UserId,
+) -> Result<Option<User>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant = $1 AND id = $2");
     tx.one(&sql, &[tenant.into(), id.into()]).await
 }
 
 /// The living user with this sign-in name, ignoring case.
 pub async fn find_by_name(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     user_principal_name: &str,
 ) -> Result<Option<User>, StoreError> {
@@ -52,7 +56,7 @@ pub async fn find_by_name(
 
 /// Users in the order of their ids, soft-deleted ones included, after `after`.
 pub async fn page(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     after: Option<UserId>,
     limit: u32,
@@ -66,7 +70,7 @@ pub async fn page(
 
 /// The users with these ids, in no order; ids of nobody are left out.
 pub async fn by_ids(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     ids: &[UserId],
 ) -> Result<Vec<User>, StoreError> {
@@ -101,7 +105,7 @@ pub(crate) fn id_list(first: usize, ids: impl Iterator<Item = Val>) -> (String, 
 
 /// Creates the user or replaces it wholly.
 pub async fn put(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     user: &User,
     at: Timestamp,
@@ -128,7 +132,7 @@ pub async fn put(
 
 /// Removes the user for good, with its memberships and assignments.
 pub async fn purge(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     tenant: TenantId,
     id: UserId,
     at: Timestamp,
@@ -143,8 +147,26 @@ pub async fn purge(
     Ok(gone)
 }
 
+/// The sign-in names of these users, in no order.
+pub async fn names(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    ids: &[ObjectId],
+) -> Result<Vec<(ObjectId, String)>, StoreError> {
+    let mut names = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!(
+            "SELECT id, user_principal_name FROM users WHERE tenant = $1 AND id IN ({list})"
+        );
+        names.extend(tx.all::<(ObjectId, String)>(&sql, &params).await?);
+    }
+    Ok(names)
+}
+
 /// How many users there are, soft-deleted ones left out.
-pub async fn count(tx: &mut Tx, tenant: TenantId) -> Result<u64, StoreError> {
+pub async fn count(tx: &mut Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM users WHERE tenant = $1 AND deleted IS NULL";
     Ok(tx
         .one(sql, &[tenant.into()])

@@ -53,7 +53,7 @@ macro_rules! write {
     };
 }
 
-async fn put_user(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
+async fn put_user(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
     users::put(tx, TENANT, user, NOW).await
 }
 

@@ -138,19 +138,18 @@ async fn a_reference_waits_is_woken_and_settles(test: &TestStore) {
     write!(test, |tx| {
         let (owner, boss) = (anchor(1), anchor(2));
         links::put(tx, TENANT, job, &[link(1)]).await?;
-        references::want(tx, TENANT, job, owner, "manager", &[boss]).await?;
+        references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
         let due = references::due(tx, TENANT, job, None, 10).await?;
         assert_eq!((due.len(), &due[0].referred_target), (1, &None));
-        let waiting = Some(State::Waiting);
-        references::settle(tx, TENANT, job, owner, "manager", &[boss], waiting).await?;
+        let manager = [(owner, "manager", boss)];
+        references::settle(tx, TENANT, job, &manager, State::Waiting).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
         links::put(tx, TENANT, job, &[link(2)]).await?;
         references::wake(tx, TENANT, job, &[boss]).await?;
         let due = references::due(tx, TENANT, job, None, 10).await?;
         assert_eq!(due[0].referred_target, Some(TargetId("t2".to_owned())));
-        let exported = Some(State::Exported);
-        references::settle(tx, TENANT, job, owner, "manager", &[boss], exported).await?;
-        references::want(tx, TENANT, job, owner, "manager", &[boss]).await?;
+        references::settle(tx, TENANT, job, &manager, State::Exported).await?;
+        references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
         Ok(())
     })
@@ -162,9 +161,9 @@ async fn an_unwanted_reference_is_removed_only_if_the_target_has_it(test: &TestS
     write!(test, |tx| {
         let owner = anchor(1);
         links::put(tx, TENANT, job, &[link(1)]).await?;
-        references::want(tx, TENANT, job, owner, "members", &[anchor(2), anchor(3)]).await?;
-        let exported = Some(State::Exported);
-        references::settle(tx, TENANT, job, owner, "members", &[anchor(2)], exported).await?;
+        let members = [(owner, "members", anchor(2)), (owner, "members", anchor(3))];
+        references::want(tx, TENANT, job, &members).await?;
+        references::settle(tx, TENANT, job, &members[..1], State::Exported).await?;
         for member in [2, 3] {
             references::unwant(tx, TENANT, job, owner, "members", anchor(member)).await?;
         }

@@ -1,0 +1,472 @@
+//! Enterprise applications: the gallery, roles, assignments, credentials, scope.
+
+use std::sync::LazyLock;
+
+use muster_engine::port::TestFailure;
+use muster_model::application::{AppRole, Application, Assignment};
+use muster_model::directory::Kind;
+use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scope};
+use muster_model::{ApplicationId, AssignmentId, JobId, ObjectId, RoleId};
+use muster_rules::gallery::{Gallery, GalleryApp};
+use muster_store::{StoreError, applications, assignments, jobs};
+
+use crate::integrations::valid_name;
+use crate::{AppError, Ctx, directory};
+
+/// The gallery that is built into the binary.
+static GALLERY: LazyLock<Result<Gallery, String>> = LazyLock::new(|| {
+    Gallery::parse(
+        include_str!("../../../gallery/apps.json"),
+        include_str!("../../../gallery/default-mappings.json"),
+    )
+    .map_err(|error| error.to_string())
+});
+
+/// The gallery.
+pub fn gallery() -> Result<&'static Gallery, AppError> {
+    GALLERY
+        .as_ref()
+        .map_err(|error| AppError::Refused(format!("the gallery is broken: {error}")))
+}
+
+/// What to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// An app of the gallery, by id, name or alias.
+    Gallery(String),
+    /// Any SCIM application, with the default mappings of section 3.6.
+    Custom,
+}
+
+/// Adds an application with its provisioning job and two roles, `User` and `Administrator`.
+pub async fn add(
+    ctx: &Ctx,
+    template: &Template,
+    display_name: Option<&str>,
+) -> Result<Application, AppError> {
+    let gallery = gallery()?;
+    let (id, name, schema) = match template {
+        Template::Gallery(wanted) => {
+            let app: &GalleryApp = gallery
+                .find(wanted)
+                .map_err(|missing| AppError::NotFound(missing.to_string()))?;
+            let schema = gallery.default_schema(app).to_json();
+            (Some(app.id.clone()), app.display_name.clone(), schema)
+        }
+        Template::Custom => {
+            let name = display_name.unwrap_or("Custom SCIM application").to_owned();
+            let schema = gallery.custom_app_schema(&name).to_json();
+            (None, name, schema)
+        }
+    };
+    let name = valid_name("application", display_name.unwrap_or(&name))?;
+    let job = Job {
+        id: JobId::new(),
+        application: ApplicationId::new(),
+        status: JobStatus::NotConfigured,
+        settings: JobSettings::default(),
+        watermark: None,
+        last_cycle: None,
+    };
+    let application = Application {
+        id: job.application,
+        display_name: name,
+        template: id,
+        job: job.id,
+        created: ctx.clock.now(),
+    };
+    let (tenant, kept) = (ctx.tenant, application.clone());
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move {
+                applications::create(tx, tenant, &kept)
+                    .await
+                    .map_err(|error| match error {
+                        StoreError::Duplicate(_) => AppError::Taken(format!(
+                            "there is an application named {} already; give this one another name \
+                         (--name)",
+                            kept.display_name
+                        )),
+                        other => other.into(),
+                    })?;
+                for value in ["User", "Administrator"] {
+                    let role = AppRole {
+                        id: RoleId::new(),
+                        value: value.to_owned(),
+                        display_name: value.to_owned(),
+                    };
+                    applications::add_role(tx, tenant, kept.id, &role).await?;
+                }
+                jobs::create(tx, tenant, &job, &schema).await?;
+                Ok::<_, AppError>(())
+            })
+        })
+        .await?;
+    Ok(application)
+}
+
+/// All applications by name.
+pub async fn list(ctx: &Ctx) -> Result<Vec<Application>, AppError> {
+    let tenant = ctx.tenant;
+    ctx.store
+        .read(|tx| Box::pin(async move { Ok(applications::list(tx, tenant).await?) }))
+        .await
+}
+
+/// The application with this name or id.
+pub async fn find(ctx: &Ctx, name: &str) -> Result<Application, AppError> {
+    let (tenant, wanted) = (ctx.tenant, name.trim().to_owned());
+    let found: Option<Application> = ctx
+        .store
+        .read(|tx| {
+            Box::pin(async move {
+                if let Ok(id) = wanted.parse() {
+                    return Ok(applications::find(tx, tenant, id).await?);
+                }
+                Ok::<_, AppError>(applications::find_by_name(tx, tenant, &wanted).await?)
+            })
+        })
+        .await?;
+    found.ok_or_else(|| {
+        AppError::NotFound(format!(
+            "there is no application named {name}; see: muster app list"
+        ))
+    })
+}
+
+/// Everything about an application that its page shows.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The application.
+    pub application: Application,
+    /// Its job.
+    pub job: Job,
+    /// Its roles.
+    pub roles: Vec<AppRole>,
+    /// Its first hundred assignments, each with the principal's name.
+    pub assignments: Vec<(Assignment, String)>,
+    /// Where it is provisioned to, once credentials were saved.
+    pub tenant_url: Option<String>,
+    /// The schema document as JSON text.
+    pub schema: String,
+}
+
+/// Assignments that are shown at once.
+const SHOWN: u32 = 100;
+
+/// Shows an application.
+pub async fn show(ctx: &Ctx, name: &str) -> Result<Shown, AppError> {
+    let application = find(ctx, name).await?;
+    let job = job_of(ctx, &application).await?;
+    let (tenant, id, job_id) = (ctx.tenant, application.id, job.id);
+    let (roles, assigned, schema) = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move {
+                Ok((
+                    applications::roles(tx, tenant, id).await?,
+                    assignments::list(tx, tenant, id, None, SHOWN).await?,
+                    jobs::schema(tx, tenant, job_id).await?,
+                ))
+            })
+        })
+        .await?;
+    let mut named = Vec::new();
+    for assignment in assigned {
+        let name = principal_name(ctx, &assignment).await?;
+        named.push((assignment, name));
+    }
+    let credentials = ctx.engine.credentials(tenant, job.id).await?;
+    let tenant_url = credentials.map(|credentials| credentials.tenant_url);
+    Ok(Shown {
+        application,
+        job,
+        roles,
+        assignments: named,
+        tenant_url,
+        schema,
+    })
+}
+
+async fn principal_name(ctx: &Ctx, assignment: &Assignment) -> Result<String, AppError> {
+    let text = assignment.principal.to_string();
+    Ok(match assignment.kind {
+        Kind::User => directory::find_user(ctx, &text)
+            .await
+            .map(|it| it.user_principal_name),
+        Kind::Group => directory::find_group(ctx, &text)
+            .await
+            .map(|it| it.display_name),
+    }
+    .unwrap_or(text))
+}
+
+/// The job of an application.
+pub(crate) async fn job_of(ctx: &Ctx, application: &Application) -> Result<Job, AppError> {
+    let (tenant, id) = (ctx.tenant, application.job);
+    let job: Option<Job> = ctx
+        .store
+        .read(|tx| Box::pin(async move { Ok::<_, AppError>(jobs::find(tx, tenant, id).await?) }))
+        .await?;
+    job.ok_or_else(|| AppError::NotFound("the application has no provisioning job".to_owned()))
+}
+
+/// Who is assigned or unassigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by sign-in name or id.
+    User(String),
+    /// A group, by display name or id.
+    Group(String),
+}
+
+/// What an assignment did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The principal's name.
+    pub name: String,
+    /// The role's name.
+    pub role: String,
+    /// False when it was assigned with this role before.
+    pub is_new: bool,
+    /// What is worth knowing about it.
+    pub warning: Option<String>,
+}
+
+/// Assigns a user or group with a role: by value, display name or id; `None` takes the first role
+/// of the application, `Default Access` the built-in one (OM-1, 1.4).
+pub async fn assign(
+    ctx: &Ctx,
+    application: &str,
+    principal: &Principal,
+    role: Option<&str>,
+) -> Result<Assigned, AppError> {
+    let application = find(ctx, application).await?;
+    let (id, kind, name, mut warning) = resolve(ctx, principal).await?;
+    let (tenant, application_id) = (ctx.tenant, application.id);
+    let roles = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(applications::roles(tx, tenant, application_id).await?) })
+        })
+        .await?;
+    let (role_id, role_name) = choose_role(&roles, role)?;
+    if role_id == RoleId::DEFAULT_ACCESS && !roles.is_empty() {
+        warning = Some(
+            "users with the Default Access role are excluded from provisioning; assign one of the \
+             application's roles instead"
+                .to_owned(),
+        );
+    }
+    let assignment = Assignment {
+        id: AssignmentId::new(),
+        application: application_id,
+        principal: id,
+        kind,
+        role: role_id,
+        created: ctx.clock.now(),
+    };
+    let is_new = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move { Ok(assignments::create(tx, tenant, &assignment).await?) })
+        })
+        .await?;
+    Ok(Assigned {
+        name,
+        role: role_name,
+        is_new,
+        warning,
+    })
+}
+
+fn choose_role(roles: &[AppRole], wanted: Option<&str>) -> Result<(RoleId, String), AppError> {
+    let default = || (RoleId::DEFAULT_ACCESS, "Default Access".to_owned());
+    let Some(wanted) = wanted.map(str::trim) else {
+        // The role that ordinary people get.
+        let first = roles
+            .iter()
+            .find(|role| role.value == "User")
+            .or_else(|| roles.first());
+        return Ok(first.map_or_else(default, |role| (role.id, role.display_name.clone())));
+    };
+    if wanted.eq_ignore_ascii_case("default access") {
+        return Ok(default());
+    }
+    let same = |text: &str| text.eq_ignore_ascii_case(wanted);
+    roles
+        .iter()
+        .find(|role| same(&role.value) || same(&role.display_name) || same(&role.id.to_string()))
+        .map(|role| (role.id, role.display_name.clone()))
+        .ok_or_else(|| {
+            let known: Vec<&str> = roles
+                .iter()
+                .map(|role| role.display_name.as_str())
+                .collect();
+            AppError::NotFound(format!(
+                "the application has no role {wanted}; it has: {}, Default Access",
+                known.join(", ")
+            ))
+        })
+}
+
+async fn resolve(
+    ctx: &Ctx,
+    principal: &Principal,
+) -> Result<(ObjectId, Kind, String, Option<String>), AppError> {
+    Ok(match principal {
+        Principal::User(text) => {
+            let user = directory::find_user(ctx, text).await?;
+            (user.id.into(), Kind::User, user.user_principal_name, None)
+        }
+        Principal::Group(text) => {
+            let group = directory::find_group(ctx, text).await?;
+            let warning = (!group.security_enabled).then(|| {
+                "the group is not security-enabled, so the assignment has no effect (OM-3)"
+                    .to_owned()
+            });
+            (group.id.into(), Kind::Group, group.display_name, warning)
+        }
+    })
+}
+
+/// Removes all assignments of a user or group; answers how many there were.
+pub async fn unassign(
+    ctx: &Ctx,
+    application: &str,
+    principal: &Principal,
+) -> Result<(String, u64), AppError> {
+    let application = find(ctx, application).await?;
+    let (id, _, name, _) = resolve(ctx, principal).await?;
+    let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let gone = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                Ok(assignments::remove(tx, tenant, application.id, id, None, now).await?)
+            })
+        })
+        .await?;
+    Ok((name, gone))
+}
+
+/// Saves Tenant URL and Secret Token, after they proved to work (CR-1).
+pub async fn save_credentials(
+    ctx: &Ctx,
+    application: &str,
+    credentials: Credentials,
+) -> Result<(), AppError> {
+    let application = find(ctx, application).await?;
+    if let Err(failure) = test(ctx, &application, &credentials).await? {
+        return Err(AppError::Refused(format!(
+            "the credentials were not saved, because the connection does not work: {failure}"
+        )));
+    }
+    let job = job_of(ctx, &application).await?;
+    ctx.engine
+        .save_credentials(ctx.tenant, job.id, credentials)
+        .await?;
+    if job.status == JobStatus::NotConfigured {
+        let (tenant, id) = (ctx.tenant, job.id);
+        ctx.store
+            .write::<_, AppError, _>(move |tx| {
+                Box::pin(
+                    async move { Ok(jobs::set_status(tx, tenant, id, &JobStatus::Paused).await?) },
+                )
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Test connection (2.4): with the given credentials, or with the saved ones.
+pub async fn test_connection(
+    ctx: &Ctx,
+    application: &str,
+    credentials: Option<Credentials>,
+) -> Result<Result<(), TestFailure>, AppError> {
+    let application = find(ctx, application).await?;
+    let credentials = match credentials {
+        Some(credentials) => credentials,
+        None => ctx
+            .engine
+            .credentials(ctx.tenant, application.job)
+            .await?
+            .ok_or_else(|| {
+                AppError::Refused(
+                    "no credentials are saved yet; give them with --tenant-url and --secret-token"
+                        .to_owned(),
+                )
+            })?,
+    };
+    test(ctx, &application, &credentials).await
+}
+
+async fn test(
+    ctx: &Ctx,
+    application: &Application,
+    credentials: &Credentials,
+) -> Result<Result<(), TestFailure>, AppError> {
+    let (tenant, job) = (ctx.tenant, application.job);
+    let schema = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(jobs::schema(tx, tenant, job).await?) })
+        })
+        .await?;
+    match ctx.engine.target(credentials, &schema) {
+        Ok(target) => Ok(target.test().await),
+        Err(muster_engine::EngineError::Target(error)) => Ok(Err(TestFailure {
+            category: "NotAllowed",
+            message: error.to_string(),
+        })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Chooses the scope. Going from all to assigned only, or back, re-evaluates everything: here that
+/// needs no restart by hand (OM-11).
+pub async fn set_scope(ctx: &Ctx, application: &str, scope: Scope) -> Result<bool, AppError> {
+    let application = find(ctx, application).await?;
+    let job = job_of(ctx, &application).await?;
+    if job.settings.scope == scope {
+        return Ok(false);
+    }
+    let settings = JobSettings {
+        scope,
+        ..job.settings
+    };
+    let (tenant, id) = (ctx.tenant, job.id);
+    ctx.store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                jobs::set_settings(tx, tenant, id, &settings).await?;
+                Ok(jobs::clear_watermark(tx, tenant, id).await?)
+            })
+        })
+        .await?;
+    Ok(true)
+}
+
+/// Sets who gets notifications; an empty text sets nobody.
+pub async fn set_notification(ctx: &Ctx, application: &str, email: &str) -> Result<(), AppError> {
+    let application = find(ctx, application).await?;
+    let job = job_of(ctx, &application).await?;
+    let email = email.trim();
+    if !email.is_empty() && (!email.contains('@') || email.len() > 320) {
+        return Err(AppError::Invalid(format!(
+            "`{email}` is not an email address"
+        )));
+    }
+    let notification_email = (!email.is_empty()).then(|| email.to_owned());
+    let settings = JobSettings {
+        notification_email,
+        ..job.settings
+    };
+    let (tenant, id) = (ctx.tenant, job.id);
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move { Ok(jobs::set_settings(tx, tenant, id, &settings).await?) })
+        })
+        .await
+}

@@ -1,0 +1,27 @@
+//! What a use case answers when it does not do what was asked.
+
+use muster_engine::EngineError;
+use muster_store::StoreError;
+
+/// A use case did not do what was asked. The message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// What was named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was given is not valid.
+    #[error("{0}")]
+    Invalid(String),
+    /// It exists already.
+    #[error("{0}")]
+    Taken(String),
+    /// The present state does not allow it.
+    #[error("{0}")]
+    Refused(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

@@ -1,0 +1,143 @@
+//! Provisioning jobs: switch on and off, restart, run now, watch.
+
+use muster_engine::{Entitled, Progress};
+use muster_model::Timestamp;
+use muster_model::application::Application;
+use muster_model::cycle::Cycle;
+use muster_model::directory::Kind;
+use muster_model::job::{Job, JobStatus};
+use muster_model::link::LinkState;
+use muster_store::{cycles, escrows, jobs, links};
+use tokio::sync::watch;
+
+use crate::applications::{find, job_of};
+use crate::{AppError, Ctx};
+
+async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), AppError> {
+    let application = find(ctx, application).await?;
+    let job = job_of(ctx, &application).await?;
+    Ok((application, job))
+}
+
+async fn set_status(ctx: &Ctx, job: &Job, status: JobStatus) -> Result<(), AppError> {
+    let (tenant, id) = (ctx.tenant, job.id);
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move { Ok(jobs::set_status(tx, tenant, id, &status).await?) })
+        })
+        .await
+}
+
+/// Provisioning Status On. A paused job goes on where it stopped; quarantine is cleared (5.9).
+pub async fn start(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
+    let (application, job) = with_job(ctx, application).await?;
+    if job.status == JobStatus::NotConfigured {
+        return Err(AppError::Refused(format!(
+            "{} has no credentials yet; save them first with: muster app credentials",
+            application.display_name
+        )));
+    }
+    set_status(ctx, &job, JobStatus::Active).await?;
+    Ok(application)
+}
+
+/// Provisioning Status Off. The running cycle comes to its end; state is kept (5.9).
+pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
+    let (application, job) = with_job(ctx, application).await?;
+    if job.status != JobStatus::NotConfigured {
+        set_status(ctx, &job, JobStatus::Paused).await?;
+    }
+    Ok(application)
+}
+
+/// Restart: the next cycle evaluates everything; links stay (5.8, CY-6).
+pub async fn restart(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
+    let (application, job) = with_job(ctx, application).await?;
+    ctx.engine.restart(ctx.tenant, job.id).await?;
+    Ok(application)
+}
+
+/// One cycle now; waits for its end.
+pub async fn run(ctx: &Ctx, application: &str) -> Result<Cycle, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    Ok(ctx.engine.run(ctx.tenant, job.id).await?)
+}
+
+/// How far the running cycle has come, to watch beside [`run`].
+pub async fn progress(
+    ctx: &Ctx,
+    application: &str,
+) -> Result<watch::Receiver<Option<Progress>>, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    Ok(ctx.engine.progress(job.id))
+}
+
+/// Who is in scope right now, counted in the directory.
+pub async fn entitled(ctx: &Ctx, application: &str) -> Result<Entitled, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    Ok(ctx.engine.entitled(ctx.tenant, job.id).await?)
+}
+
+/// The latest cycles of a job, oldest first.
+pub async fn cycles(ctx: &Ctx, application: &str, limit: u32) -> Result<Vec<Cycle>, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    let (tenant, id) = (ctx.tenant, job.id);
+    let mut cycles: Vec<Cycle> = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(muster_store::cycles::latest(tx, tenant, id, limit).await?) })
+        })
+        .await?;
+    cycles.reverse();
+    Ok(cycles)
+}
+
+/// What the status of a job shows (section 11).
+#[derive(Clone, Debug)]
+pub struct JobReport {
+    /// The application.
+    pub application: Application,
+    /// The job.
+    pub job: Job,
+    /// How far the running cycle has come.
+    pub progress: Option<Progress>,
+    /// The latest cycles, newest first.
+    pub cycles: Vec<Cycle>,
+    /// Linked objects by kind and state.
+    pub linked: Vec<(Kind, LinkState, u64)>,
+    /// Failures awaiting a retry.
+    pub escrows: u64,
+    /// When the next of them is tried again.
+    pub next_retry: Option<Timestamp>,
+}
+
+/// Cycles that a report shows.
+const SHOWN: u32 = 10;
+
+/// The status of a job.
+pub async fn status(ctx: &Ctx, application: &str) -> Result<JobReport, AppError> {
+    let (application, job) = with_job(ctx, application).await?;
+    let (tenant, id) = (ctx.tenant, job.id);
+    let progress = *ctx.engine.progress(id).borrow();
+    let (cycles, linked, (escrows, next_retry)) = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move {
+                Ok((
+                    cycles::latest(tx, tenant, id, SHOWN).await?,
+                    links::counts(tx, tenant, id).await?,
+                    escrows::outlook(tx, tenant, id).await?,
+                ))
+            })
+        })
+        .await?;
+    Ok(JobReport {
+        application,
+        job,
+        progress,
+        cycles,
+        linked,
+        escrows,
+        next_retry,
+    })
+}

@@ -1,0 +1,40 @@
+//! The provisioning log.
+
+use muster_model::EventId;
+use muster_model::event::Event;
+use muster_store::events::{self, EventQuery};
+
+use crate::applications::find;
+use crate::{AppError, Ctx};
+
+/// Events that are read at once.
+pub const PAGE: u32 = 500;
+
+/// A page of an application's events, newest first; at most [`PAGE`].
+pub async fn list(
+    ctx: &Ctx,
+    application: &str,
+    query: EventQuery,
+    limit: u32,
+) -> Result<Vec<Event>, AppError> {
+    let application = find(ctx, application).await?;
+    let (tenant, job, limit) = (ctx.tenant, application.job, limit.min(PAGE));
+    ctx.store
+        .read(|tx| Box::pin(async move { Ok(events::list(tx, tenant, job, &query, limit).await?) }))
+        .await
+}
+
+/// One event with its steps.
+pub async fn show(ctx: &Ctx, application: &str, id: &str) -> Result<Event, AppError> {
+    let application = find(ctx, application).await?;
+    let unknown = || AppError::NotFound(format!("there is no event {id}; see: muster log list"));
+    let event: EventId = id.parse().map_err(|_| unknown())?;
+    let (tenant, job) = (ctx.tenant, application.job);
+    let found: Option<Event> = ctx
+        .store
+        .read(|tx| {
+            Box::pin(async move { Ok::<_, AppError>(events::find(tx, tenant, job, event).await?) })
+        })
+        .await?;
+    found.ok_or_else(unknown)
+}

@@ -1,0 +1,91 @@
+//! Stored documents: between their text and what is kept beside it.
+
+use muster_model::directory::Kind;
+use muster_model::{ResourceId, Timestamp};
+use muster_scim::{Map, ScimError};
+use muster_store::resources::{Resource, name_key};
+use serde_json::{Value, json};
+
+/// Reads a stored document.
+pub(super) fn parse(resource: &Resource) -> Result<Map, ScimError> {
+    serde_json::from_str(&resource.doc)
+        .map_err(|error| ScimError::internal(format!("a stored document is damaged: {error}")))
+}
+
+/// Makes a resource of a canonical document.
+pub(super) fn build(
+    kind: Kind,
+    id: ResourceId,
+    document: &Map,
+    now: Timestamp,
+) -> Result<Resource, ScimError> {
+    let mut resource = Resource {
+        id,
+        kind,
+        name_key: String::new(),
+        external_id: None,
+        active: true,
+        version: 1,
+        created: now,
+        modified: now,
+        doc: String::new(),
+    };
+    fill(&mut resource, document)?;
+    Ok(resource)
+}
+
+/// Writes a changed document into its resource, with a new version and time.
+pub(super) fn change(
+    resource: &mut Resource,
+    document: &Map,
+    now: Timestamp,
+) -> Result<(), ScimError> {
+    fill(resource, document)?;
+    touch(resource, now);
+    Ok(())
+}
+
+/// A new version and time; the time always moves forward, be it by a millisecond.
+pub(super) fn touch(resource: &mut Resource, now: Timestamp) {
+    resource.version += 1;
+    let least = Timestamp::from_micros(resource.modified.as_micros() + 1000);
+    resource.modified = now.max(least);
+}
+
+fn fill(resource: &mut Resource, document: &Map) -> Result<(), ScimError> {
+    let text = |name: &str| document.get(name).and_then(Value::as_str);
+    let name = match resource.kind {
+        Kind::User => text("userName"),
+        Kind::Group => text("displayName"),
+    };
+    resource.name_key = name_key(name.unwrap_or_default());
+    resource.external_id = text("externalId").map(str::to_owned);
+    resource.active = document.get("active") != Some(&Value::Bool(false));
+    resource.doc = serde_json::to_string(document)
+        .map_err(|error| ScimError::internal(format!("a document cannot be printed: {error}")))?;
+    Ok(())
+}
+
+/// The display name of a stored group.
+pub(super) fn display_name(doc: &str) -> String {
+    serde_json::from_str::<Map>(doc)
+        .ok()
+        .and_then(|document| document.get("displayName")?.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// The document with what a filter or a sort key may ask for beside it.
+pub(super) fn complete(resource: &Resource) -> Result<Map, ScimError> {
+    let mut document = parse(resource)?;
+    document.insert("id".to_owned(), json!(resource.id.to_string()));
+    document.insert(
+        "meta".to_owned(),
+        json!({
+            "resourceType": resource.kind.as_str(),
+            "created": resource.created.to_string(),
+            "lastModified": resource.modified.to_string(),
+            "version": format!("W/\"{}\"", resource.version),
+        }),
+    );
+    Ok(document)
+}

@@ -1,0 +1,373 @@
+//! The command line: what can be said, with help and examples.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "muster",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Examples:\n  muster demo\n  muster serve --data ./muster-data --listen 127.0.0.1:8080\n  muster integration create \"Web Security\" --json"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// Folder of the data: database file, sealing key, lock.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Database, when it is not the file in the data folder: postgres://user@host/name.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Configuration file (TOML).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play the whole tutorial on this machine, both ends of it.
+    #[command(
+        after_help = "Examples:\n  muster demo\n  muster demo --exit --json\n  muster demo --users 100000 --exit"
+    )]
+    Demo(Demo),
+    /// Run everything in one process: SCIM provider and worker.
+    #[command(after_help = "Example:\n  muster serve --data ./muster-data --listen 127.0.0.1:8080")]
+    Serve(Serve),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  muster completions bash > /etc/bash_completion.d/muster")]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    #[command(flatten)]
+    Task(Task),
+}
+
+/// Commands that work on the data: in this process, or in the server that holds it.
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum Task {
+    /// Integrations: a SCIM URL and token for whoever sends users and groups.
+    #[command(subcommand)]
+    Integration(Integration),
+    /// Load users, groups or memberships from CSV or JSON Lines.
+    #[command(
+        after_help = "Examples:\n  muster import users.csv groups.csv memberships.csv\n  muster import --kind users people.jsonl\n\nBad lines are reported and skipped; the others are kept, and the exit code is 3."
+    )]
+    Import(Import),
+    /// Enterprise applications: gallery, assignments, credentials, scope.
+    #[command(subcommand)]
+    App(App),
+    /// Provisioning jobs: start, pause, restart, status, run.
+    #[command(subcommand)]
+    Job(Job),
+    /// The provisioning log.
+    #[command(subcommand)]
+    Log(Log),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Users of the directory; without it the sample of 1,000 is used.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=5_000_000))]
+    pub(crate) users: Option<u32>,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// End when the tutorial is played, instead of leaving everything running.
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Address to listen on (default 127.0.0.1:8080).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum Integration {
+    /// Make an integration; prints its SCIM URL and token. The token is shown this once.
+    #[command(after_help = "Example:\n  muster integration create \"Web Security\" --json")]
+    Create {
+        /// Name of the integration.
+        name: String,
+    },
+    /// List integrations and the state of their tokens.
+    #[command(after_help = "Example:\n  muster integration list")]
+    List,
+    /// Issue a second token, so that the first can be replaced without a gap.
+    #[command(after_help = "Example:\n  muster integration rotate \"Web Security\"")]
+    Rotate {
+        /// Name of the integration.
+        name: String,
+    },
+    /// Revoke all tokens of an integration.
+    #[command(after_help = "Example:\n  muster integration revoke \"Web Security\"")]
+    Revoke {
+        /// Name of the integration.
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum ImportKind {
+    /// People.
+    Users,
+    /// Groups.
+    Groups,
+    /// Who is in which group.
+    Memberships,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Import {
+    /// Files (.csv or .jsonl), loaded in this order; give users before memberships.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the files hold; without it their names and first lines tell.
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<ImportKind>,
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum App {
+    /// Search the application gallery.
+    #[command(after_help = "Example:\n  muster app gallery symantec")]
+    Gallery {
+        /// Part of a name; everything without it.
+        search: Option<String>,
+    },
+    /// Add an application from the gallery, or any SCIM application with --custom.
+    #[command(
+        after_help = "Examples:\n  muster app add \"Symantec Web Security Service\"\n  muster app add --custom --name \"My app\""
+    )]
+    Add {
+        /// Name of the gallery application.
+        #[arg(required_unless_present = "custom")]
+        template: Option<String>,
+        /// Any SCIM application, with the default mappings.
+        #[arg(long, conflicts_with = "template")]
+        custom: bool,
+        /// Another name for it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the applications.
+    #[command(after_help = "Example:\n  muster app list --json")]
+    List,
+    /// Show an application: roles, assignments, mappings, status.
+    #[command(after_help = "Example:\n  muster app show \"Symantec Web Security Service\"")]
+    Show {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Assign a user or group with a role.
+    #[command(
+        after_help = "Examples:\n  muster app assign \"Symantec Web Security Service\" --user ana@example.com\n  muster app assign \"Symantec Web Security Service\" --group \"Dept - Sales\" --role User"
+    )]
+    Assign {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        who: Who,
+        /// Role by name; the application's role for ordinary users without it.
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Unassign a user or group.
+    #[command(
+        after_help = "Example:\n  muster app unassign \"Symantec Web Security Service\" --user ana@example.com"
+    )]
+    Unassign {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Save Tenant URL and Secret Token, after testing them.
+    #[command(
+        after_help = "Example:\n  muster app credentials \"Symantec Web Security Service\" --tenant-url https://… --secret-token-file token.txt"
+    )]
+    Credentials {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        credentials: Given,
+    },
+    /// Test Connection with the saved credentials, or with those given.
+    #[command(
+        after_help = "Example:\n  muster app test-connection \"Symantec Web Security Service\""
+    )]
+    TestConnection {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        credentials: MaybeGiven,
+    },
+    /// Choose the scope: assigned users and groups only, or all.
+    #[command(
+        after_help = "Example:\n  muster app scope \"Symantec Web Security Service\" assigned"
+    )]
+    Scope {
+        /// Name or id of the application.
+        app: String,
+        /// Which users and groups.
+        #[arg(value_enum)]
+        scope: ScopeArg,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum ScopeArg {
+    /// Sync only assigned users and groups.
+    Assigned,
+    /// Sync all users and groups.
+    All,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Who {
+    /// User, by sign-in name or id.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Group, by name or id.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Given {
+    /// Tenant URL: the SCIM URL of the receiving side.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tenant_url: String,
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct MaybeGiven {
+    /// Tenant URL to test instead of the saved one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tenant_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+#[group(multiple = false)]
+pub(crate) struct TokenArg {
+    /// Secret Token (visible to other users of this machine; better use a file).
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) secret_token: Option<String>,
+    /// File that holds the Secret Token; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// Provisioning Status On.
+    #[command(after_help = "Example:\n  muster job start \"Symantec Web Security Service\"")]
+    Start {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Provisioning Status Off; state is kept.
+    #[command(after_help = "Example:\n  muster job pause \"Symantec Web Security Service\"")]
+    Pause {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Evaluate everything again with the next cycle; links are kept.
+    #[command(after_help = "Example:\n  muster job restart \"Symantec Web Security Service\"")]
+    Restart {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Show status, counts and the latest cycles.
+    #[command(
+        after_help = "Example:\n  muster job status \"Symantec Web Security Service\" --json"
+    )]
+    Status {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Run one cycle now and wait for its end.
+    #[command(
+        after_help = "Example:\n  muster job run \"Symantec Web Security Service\"\n\nExit code 3 when some objects failed."
+    )]
+    Run {
+        /// Name or id of the application.
+        app: String,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum Log {
+    /// List events, newest first.
+    #[command(
+        after_help = "Example:\n  muster log list \"Symantec Web Security Service\" --status failure"
+    )]
+    List {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        filter: LogFilter,
+        /// Events at most.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
+    /// Show one event with its steps.
+    #[command(
+        after_help = "Example:\n  muster log show \"Symantec Web Security Service\" 0190f0d5-7c1e-7a63-9f6b-0f9c2d3e4a5b"
+    )]
+    Show {
+        /// Name or id of the application.
+        app: String,
+        /// Id of the event.
+        event: String,
+    },
+    /// Print all events as JSON Lines, newest first.
+    #[command(
+        after_help = "Example:\n  muster log export \"Symantec Web Security Service\" > log.jsonl"
+    )]
+    Export {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        filter: LogFilter,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct LogFilter {
+    /// success, failure, skipped or warning.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// create, update, disable, delete or other.
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// Only events about this user (sign-in name or id).
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+}

@@ -1,0 +1,251 @@
+//! Each command, and where it is carried out: here, or in the server that holds the data.
+
+mod app;
+mod demo;
+mod import;
+mod integration;
+mod job;
+mod log;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::CommandFactory;
+use muster_app::AppError;
+use muster_store::StoreUrl;
+
+use crate::args::{App, Args, Command, Place, Serve, Task, TokenArg};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::home::Home;
+use crate::node::Node;
+use crate::output::{Out, Printer, complain};
+use crate::remote;
+use crate::server::{Server, asked_to_end};
+
+/// The bytes of a file that a command reads.
+pub(crate) type Input = Box<dyn Read + Send>;
+
+/// Runs what was said; every error becomes one line on standard error.
+pub(crate) async fn run(args: Args) -> Exit {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match dispatch(args).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Exit::Failed
+        }
+    }
+}
+
+async fn dispatch(args: Args) -> Result<Exit> {
+    let Args { place, command } = args;
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "muster",
+                &mut std::io::stdout(),
+            );
+            Ok(Exit::Done)
+        }
+        Command::Demo(demo) => demo::run(&place, demo).await,
+        Command::Serve(serve) => self::serve(&place, serve).await,
+        Command::Task(task) => task_anywhere(&place, task).await,
+    }
+}
+
+async fn serve(place: &Place, serve: Serve) -> Result<Exit> {
+    let mut config = Config::load(place)?;
+    if let Some(listen) = serve.listen {
+        config.listen = listen;
+    }
+    let home = take_home(&config, "serve")?;
+    let (listener, address) = Server::bind(config.listen).await?;
+    config.listen = address;
+    let socket = Home::socket(&config.data);
+    let server = Server::start(
+        Node::open(&config, Some(home)).await?,
+        listener,
+        Some(socket),
+    )?;
+    let address = server.address;
+    let url = &server.node.public_url;
+    if place.json {
+        println!(
+            "{}",
+            serde_json::json!({ "listening": address.to_string(), "url": url })
+        );
+    } else {
+        println!("Muster listens on {address} and is reached at {url}");
+    }
+    asked_to_end().await;
+    server.stop().await;
+    Ok(Exit::Done)
+}
+
+/// The data folder for this process alone.
+fn take_home(config: &Config, who: &str) -> Result<Home> {
+    match Home::take(&config.data, who)? {
+        Ok(home) => Ok(home),
+        Err(held) => bail!(
+            "the data folder {} is in use by {}; stop that process, or choose another folder \
+             with --data",
+            config.data.display(),
+            if held.who.is_empty() {
+                "another process"
+            } else {
+                &held.who
+            }
+        ),
+    }
+}
+
+/// Carries a command out in the server that holds the data folder, or here when none does.
+async fn task_anywhere(place: &Place, task: Task) -> Result<Exit> {
+    let config = Config::load(place)?;
+    let task = with_local_secrets(task)?;
+    let socket = Home::socket(&config.data);
+    let home = match &config.database {
+        // Two processes never write one file: the lock decides who may.
+        StoreUrl::File(_) => Home::take(&config.data, "a command")?
+            .map(Some)
+            .map_err(|held| held.who),
+        StoreUrl::Postgres(_) if answers(&socket).await => Err(String::new()),
+        StoreUrl::Postgres(_) => Ok(None),
+    };
+    match home {
+        Ok(home) => {
+            let node = Node::open(&config, home).await?;
+            each_file(task, |task, input| here(&node, task, place.json, input)).await
+        }
+        Err(_) if answers(&socket).await => {
+            each_file(task, |task, input| {
+                remote::send(&socket, task, place.json, input)
+            })
+            .await
+        }
+        Err(who) => bail!(
+            "the data folder {} is in use by {who}, which takes no commands; try again when it \
+             has ended, or choose another folder with --data",
+            config.data.display()
+        ),
+    }
+}
+
+async fn answers(socket: &Path) -> bool {
+    tokio::net::UnixStream::connect(socket).await.is_ok()
+}
+
+async fn here(node: &Node, task: Task, json: bool, input: Option<Input>) -> Result<Exit> {
+    let (out, mut frames) = Out::new(json);
+    let work = async {
+        let exit = perform(node, task, input, &out).await;
+        out.end(exit).await;
+    };
+    let print = async {
+        let mut printer = Printer::new();
+        while let Some(frame) = frames.recv().await {
+            if let Some(exit) = printer.print(frame) {
+                return exit;
+            }
+        }
+        Exit::Failed
+    };
+    let ((), exit) = tokio::join!(work, print);
+    Ok(exit)
+}
+
+/// Files are opened where the command was given; each is carried out on its own, in order.
+async fn each_file<F>(task: Task, mut one: impl FnMut(Task, Option<Input>) -> F) -> Result<Exit>
+where
+    F: Future<Output = Result<Exit>>,
+{
+    let Task::Import(import) = task else {
+        return one(task, None).await;
+    };
+    let mut worst = Exit::Done;
+    for path in import.files {
+        let file: Input = if path.as_os_str() == "-" {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(File::open(&path).with_context(|| format!("cannot read {}", path.display()))?)
+        };
+        let single = crate::args::Import {
+            files: vec![path],
+            kind: import.kind,
+        };
+        match one(Task::Import(single), Some(file)).await? {
+            Exit::Done => {}
+            Exit::PartlyFailed => worst = Exit::PartlyFailed,
+            failed => return Ok(failed),
+        }
+    }
+    Ok(worst)
+}
+
+/// A token in a file is read here, so that the command can be carried out elsewhere.
+fn with_local_secrets(mut task: Task) -> Result<Task> {
+    let token = match &mut task {
+        Task::App(App::Credentials { credentials, .. }) => {
+            if credentials.token.secret_token.is_none()
+                && credentials.token.secret_token_file.is_none()
+            {
+                bail!("give the Secret Token with --secret-token-file FILE (or --secret-token)");
+            }
+            &mut credentials.token
+        }
+        Task::App(App::TestConnection { credentials, .. }) => &mut credentials.token,
+        _ => return Ok(task),
+    };
+    if let TokenArg {
+        secret_token: secret @ None,
+        secret_token_file: Some(path),
+    } = token
+    {
+        let mut text = String::new();
+        let read = if path.as_os_str() == "-" {
+            std::io::stdin().take(65_536).read_to_string(&mut text)
+        } else {
+            File::open(&*path).and_then(|file| file.take(65_536).read_to_string(&mut text))
+        };
+        read.with_context(|| format!("cannot read the token from {}", path.display()))?;
+        *secret = Some(text.trim().to_owned());
+    }
+    Ok(task)
+}
+
+/// Carries a command out in this process.
+pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: &Out) -> Exit {
+    let done = match task {
+        Task::Integration(task) => integration::perform(node, task, out).await,
+        Task::Import(task) => import::perform(node, task, input, out).await,
+        Task::App(task) => app::perform(node, task, out).await,
+        Task::Job(task) => job::perform(node, task, out).await,
+        Task::Log(task) => log::perform(node, task, out).await,
+    };
+    out.progress_end().await;
+    match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            let exit = match error {
+                AppError::Invalid(_) => Exit::BadUsage,
+                _ => Exit::Failed,
+            };
+            out.note(format!(
+                "muster: {}",
+                error.to_string().replace(['\n', '\r'], " ")
+            ))
+            .await;
+            exit
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `muster app …`
+
+use muster_app::AppError;
+use muster_app::applications::{self, Principal, Shown, Template};
+use muster_model::Secret;
+use muster_model::directory::Kind;
+use muster_model::job::{Credentials, Scope};
+use serde_json::json;
+
+use crate::args::{App, ScopeArg, Who};
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::Out;
+
+pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, AppError> {
+    let ctx = &node.ctx;
+    match task {
+        App::Gallery { search } => gallery(search.as_deref(), out).await?,
+        App::Add {
+            template,
+            custom,
+            name,
+        } => {
+            let template = match template {
+                Some(template) if !custom => Template::Gallery(template),
+                _ => Template::Custom,
+            };
+            let added = applications::add(ctx, &template, name.as_deref()).await?;
+            let shown = json!({
+                "id": added.id.to_string(), "name": added.display_name,
+                "template": added.template, "job": added.job.to_string()
+            });
+            tell(
+                out,
+                &shown,
+                format!("Added {} ({})", added.display_name, added.id),
+            )
+            .await;
+        }
+        App::List => list(node, out).await?,
+        App::Show { app } => show(&applications::show(ctx, &app).await?, out).await,
+        App::Assign { app, who, role } => {
+            let done = applications::assign(ctx, &app, &principal(who), role.as_deref()).await?;
+            let shown = json!({ "name": done.name, "role": done.role, "new": done.is_new });
+            let before = if done.is_new { "" } else { " (as before)" };
+            tell(
+                out,
+                &shown,
+                format!("{} has the role {}{before}", done.name, done.role),
+            )
+            .await;
+            if let Some(warning) = done.warning {
+                out.note(format!("Note: {warning}")).await;
+            }
+        }
+        App::Unassign { app, who } => {
+            let (name, gone) = applications::unassign(ctx, &app, &principal(who)).await?;
+            let text = match gone {
+                0 => format!("{name} was not assigned"),
+                _ => format!("{name} is unassigned"),
+            };
+            tell(out, &json!({ "name": name, "removed": gone }), text).await;
+        }
+        App::Credentials { app, credentials } => {
+            let token = credentials.token.secret_token.unwrap_or_default();
+            let given = Credentials {
+                tenant_url: credentials.tenant_url,
+                secret_token: Secret::new(token),
+            };
+            applications::save_credentials(ctx, &app, given).await?;
+            let text = "The connection works; the credentials are saved".to_owned();
+            tell(out, &json!({ "ok": true, "saved": true }), text).await;
+        }
+        App::TestConnection { app, credentials } => {
+            let given = match (credentials.tenant_url, credentials.token.secret_token) {
+                (Some(tenant_url), Some(token)) => Some(Credentials {
+                    tenant_url,
+                    secret_token: Secret::new(token),
+                }),
+                (None, None) => None,
+                _ => {
+                    return Err(AppError::Invalid(
+                        "give both --tenant-url and the secret token, or neither to test what is \
+                         saved"
+                            .to_owned(),
+                    ));
+                }
+            };
+            return test(node, &app, given, out).await;
+        }
+        App::Scope { app, scope } => {
+            let (scope, word) = match scope {
+                ScopeArg::Assigned => (Scope::AssignedOnly, "assigned"),
+                ScopeArg::All => (Scope::All, "all"),
+            };
+            let changed = applications::set_scope(ctx, &app, scope).await?;
+            let text = match scope {
+                Scope::AssignedOnly => "Scope: sync only assigned users and groups",
+                Scope::All => "Scope: sync all users and groups",
+            };
+            tell(
+                out,
+                &json!({ "scope": word, "changed": changed }),
+                text.to_owned(),
+            )
+            .await;
+            if changed {
+                out.note("The next cycle evaluates every object.").await;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn tell(out: &Out, shown: &serde_json::Value, text: String) {
+    out.line(if out.json { shown.to_string() } else { text })
+        .await;
+}
+
+fn principal(who: Who) -> Principal {
+    match (who.user, who.group) {
+        (Some(user), _) => Principal::User(user),
+        (None, group) => Principal::Group(group.unwrap_or_default()),
+    }
+}
+
+async fn test(
+    node: &Node,
+    app: &str,
+    given: Option<Credentials>,
+    out: &Out,
+) -> Result<Exit, AppError> {
+    match applications::test_connection(&node.ctx, app, given).await? {
+        Ok(()) => {
+            tell(
+                out,
+                &json!({ "ok": true }),
+                "The connection works".to_owned(),
+            )
+            .await;
+            Ok(Exit::Done)
+        }
+        Err(failure) => {
+            if out.json {
+                let shown = json!({
+                    "ok": false, "category": failure.category, "message": failure.message
+                });
+                out.line(shown.to_string()).await;
+            }
+            out.note(format!("muster: {}: {}", failure.category, failure.message))
+                .await;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+async fn gallery(search: Option<&str>, out: &Out) -> Result<(), AppError> {
+    let gallery = applications::gallery()?;
+    let apps: Vec<_> = match search {
+        Some(text) => gallery.search(text),
+        None => gallery.apps().iter().collect(),
+    };
+    if out.json {
+        let shown: Vec<_> = apps
+            .iter()
+            .map(|app| {
+                json!({
+                    "id": app.id, "name": app.display_name, "publisher": app.publisher,
+                    "description": app.description
+                })
+            })
+            .collect();
+        out.line(json!(shown).to_string()).await;
+        return Ok(());
+    }
+    if apps.is_empty() {
+        out.note("No application matches; any SCIM application can be added with --custom.")
+            .await;
+    }
+    for app in apps {
+        out.line(format!("{:<44} {}", app.display_name, app.description))
+            .await;
+    }
+    Ok(())
+}
+
+async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
+    let all = applications::list(&node.ctx).await?;
+    if out.json {
+        let shown: Vec<_> = all
+            .iter()
+            .map(|app| {
+                json!({
+                    "id": app.id.to_string(), "name": app.display_name, "template": app.template,
+                    "job": app.job.to_string(), "created": app.created.to_string()
+                })
+            })
+            .collect();
+        out.line(json!(shown).to_string()).await;
+        return Ok(());
+    }
+    if all.is_empty() {
+        out.note("There is no application yet; add one with: muster app add NAME")
+            .await;
+    }
+    for app in all {
+        let template = app.template.as_deref().unwrap_or("custom");
+        out.line(format!(
+            "{:<44} {template:<36} {}",
+            app.display_name, app.id
+        ))
+        .await;
+    }
+    Ok(())
+}
+
+async fn show(shown: &Shown, out: &Out) {
+    let Shown {
+        application,
+        job,
+        roles,
+        assignments,
+        tenant_url,
+        schema,
+    } = shown;
+    let scope = match job.settings.scope {
+        Scope::AssignedOnly => "assigned",
+        Scope::All => "all",
+    };
+    if out.json {
+        let assigned: Vec<_> = assignments
+            .iter()
+            .map(|(assignment, name)| {
+                json!({
+                    "id": assignment.id.to_string(), "principal": assignment.principal.to_string(),
+                    "type": assignment.kind.as_str(), "name": name,
+                    "role": assignment.role.to_string()
+                })
+            })
+            .collect();
+        let roles: Vec<_> = roles
+            .iter()
+            .map(|role| json!({ "id": role.id.to_string(), "value": role.value }))
+            .collect();
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap_or_default();
+        let all = json!({
+            "id": application.id.to_string(), "name": application.display_name,
+            "template": application.template, "job": job.id.to_string(),
+            "status": job.status.code(), "scope": scope, "tenantUrl": tenant_url,
+            "roles": roles, "assignments": assigned, "schema": schema
+        });
+        out.line(all.to_string()).await;
+        return;
+    }
+    out.line(format!("{} ({})", application.display_name, application.id))
+        .await;
+    out.line(format!("  Status      {}", job.status.code()))
+        .await;
+    out.line(format!("  Scope       {scope}")).await;
+    out.line(format!(
+        "  Tenant URL  {}",
+        tenant_url.as_deref().unwrap_or("not saved yet")
+    ))
+    .await;
+    let names: Vec<&str> = roles
+        .iter()
+        .map(|role| role.display_name.as_str())
+        .collect();
+    out.line(format!("  Roles       {}", names.join(", ")))
+        .await;
+    out.line(format!("  Assignments {}", assignments.len()))
+        .await;
+    for (assignment, name) in assignments {
+        let role = roles.iter().find(|role| role.id == assignment.role);
+        let role = role.map_or("Default Access", |role| role.display_name.as_str());
+        let kind = match assignment.kind {
+            Kind::User => "user",
+            Kind::Group => "group",
+        };
+        out.line(format!("    {kind:<6} {name} as {role}")).await;
+    }
+    out.line("  Mappings").await;
+    for line in mapping_lines(schema) {
+        out.line(format!("    {line}")).await;
+    }
+}
+
+/// The attribute mappings of a schema document, a line each, for people.
+pub(super) fn mapping_lines(schema: &str) -> Vec<String> {
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(schema) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    let rules = json["synchronizationRules"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    for mapping in rules.flat_map(|rule| rule["objectMappings"].as_array().into_iter().flatten()) {
+        let kind = mapping["sourceObjectName"].as_str().unwrap_or_default();
+        for attribute in mapping["attributeMappings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let source = &attribute["source"];
+            let source = source["expression"]
+                .as_str()
+                .or_else(|| source["name"].as_str());
+            let matching = attribute["matchingPriority"]
+                .as_u64()
+                .filter(|order| *order > 0);
+            let matching =
+                matching.map_or_else(String::new, |order| format!("  (matching {order})"));
+            lines.push(format!(
+                "{kind:<5} {} → {}{matching}",
+                source.unwrap_or("none"),
+                attribute["targetAttributeName"]
+                    .as_str()
+                    .unwrap_or_default()
+            ));
+        }
+    }
+    lines
+}

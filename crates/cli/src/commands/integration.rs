@@ -1,0 +1,109 @@
+//! `muster integration …`
+
+use muster_app::AppError;
+use muster_app::integrations::{self, Issued};
+use serde_json::json;
+
+use crate::args::Integration;
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::Out;
+
+pub(super) async fn perform(node: &Node, task: Integration, out: &Out) -> Result<Exit, AppError> {
+    match task {
+        Integration::Create { name } => {
+            let issued = integrations::create(&node.ctx, &name).await?;
+            print(node, &issued, out).await;
+        }
+        Integration::Rotate { name } => {
+            let issued = integrations::rotate(&node.ctx, &name).await?;
+            print(node, &issued, out).await;
+        }
+        Integration::Revoke { name } => {
+            let revoked = integrations::revoke(&node.ctx, &name).await?;
+            if out.json {
+                out.line(json!({ "revoked": revoked }).to_string()).await;
+            } else {
+                out.line(format!("{revoked} tokens of {name} are revoked"))
+                    .await;
+            }
+        }
+        Integration::List => list(node, out).await?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The SCIM URL of an integration.
+pub(super) fn scim_url(node: &Node, issued: &Issued) -> String {
+    format!(
+        "{}{}",
+        node.public_url,
+        integrations::scim_path(issued.integration.id)
+    )
+}
+
+async fn print(node: &Node, issued: &Issued, out: &Out) {
+    let url = scim_url(node, issued);
+    let (integration, token) = (&issued.integration, issued.token.expose());
+    if out.json {
+        let shown = json!({
+            "id": integration.id.to_string(), "name": integration.name,
+            "scimUrl": url, "token": token
+        });
+        out.line(shown.to_string()).await;
+    } else {
+        out.line(format!("Integration: {}", integration.name)).await;
+        out.line(format!("SCIM URL:    {url}")).await;
+        out.line(format!("Token:       {token}")).await;
+        out.note("The token is shown this once; copy it now.").await;
+    }
+}
+
+async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
+    let all = integrations::list(&node.ctx).await?;
+    if out.json {
+        let shown: Vec<_> = all
+            .iter()
+            .map(|(integration, tokens)| {
+                let tokens: Vec<_> = tokens
+                    .iter()
+                    .map(|token| {
+                        json!({
+                            "id": token.id.to_string(),
+                            "created": token.created.to_string(),
+                            "expires": token.expires.map(|at| at.to_string()),
+                            "revoked": token.revoked.map(|at| at.to_string()),
+                            "lastUsed": token.last_used.map(|at| at.to_string()),
+                        })
+                    })
+                    .collect();
+                let path = integrations::scim_path(integration.id);
+                json!({
+                    "id": integration.id.to_string(), "name": integration.name,
+                    "scimUrl": format!("{}{path}", node.public_url), "tokens": tokens
+                })
+            })
+            .collect();
+        out.line(json!(shown).to_string()).await;
+        return Ok(());
+    }
+    if all.is_empty() {
+        out.note("There is no integration yet; make one with: muster integration create NAME")
+            .await;
+    }
+    for (integration, tokens) in all {
+        let live = tokens
+            .iter()
+            .filter(|token| token.revoked.is_none())
+            .count();
+        let used = tokens.iter().filter_map(|token| token.last_used).max();
+        let used = used.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
+        let path = integrations::scim_path(integration.id);
+        out.line(format!(
+            "{:<30} {}{path}  {live} live tokens, {used}",
+            integration.name, node.public_url
+        ))
+        .await;
+    }
+    Ok(())
+}

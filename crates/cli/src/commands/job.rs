@@ -1,0 +1,229 @@
+//! `muster job …`
+
+use muster_app::AppError;
+use muster_app::jobs::{self, JobReport};
+use muster_model::cycle::{Cycle, CycleState};
+use muster_model::job::JobStatus;
+use muster_model::link::LinkState;
+use serde_json::{Value, json};
+
+use crate::args::Job;
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::Out;
+
+pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, AppError> {
+    let ctx = &node.ctx;
+    let told = match task {
+        Job::Start { app } => {
+            let app = jobs::start(ctx, &app).await?;
+            format!("Provisioning Status of {}: On", app.display_name)
+        }
+        Job::Pause { app } => {
+            let app = jobs::pause(ctx, &app).await?;
+            format!("Provisioning Status of {}: Off", app.display_name)
+        }
+        Job::Restart { app } => {
+            let app = jobs::restart(ctx, &app).await?;
+            format!(
+                "The next cycle of {} evaluates every object",
+                app.display_name
+            )
+        }
+        Job::Status { app } => {
+            report(&jobs::status(ctx, &app).await?, out).await;
+            return Ok(Exit::Done);
+        }
+        Job::Run { app } => {
+            let cycle = watched(node, &app, out).await?;
+            if out.json {
+                out.line(cycle_json(&cycle).to_string()).await;
+            } else {
+                out.line(cycle_line(&cycle)).await;
+            }
+            let failed = cycle.counts.failed > 0;
+            return Ok(if failed {
+                Exit::PartlyFailed
+            } else {
+                Exit::Done
+            });
+        }
+    };
+    out.line(if out.json {
+        json!({ "ok": true }).to_string()
+    } else {
+        told
+    })
+    .await;
+    Ok(Exit::Done)
+}
+
+/// Runs one cycle and moves the progress bar meanwhile.
+pub(super) async fn watched(node: &Node, app: &str, out: &Out) -> Result<Cycle, AppError> {
+    let mut progress = jobs::progress(&node.ctx, app).await?;
+    let watch = async {
+        while progress.changed().await.is_ok() {
+            let told = *progress.borrow_and_update();
+            if let Some(told) = told {
+                out.progress(told.phase.as_str(), told.done, told.total);
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let cycle = tokio::select! {
+        cycle = jobs::run(&node.ctx, app) => cycle,
+        () = watch => unreachable_watch(),
+    };
+    out.progress_end().await;
+    cycle
+}
+
+fn unreachable_watch() -> Result<Cycle, AppError> {
+    Err(AppError::Refused(
+        "the cycle ended without an answer".to_owned(),
+    ))
+}
+
+/// A cycle as JSON, in the shape of the demo's result.
+pub(super) fn cycle_json(cycle: &Cycle) -> Value {
+    let counts = &cycle.counts;
+    let duration = cycle
+        .ended
+        .map_or(0, |ended| ended.millis_since(cycle.began));
+    json!({
+        "id": cycle.id.to_string(), "kind": cycle.kind.as_str(), "state": state(&cycle.state),
+        "created": counts.created, "updated": counts.updated, "disabled": counts.disabled,
+        "deleted": counts.deleted, "skipped": counts.skipped, "failed": counts.failed,
+        "requests": counts.requests, "durationMs": duration
+    })
+}
+
+const fn state(state: &CycleState) -> &'static str {
+    match state {
+        CycleState::Running => "Running",
+        CycleState::Succeeded => "Succeeded",
+        CycleState::EntryLevelErrors => "EntryLevelErrors",
+        CycleState::Failed { .. } => "Failed",
+    }
+}
+
+/// A cycle in one line.
+pub(super) fn cycle_line(cycle: &Cycle) -> String {
+    let counts = &cycle.counts;
+    let duration = cycle
+        .ended
+        .map_or(0, |ended| ended.millis_since(cycle.began));
+    format!(
+        "{} cycle: {} created, {} updated, {} disabled, {} deleted, {} skipped, {} failed \
+         in {} requests and {}.{:03} s",
+        cycle.kind.as_str(),
+        counts.created,
+        counts.updated,
+        counts.disabled,
+        counts.deleted,
+        counts.skipped,
+        counts.failed,
+        counts.requests,
+        duration / 1000,
+        duration % 1000
+    )
+}
+
+async fn report(report: &JobReport, out: &Out) {
+    let JobReport {
+        application,
+        job,
+        progress,
+        cycles,
+        linked,
+        escrows,
+        next_retry,
+    } = report;
+    let quarantine = match &job.status {
+        JobStatus::Quarantined {
+            since,
+            reason,
+            detail,
+            next_attempt,
+        } => Some(json!({
+            "since": since.to_string(), "reason": reason, "detail": detail,
+            "nextAttempt": next_attempt.to_string()
+        })),
+        _ => None,
+    };
+    let word = |state: LinkState| match state {
+        LinkState::Managed => "managed",
+        LinkState::Disabled => "disabled",
+        LinkState::Released => "released",
+    };
+    if out.json {
+        let linked: Vec<_> = linked
+            .iter()
+            .map(|(kind, state, count)| {
+                json!({ "type": kind.as_str(), "state": word(*state), "count": count })
+            })
+            .collect();
+        let running = progress.map(|progress| {
+            json!({
+                "kind": progress.kind.as_str(), "phase": progress.phase.as_str(),
+                "done": progress.done, "total": progress.total
+            })
+        });
+        let cycles: Vec<_> = cycles.iter().map(cycle_json).collect();
+        let all = json!({
+            "application": application.display_name, "job": job.id.to_string(),
+            "status": job.status.code(), "quarantine": quarantine, "running": running,
+            "watermark": job.watermark.map(|at| at.to_string()),
+            "lastCycle": job.last_cycle.map(|at| at.to_string()), "linked": linked,
+            "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()), "cycles": cycles
+        });
+        out.line(all.to_string()).await;
+        return;
+    }
+    out.line(format!(
+        "{}: {}",
+        application.display_name,
+        job.status.code()
+    ))
+    .await;
+    if let JobStatus::Quarantined {
+        since,
+        detail,
+        next_attempt,
+        ..
+    } = &job.status
+    {
+        out.line(format!("  in quarantine since {since}: {detail}"))
+            .await;
+        out.line(format!(
+            "  next attempt {next_attempt}; at once with: muster job start"
+        ))
+        .await;
+    }
+    if let Some(progress) = progress {
+        let (kind, phase) = (progress.kind.as_str(), progress.phase.as_str());
+        let (done, total) = (progress.done, progress.total);
+        out.line(format!(
+            "  {kind} cycle running: {phase}, {done} of about {total}"
+        ))
+        .await;
+    }
+    for (kind, state, count) in linked {
+        out.line(format!("  {count} {kind}s {}", word(*state)))
+            .await;
+    }
+    if *escrows > 0 {
+        let next = next_retry.map(|at| at.to_string()).unwrap_or_default();
+        out.line(format!(
+            "  {escrows} objects failed and are tried again, next {next}"
+        ))
+        .await;
+    }
+    for cycle in cycles {
+        out.line(format!("  {}  {}", cycle.began, cycle_line(cycle)))
+            .await;
+        if let CycleState::Failed { code, detail } = &cycle.state {
+            out.line(format!("    failed: {code}: {detail}")).await;
+        }
+    }
+}

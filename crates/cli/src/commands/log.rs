@@ -1,0 +1,173 @@
+//! `muster log …`
+
+use muster_app::{AppError, directory, log};
+use muster_model::Value;
+use muster_model::event::Event;
+use muster_store::events::EventQuery;
+use serde_json::{Value as Json, json};
+
+use crate::args::{Log, LogFilter};
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::Out;
+
+pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, AppError> {
+    match task {
+        Log::List { app, filter, limit } => {
+            let query = query(node, filter).await?;
+            let events = log::list(&node.ctx, &app, query, limit).await?;
+            if out.json {
+                let shown: Vec<Json> = events.iter().map(event_json).collect();
+                out.line(json!(shown).to_string()).await;
+            } else {
+                for event in &events {
+                    out.line(event_line(event)).await;
+                }
+            }
+        }
+        Log::Show { app, event } => {
+            let event = log::show(&node.ctx, &app, &event).await?;
+            if out.json {
+                out.line(event_json(&event).to_string()).await;
+            } else {
+                show(&event, out).await;
+            }
+        }
+        Log::Export { app, filter } => {
+            let mut query = query(node, filter).await?;
+            loop {
+                let page = log::list(&node.ctx, &app, query.clone(), log::PAGE).await?;
+                let Some(last) = page.last() else { break };
+                query.before = Some(last.id);
+                for event in &page {
+                    out.line(event_json(event).to_string()).await;
+                }
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
+    let known = |what: &str, given: Option<String>, words: &[&str]| match given {
+        Some(word) if !words.contains(&word.as_str()) => Err(AppError::Invalid(format!(
+            "`{word}` is no {what}; choose from: {}",
+            words.join(", ")
+        ))),
+        given => Ok(given),
+    };
+    let source = match &filter.user {
+        Some(text) => Some(directory::find_user(&node.ctx, text).await?.id.into()),
+        None => None,
+    };
+    Ok(EventQuery {
+        status: known(
+            "status",
+            filter.status,
+            &["success", "failure", "skipped", "warning"],
+        )?,
+        action: known(
+            "action",
+            filter.action,
+            &[
+                "create",
+                "update",
+                "delete",
+                "stageddelete",
+                "disable",
+                "other",
+            ],
+        )?,
+        source,
+        ..EventQuery::default()
+    })
+}
+
+/// An event in one line.
+pub(super) fn event_line(event: &Event) -> String {
+    let code = if event.code.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", event.code)
+    };
+    format!(
+        "{}  {:<7} {:<7} {:<5} {}: {}{code}",
+        event.at, event.action, event.status, event.kind, event.source_name, event.detail
+    )
+}
+
+fn event_json(event: &Event) -> Json {
+    let steps: Vec<Json> = event
+        .steps
+        .iter()
+        .map(|step| {
+            let details: serde_json::Map<String, Json> = step
+                .details
+                .iter()
+                .map(|(name, text)| (name.clone(), json!(text)))
+                .collect();
+            json!({
+                "provisioningStepType": step.kind.as_str(), "status": step.status.as_str(),
+                "description": step.description, "details": details
+            })
+        })
+        .collect();
+    let modified: Vec<Json> = event
+        .modified
+        .iter()
+        .map(|it| {
+            json!({
+                "displayName": it.name, "oldValue": value_json(&it.old),
+                "newValue": value_json(&it.new)
+            })
+        })
+        .collect();
+    json!({
+        "id": event.id.to_string(), "activityDateTime": event.at.to_string(),
+        "jobId": event.job.to_string(), "cycleId": event.cycle.to_string(),
+        "provisioningAction": event.action.as_str(), "status": event.status.as_str(),
+        "errorCode": event.code, "reason": event.detail,
+        "durationInMilliseconds": event.duration_ms, "type": event.kind.as_str(),
+        "sourceIdentity": { "id": event.source.to_string(), "displayName": event.source_name },
+        "targetIdentity": event.target.as_ref().map(|target| json!({ "id": target.0 })),
+        "provisioningSteps": steps, "modifiedProperties": modified
+    })
+}
+
+fn value_json(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(flag) => json!(flag),
+        Value::Int(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::List(items) => Json::Array(items.iter().map(value_json).collect()),
+        Value::Object(members) => Json::Object(
+            members
+                .iter()
+                .map(|(name, it)| (name.clone(), value_json(it)))
+                .collect(),
+        ),
+    }
+}
+
+async fn show(event: &Event, out: &Out) {
+    out.line(event_line(event)).await;
+    out.line(format!("  source {}", event.source)).await;
+    if let Some(target) = &event.target {
+        out.line(format!("  target {target}")).await;
+    }
+    for step in &event.steps {
+        out.line(format!(
+            "  {:<20} {:<8} {}",
+            step.kind, step.status, step.description
+        ))
+        .await;
+        for (name, text) in &step.details {
+            out.line(format!("      {name}: {text}")).await;
+        }
+    }
+    for it in &event.modified {
+        let (old, new) = (value_json(&it.old), value_json(&it.new));
+        out.line(format!("  {}: {old} → {new}", it.name)).await;
+    }
+}

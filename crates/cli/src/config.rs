@@ -1,0 +1,147 @@
+//! Configuration: one TOML file, overridden by the environment, overridden by the command line.
+//! Everything is checked before anything starts; an unknown key is an error.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use muster_store::StoreUrl;
+use serde::Deserialize;
+
+use crate::args::Place;
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    /// Folder of the data.
+    data: Option<PathBuf>,
+    /// Database URL.
+    database: Option<String>,
+    /// Address to listen on.
+    listen: Option<SocketAddr>,
+    /// The address under which others reach this server, for the SCIM URLs it hands out.
+    public_url: Option<String>,
+    targets: Targets,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Targets {
+    /// Plain http and loopback targets.
+    allow_insecure: Option<bool>,
+}
+
+/// What is configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) database: StoreUrl,
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) allow_insecure_targets: bool,
+    /// The sealing key in hexadecimal, when it does not come from the data folder.
+    pub(crate) key: Option<String>,
+}
+
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Config {
+    /// Reads file, environment and command line.
+    pub(crate) fn load(place: &Place) -> Result<Self> {
+        let path = place
+            .config
+            .clone()
+            .or_else(|| environment("MUSTER_CONFIG").map(PathBuf::from));
+        let file = match &path {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        let data = place
+            .data
+            .clone()
+            .or_else(|| environment("MUSTER_DATA").map(PathBuf::from))
+            .or(file.data)
+            .unwrap_or_else(|| PathBuf::from("muster-data"));
+        let database = place
+            .database
+            .clone()
+            .or_else(|| environment("MUSTER_DATABASE"))
+            .or(file.database)
+            .map_or_else(
+                || StoreUrl::File(data.join("muster.db")),
+                |url| StoreUrl::parse(&url),
+            );
+        let listen = match environment("MUSTER_LISTEN") {
+            Some(text) => text.parse().with_context(|| {
+                format!("MUSTER_LISTEN: `{text}` is not an address like 127.0.0.1:8080")
+            })?,
+            None => file.listen.unwrap_or(LISTEN),
+        };
+        let allow_insecure_targets = match environment("MUSTER_ALLOW_INSECURE_TARGETS") {
+            Some(text) => match text.as_str() {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => bail!("MUSTER_ALLOW_INSECURE_TARGETS must be true or false, not `{text}`"),
+            },
+            None => file.targets.allow_insecure.unwrap_or(false),
+        };
+        let public_url = environment("MUSTER_PUBLIC_URL").or(file.public_url);
+        if let Some(url) = &public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            bail!("public_url must begin with https:// or http://, not `{url}`");
+        }
+        let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        let key = environment("MUSTER_KEY");
+        Ok(Self {
+            data,
+            database,
+            listen,
+            public_url,
+            allow_insecure_targets,
+            key,
+        })
+    }
+
+    /// The address under which others reach a server that listens on `listen`.
+    pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{listen}"))
+    }
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        anyhow::anyhow!("{}, line {line}: {}", path.display(), error.message())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::File;
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        assert!(
+            toml::from_str::<File>("listen = \"127.0.0.1:1\"\n[targets]\nallow_insecure = true")
+                .is_ok()
+        );
+        assert!(toml::from_str::<File>("lisen = \"127.0.0.1:1\"").is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! The wiring: store, connections, engine and use cases put together.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use muster_app::Ctx;
+use muster_connect::{Connections, Http, OutboundPolicy};
+use muster_engine::{Engine, EngineOptions};
+use muster_model::{JobId, SystemClock, TenantId};
+use muster_store::{Store, StoreError, StoreUrl, jobs};
+
+use crate::config::Config;
+use crate::home::{self, Home};
+
+/// Everything that a command or a server needs.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) ctx: Ctx,
+    /// The address under which others reach the server.
+    pub(crate) public_url: String,
+    _home: Option<Home>,
+}
+
+impl Node {
+    /// Opens the store and wires everything to it. `home` is the data folder, if this process holds
+    /// it; a process that holds the folder of a SQLite file is the only one on that file.
+    pub(crate) async fn open(config: &Config, home: Option<Home>) -> Result<Self> {
+        let key = home::sealing_key(config)?;
+        if let StoreUrl::File(path) = &config.database
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+        }
+        let store = Store::open(&config.database, key).await?;
+        if home.is_some() && !store.is_postgres() {
+            // Whoever held a job's lease on this file is gone.
+            store
+                .write::<_, StoreError, _>(|tx| {
+                    Box::pin(async move { jobs::release_all(tx).await })
+                })
+                .await?;
+        }
+        let policy = OutboundPolicy {
+            allow_insecure: config.allow_insecure_targets,
+        };
+        let connections = Connections::new(store.clone(), Http::new(policy)?);
+        let clock = SystemClock::shared();
+        let engine = Engine::new(EngineOptions {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            connector: Arc::new(connections),
+            owner: format!("{} {}", std::process::id(), JobId::new()),
+        });
+        let ctx = Ctx {
+            tenant: TenantId::FIRST,
+            store,
+            clock,
+            engine: Arc::new(engine),
+        };
+        Ok(Self {
+            ctx,
+            public_url: config.public_url(config.listen),
+            _home: home,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! What a command says: frames, printed here or in the process that asked.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::exit::Exit;
+
+/// A piece of what a command says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Frame {
+    /// A line of the result, for standard output.
+    Line(String),
+    /// A remark for people, for standard error.
+    Note(String),
+    /// How far it has come.
+    Progress {
+        label: String,
+        done: u64,
+        total: u64,
+    },
+    /// The bar goes away.
+    ProgressEnd,
+    /// The last frame.
+    End(Exit),
+}
+
+/// Where a command says things.
+#[derive(Clone, Debug)]
+pub(crate) struct Out {
+    frames: mpsc::Sender<Frame>,
+    /// Results as JSON?
+    pub(crate) json: bool,
+}
+
+impl Out {
+    /// An output and the frames that come out of it.
+    pub(crate) fn new(json: bool) -> (Self, mpsc::Receiver<Frame>) {
+        let (frames, receiver) = mpsc::channel(256);
+        (Self { frames, json }, receiver)
+    }
+
+    pub(crate) async fn line(&self, text: impl Into<String>) {
+        let _ = self.frames.send(Frame::Line(text.into())).await;
+    }
+
+    /// A line for people; with `--json` it goes to standard error.
+    pub(crate) async fn say(&self, text: impl Into<String>) {
+        let text = text.into();
+        let frame = if self.json {
+            Frame::Note(text)
+        } else {
+            Frame::Line(text)
+        };
+        let _ = self.frames.send(frame).await;
+    }
+
+    pub(crate) async fn note(&self, text: impl Into<String>) {
+        let _ = self.frames.send(Frame::Note(text.into())).await;
+    }
+
+    /// Moves the progress bar; left out when nobody keeps up with reading.
+    pub(crate) fn progress(&self, label: &str, done: u64, total: u64) {
+        let _ = self.frames.try_send(Frame::Progress {
+            label: label.to_owned(),
+            done,
+            total,
+        });
+    }
+
+    pub(crate) async fn progress_end(&self) {
+        let _ = self.frames.send(Frame::ProgressEnd).await;
+    }
+
+    pub(crate) async fn end(self, exit: Exit) {
+        let _ = self.frames.send(Frame::End(exit)).await;
+    }
+}
+
+/// Prints frames as they come; answers how the command ended.
+pub(crate) struct Printer {
+    bar: Option<ProgressBar>,
+    label: String,
+}
+
+impl Printer {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bar: None,
+            label: String::new(),
+        }
+    }
+
+    /// Prints a frame; the last one answers.
+    pub(crate) fn print(&mut self, frame: Frame) -> Option<Exit> {
+        match frame {
+            Frame::Line(text) => self.write(&text, false),
+            Frame::Note(text) => self.write(&text, true),
+            Frame::Progress { label, done, total } => self.show(label, done, total),
+            Frame::ProgressEnd => self.clear(),
+            Frame::End(exit) => {
+                self.clear();
+                return Some(exit);
+            }
+        }
+        None
+    }
+
+    /// A reader that went away (`muster log list | head`) is no error.
+    fn write(&self, text: &str, to_stderr: bool) {
+        let write = || {
+            let _ = if to_stderr {
+                writeln!(std::io::stderr().lock(), "{text}")
+            } else {
+                writeln!(std::io::stdout().lock(), "{text}")
+            };
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn show(&mut self, label: String, done: u64, total: u64) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        if self.bar.is_none() || self.label != label {
+            self.clear();
+            let style = if total > 0 {
+                "{prefix:>24} {bar:30} {human_pos}/{human_len} · {per_sec} · {eta} left"
+            } else {
+                "{prefix:>24} {spinner} {human_pos} · {per_sec}"
+            };
+            let style = ProgressStyle::with_template(style)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸─");
+            let bar = ProgressBar::new(total.max(1))
+                .with_style(style)
+                .with_prefix(label.clone());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            (self.bar, self.label) = (Some(bar), label);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.max(done).max(1));
+            bar.set_position(done);
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// One line on standard error that says what to do.
+pub(crate) fn complain(text: &str) {
+    let one_line = text.replace(['\n', '\r'], " ");
+    let _ = writeln!(std::io::stderr().lock(), "muster: {one_line}");
+}

@@ -1,0 +1,99 @@
+//! A running server: SCIM provider, worker, and the socket that takes commands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use muster_app::received::Provider;
+use muster_engine::Worker;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::node::Node;
+use crate::remote;
+
+/// A server that runs until it is stopped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) node: Arc<Node>,
+    pub(crate) address: SocketAddr,
+    /// Makes the worker look at its jobs at once.
+    pub(crate) poke: Arc<Notify>,
+    stop: CancellationToken,
+    running: Vec<JoinHandle<()>>,
+    socket: Option<PathBuf>,
+}
+
+impl Server {
+    /// Takes the address; SCIM URLs are handed out for it unless a public URL is configured.
+    pub(crate) async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}; choose another address with --listen")
+        })?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    /// Starts everything.
+    pub(crate) fn start(
+        node: Node,
+        listener: TcpListener,
+        socket: Option<PathBuf>,
+    ) -> Result<Self> {
+        let address = listener.local_addr()?;
+        let (node, stop) = (Arc::new(node), CancellationToken::new());
+        let provider = Provider::new(node.ctx.store.clone(), Arc::clone(&node.ctx.clock));
+        let router = muster_scim_api::router(provider, node.public_url.clone());
+        let worker = Worker::new(Arc::clone(&node.ctx.engine));
+        let poke = worker.poke();
+        let mut running = vec![
+            tokio::spawn(muster_web::serve(listener, router, stop.clone())),
+            tokio::spawn(worker.run()),
+        ];
+        if let Some(path) = &socket {
+            let listening = remote::listen(path)?;
+            let (node, stop, poke) = (Arc::clone(&node), stop.clone(), Arc::clone(&poke));
+            running.push(tokio::spawn(remote::serve(listening, node, poke, stop)));
+        }
+        Ok(Self {
+            node,
+            address,
+            poke,
+            stop,
+            running,
+            socket,
+        })
+    }
+
+    /// Stops everything: running requests and cycles come to an orderly end.
+    pub(crate) async fn stop(self) {
+        self.node.ctx.engine.stop();
+        self.stop.cancel();
+        for task in self.running {
+            let _ = task.await;
+        }
+        if let Some(socket) = self.socket {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}
+
+/// Waits until somebody asks the process to end.
+pub(crate) async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,132 @@
+//! Commands here and through a running server; help and completions.
+
+use crate::run::{Server, json, run};
+
+#[test]
+fn commands_work_on_the_folder_and_through_the_server_that_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = json(folder.path(), &["integration", "create", "First"]);
+    assert!(here["scimUrl"].as_str().unwrap().ends_with("/v2"));
+    assert!(here["token"].as_str().unwrap().starts_with("mst_"));
+
+    let server = Server::start(folder.path(), "127.0.0.1:0");
+    let there = json(folder.path(), &["integration", "create", "Second"]);
+    assert!(there["scimUrl"].as_str().unwrap().starts_with(&server.url));
+    let users = folder.path().join("users.csv");
+    std::fs::write(
+        &users,
+        "userPrincipalName,displayName\nana@example.test,Ana\n",
+    )
+    .unwrap();
+    let report = json(folder.path(), &["import", users.to_str().unwrap()]);
+    assert_eq!(report["created"], 1);
+    drop(server);
+
+    let listed = json(folder.path(), &["integration", "list"]);
+    let names: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["First", "Second"]);
+    let again = json(folder.path(), &["import", users.to_str().unwrap()]);
+    assert_eq!(
+        (&again["created"], &again["unchanged"]),
+        (&0.into(), &1.into())
+    );
+}
+
+#[test]
+fn a_token_is_shown_once_rotated_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = json(folder.path(), &["integration", "create", "App"]);
+    let second = json(folder.path(), &["integration", "rotate", "app"]);
+    assert_eq!(first["id"], second["id"]);
+    assert_ne!(first["token"], second["token"]);
+    let listed = json(folder.path(), &["integration", "list"]);
+    assert_eq!(listed[0]["tokens"].as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains("mst_"));
+    assert_eq!(
+        json(folder.path(), &["integration", "revoke", "App"])["revoked"],
+        2
+    );
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: &[&[&str]] = &[
+        &[],
+        &["demo"],
+        &["serve"],
+        &["completions"],
+        &["import"],
+        &["integration", "create"],
+        &["integration", "list"],
+        &["integration", "rotate"],
+        &["integration", "revoke"],
+        &["app", "gallery"],
+        &["app", "add"],
+        &["app", "list"],
+        &["app", "show"],
+        &["app", "assign"],
+        &["app", "unassign"],
+        &["app", "credentials"],
+        &["app", "test-connection"],
+        &["app", "scope"],
+        &["job", "start"],
+        &["job", "pause"],
+        &["job", "restart"],
+        &["job", "status"],
+        &["job", "run"],
+        &["log", "list"],
+        &["log", "show"],
+        &["log", "export"],
+    ];
+    for command in commands {
+        let output = run(folder.path(), &[command, &["--help"][..]].concat());
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("Example"),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn completions_are_printed_for_a_shell_and_bad_usage_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["completions", "bash"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("_muster"));
+    assert_eq!(
+        run(folder.path(), &["integration", "crate", "x"])
+            .status
+            .code(),
+        Some(2)
+    );
+    assert_eq!(
+        run(folder.path(), &["app", "assign", "x"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn any_application_of_the_gallery_or_of_ones_own_can_be_added_and_found_by_a_near_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let added = json(folder.path(), &["app", "add", "wss"]);
+    assert_eq!(added["name"], "Symantec Web Security Service");
+    json(folder.path(), &["app", "add", "--custom", "--name", "Mine"]);
+    let refused = run(folder.path(), &["app", "add", "Symantec Web Securty"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("Symantec Web Security Service"), "{said}");
+    let shown = json(folder.path(), &["app", "show", "mine"]);
+    assert_eq!(shown["status"], "NotConfigured");
+    assert_eq!(
+        json(folder.path(), &["app", "list"])
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}

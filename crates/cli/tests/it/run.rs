@@ -1,0 +1,85 @@
+//! Running the binary: commands, and servers that end with the test.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A command on a data folder.
+pub(crate) fn muster(data: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command
+        .arg("--data")
+        .arg(data)
+        .args(args)
+        .env("MUSTER_ALLOW_INSECURE_TARGETS", "true")
+        .env_remove("MUSTER_DATABASE")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(data: &Path, args: &[&str]) -> Output {
+    muster(data, args).output().expect("the binary runs")
+}
+
+/// Runs a command that must succeed and answers its JSON.
+#[track_caller]
+pub(crate) fn json(data: &Path, args: &[&str]) -> Value {
+    let output = run(data, &[args, &["--json"]].concat());
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    serde_json::from_str(said.lines().last().unwrap_or_default()).expect("JSON")
+}
+
+/// The exit code and the one line on standard error of a command that fails.
+#[track_caller]
+pub(crate) fn refusal(output: &Output) -> (Option<i32>, String) {
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    (output.status.code(), said)
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts `muster serve` and waits until it listens.
+    pub(crate) fn start(data: &Path, listen: &str) -> Self {
+        let mut child = muster(data, &["serve", "--listen", listen, "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).expect("what it says is JSON");
+        let url = said["url"].as_str().expect("a URL").to_owned();
+        Self { child, url }
+    }
+
+    /// Ends it without warning, as `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,262 @@
+//! A SCIM 2.0 server as a target. Strict RFC 7644 on the wire.
+
+mod answer;
+mod body;
+mod test;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use muster_engine::port::{Change, Shape, Target, TargetError, TargetObject, TestFailure};
+use muster_model::directory::Kind;
+use muster_model::job::Credentials;
+use muster_model::link::TargetId;
+use muster_model::{Secret, Value};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Map, Value as Json};
+
+use crate::http::{Http, HttpError};
+use crate::target::body::Paths;
+
+/// Members of one PATCH (section 15, 5).
+const CHUNK: usize = 100;
+/// Largest answer that is read, in bytes.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// A SCIM server.
+#[derive(Debug)]
+pub struct ScimTarget {
+    http: Http,
+    base: String,
+    host: String,
+    token: Secret<String>,
+    users: Paths,
+    groups: Paths,
+    user_match: String,
+    group_match: Option<String>,
+    requests: AtomicU64,
+}
+
+impl ScimTarget {
+    /// A target at a tenant URL; nothing is sent yet. Flags in the URL's query are for the sender and
+    /// are stripped (section 15, 11).
+    pub fn new(http: Http, credentials: &Credentials, shape: &Shape) -> Result<Self, TargetError> {
+        let refused = |error: HttpError| TargetError::NotAllowed(error.to_string());
+        let mut url = http
+            .policy()
+            .check(credentials.tenant_url.trim())
+            .map_err(refused)?;
+        url.set_query(None);
+        url.set_fragment(None);
+        let token = credentials.secret_token.expose().trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TargetError::NotAllowed(
+                "the secret token is empty or holds characters that no token has; copy it again"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self {
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            token: Secret::new(token.to_owned()),
+            users: Paths::new(&shape.user_paths)?,
+            groups: Paths::new(&shape.group_paths)?,
+            user_match: shape.user_match.clone(),
+            group_match: shape.group_match.clone(),
+            requests: AtomicU64::new(0),
+            http,
+        })
+    }
+
+    fn paths(&self, kind: Kind) -> &Paths {
+        match kind {
+            Kind::User => &self.users,
+            Kind::Group => &self.groups,
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .client()
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.expose())
+            .header("accept", "application/scim+json, application/json")
+    }
+
+    /// Sends a request; an answer other than 2xx is an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, TargetError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| answer::transport(&self.host, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(answer::refusal(&self.host, response).await)
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Map<String, Json>, TargetError> {
+        let response = self.send(request).await?;
+        answer::object(&self.host, response).await
+    }
+
+    async fn list(
+        &self,
+        kind: Kind,
+        query: &[(&str, &str)],
+    ) -> Result<(u64, Vec<Json>), TargetError> {
+        let mut request = self.request(Method::GET, collection(kind));
+        if kind == Kind::Group {
+            request = request.query(&[("excludedAttributes", "members")]);
+        }
+        let answer = self.json(request.query(query)).await?;
+        answer::list(answer)
+    }
+
+    async fn patch(
+        &self,
+        kind: Kind,
+        id: &TargetId,
+        operations: Vec<Json>,
+    ) -> Result<(), TargetError> {
+        let body = body::patch(operations);
+        let request = self.request(Method::PATCH, &place(kind, id));
+        let response = self.send(scim_body(request, &body)).await?;
+        // The connection goes back to the pool only when the answer was read.
+        answer::drain(response).await;
+        Ok(())
+    }
+
+    fn object(&self, kind: Kind, resource: Json) -> Result<TargetObject, TargetError> {
+        let Json::Object(resource) = resource else {
+            return Err(TargetError::Incompatible(
+                "a resource is not an object".to_owned(),
+            ));
+        };
+        let id = answer::id(&resource)?;
+        let (values, absent) = self.paths(kind).read(&resource);
+        Ok(TargetObject { id, values, absent })
+    }
+}
+
+fn collection(kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => "/Users",
+        Kind::Group => "/Groups",
+    }
+}
+
+fn place(kind: Kind, id: &TargetId) -> String {
+    let id = percent_encoding::utf8_percent_encode(&id.0, percent_encoding::NON_ALPHANUMERIC);
+    format!("{}/{id}", collection(kind)).replace("%2D", "-")
+}
+
+fn scim_body(request: RequestBuilder, body: &Json) -> RequestBuilder {
+    request
+        .header("content-type", "application/scim+json")
+        .body(body.to_string())
+}
+
+#[async_trait]
+impl Target for ScimTarget {
+    async fn find(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let filter = body::equals(path, value);
+        let (_, resources) = self.list(kind, &[("filter", &filter)]).await?;
+        resources
+            .into_iter()
+            .take(2)
+            .map(|resource| self.object(kind, resource))
+            .collect()
+    }
+
+    async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
+        let mut request = self.request(Method::GET, &place(kind, id));
+        if kind == Kind::Group {
+            request = request.query(&[("excludedAttributes", "members")]);
+        }
+        let resource = self.json(request).await?;
+        self.object(kind, Json::Object(resource))
+    }
+
+    async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError> {
+        let body = self.paths(kind).create(kind, values)?;
+        let request = self.request(Method::POST, collection(kind));
+        let response = self.send(scim_body(request, &body)).await?;
+        answer::created(&self.host, response).await
+    }
+
+    async fn update(
+        &self,
+        kind: Kind,
+        id: &TargetId,
+        changes: &[Change],
+    ) -> Result<(), TargetError> {
+        self.patch(kind, id, self.paths(kind).update(changes)?)
+            .await
+    }
+
+    async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError> {
+        match self
+            .send(self.request(Method::DELETE, &place(kind, id)))
+            .await
+        {
+            Ok(response) => {
+                answer::drain(response).await;
+                Ok(())
+            }
+            Err(TargetError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn add_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError> {
+        self.patch(kind, owner, body::add_references(kind, path, referred))
+            .await
+    }
+
+    async fn remove_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError> {
+        self.patch(kind, owner, body::remove_references(kind, path, referred))
+            .await
+    }
+
+    async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
+        let (total, resources) = self
+            .list(kind, &[("startIndex", "1"), ("count", "1")])
+            .await?;
+        Ok(total == 0 && resources.is_empty())
+    }
+
+    async fn test(&self) -> Result<(), TestFailure> {
+        test::connection(self).await
+    }
+
+    fn chunk(&self) -> usize {
+        CHUNK
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// Compiled paths by their text.
+type ByText<T> = HashMap<String, T>;

@@ -1,0 +1,186 @@
+//! Reading what a SCIM server answers, and telling its failures apart.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use muster_engine::port::TargetError;
+use muster_model::link::TargetId;
+use reqwest::{Response, StatusCode};
+use serde_json::{Map, Value as Json};
+
+use crate::http::{ANSWER, HttpError};
+use crate::target::LARGEST;
+
+/// Characters of an answer that an error quotes.
+const QUOTED: usize = 200;
+
+/// A request that got no answer.
+pub(super) fn transport(host: &str, error: &reqwest::Error) -> TargetError {
+    let detail = root_cause(error);
+    if error.is_timeout() {
+        TargetError::Timeout(ANSWER)
+    } else if let Some(refused) = policy_error(error) {
+        TargetError::NotAllowed(refused)
+    } else {
+        TargetError::Unreachable {
+            host: host.to_owned(),
+            detail,
+        }
+    }
+}
+
+fn policy_error(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        if let Some(refused) = next.downcast_ref::<HttpError>() {
+            return Some(refused.to_string());
+        }
+        cause = next.source();
+    }
+    None
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// An answer that is not 2xx.
+pub(super) async fn refusal(host: &str, response: Response) -> TargetError {
+    let status = response.status();
+    let wait = retry_after(&response);
+    let body = bytes(response).await.unwrap_or_default();
+    let detail = detail(&body);
+    match (status, status.as_u16()) {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
+            TargetError::Unauthorized { status, detail }
+        }
+        (StatusCode::NOT_FOUND, _) => TargetError::NotFound,
+        (StatusCode::CONFLICT, _) => TargetError::Conflict(detail),
+        (StatusCode::TOO_MANY_REQUESTS, _) => TargetError::Throttled { wait },
+        (StatusCode::SERVICE_UNAVAILABLE, _) if wait.is_some() => TargetError::Throttled { wait },
+        (status, number) if status.is_server_error() => TargetError::Failed {
+            status: number,
+            detail,
+        },
+        (status, number) if status.is_redirection() => TargetError::Refused {
+            status: number,
+            detail: format!("{host} redirects elsewhere, and redirects are not followed"),
+        },
+        (_, status) => TargetError::Refused { status, detail },
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get("retry-after")?.to_str().ok()?.trim();
+    value.parse::<u64>().ok().map(Duration::from_secs)
+}
+
+/// What a SCIM error says, or the beginning of whatever came instead.
+fn detail(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Map<String, Json>>(body)
+        .ok()
+        .and_then(|error| {
+            error
+                .get("detail")
+                .and_then(Json::as_str)
+                .map(str::to_owned)
+        });
+    let text = said.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+    let short: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(QUOTED)
+        .collect();
+    if short.is_empty() {
+        "no reason given".to_owned()
+    } else {
+        short
+    }
+}
+
+/// A body, up to a limit.
+async fn bytes(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+        if body.len() + chunk.len() > LARGEST {
+            return Err(format!("the answer is larger than {LARGEST} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads and forgets.
+pub(super) async fn drain(response: Response) {
+    let _ = bytes(response).await;
+}
+
+/// An answer that must be a JSON object.
+pub(super) async fn object(
+    host: &str,
+    response: Response,
+) -> Result<Map<String, Json>, TargetError> {
+    let body = bytes(response)
+        .await
+        .map_err(|detail| TargetError::Unreachable {
+            host: host.to_owned(),
+            detail,
+        })?;
+    serde_json::from_slice(&body).map_err(|_| {
+        let looks_like = if body.trim_ascii_start().starts_with(b"<") {
+            "HTML"
+        } else {
+            "no JSON"
+        };
+        TargetError::Incompatible(format!(
+            "it is {looks_like} and begins with: {}",
+            detail(&body)
+        ))
+    })
+}
+
+/// The id of a resource.
+pub(super) fn id(resource: &Map<String, Json>) -> Result<TargetId, TargetError> {
+    match resource.get("id").and_then(Json::as_str) {
+        Some(id) if !id.is_empty() => Ok(TargetId(id.to_owned())),
+        _ => Err(TargetError::Incompatible(
+            "a resource has no `id`".to_owned(),
+        )),
+    }
+}
+
+/// The id of a resource that was created just now: only that is read of the answer.
+pub(super) async fn created(host: &str, response: Response) -> Result<TargetId, TargetError> {
+    let resource = object(host, response).await?;
+    id(&resource)
+}
+
+/// A ListResponse: how many there are in all, and those on this page.
+pub(super) fn list(mut answer: Map<String, Json>) -> Result<(u64, Vec<Json>), TargetError> {
+    let wrong = |what: &str| TargetError::Incompatible(format!("it is no ListResponse: {what}"));
+    let is_list = answer
+        .get("schemas")
+        .and_then(Json::as_array)
+        .is_some_and(|schemas| {
+            schemas
+                .iter()
+                .any(|urn| urn == muster_scim::message::LIST_RESPONSE)
+        });
+    if !is_list {
+        return Err(wrong("`schemas` does not name it"));
+    }
+    let total = answer
+        .get("totalResults")
+        .and_then(Json::as_u64)
+        .ok_or_else(|| wrong("`totalResults` is not a number"))?;
+    let resources = match answer.remove("Resources") {
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Array(resources)) => resources,
+        Some(_) => return Err(wrong("`Resources` is not an array")),
+    };
+    Ok((total, resources))
+}

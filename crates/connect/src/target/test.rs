@@ -1,0 +1,113 @@
+//! Test connection (CR-6 to CR-13): asks for somebody who cannot exist; never writes.
+
+use muster_engine::port::{TargetError, TestFailure};
+use muster_model::directory::Kind;
+use muster_model::{ObjectId, Value};
+
+use crate::target::{ScimTarget, body};
+
+/// Users by the first matching attribute (CR-6); groups likewise when they are provisioned (CR-8).
+pub(super) async fn connection(target: &ScimTarget) -> Result<(), TestFailure> {
+    probe(target, Kind::User, &target.user_match).await?;
+    match &target.group_match {
+        Some(attribute) => probe(target, Kind::Group, attribute).await,
+        None => Ok(()),
+    }
+}
+
+async fn probe(target: &ScimTarget, kind: Kind, attribute: &str) -> Result<(), TestFailure> {
+    let nobody = Value::Text(ObjectId::new().to_string());
+    let filter = body::equals(attribute, &nobody);
+    let failure = |category, message| Err(TestFailure { category, message });
+    match target.list(kind, &[("filter", &filter)]).await {
+        // CR-7
+        Ok((0, resources)) if resources.is_empty() => Ok(()),
+        Ok((total, resources)) => failure(
+            "NotScimCompliant",
+            format!(
+                "the server ignores the filter: it was asked for a {kind} that cannot exist \
+                 ({filter}) and answered with {} of them; it must support `eq` on {attribute}",
+                total.max(resources.len() as u64)
+            ),
+        ),
+        Err(error) => {
+            let (category, message) = told(&target.host, kind, &filter, &error);
+            failure(category, message)
+        }
+    }
+}
+
+/// One category and one sentence for each way to fail (CR-10).
+fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static str, String) {
+    match error {
+        TargetError::Unauthorized {
+            status: 403,
+            detail,
+        } => (
+            "Forbidden",
+            format!(
+                "{host} knows the token but does not allow it to read (HTTP 403: {detail}); give \
+                 its account admin permissions and try again"
+            ),
+        ),
+        TargetError::Unauthorized { status, detail } => (
+            "Unauthorized",
+            format!(
+                "{host} refused the secret token (HTTP {status}: {detail}); copy the token again \
+                 and try again"
+            ),
+        ),
+        TargetError::NotFound => (
+            "NotFound",
+            format!(
+                "{host} answered 404 for {kind}s; check the path of the tenant URL (a server that \
+                 answers 404 when nothing matches is not SCIM compliant)"
+            ),
+        ),
+        TargetError::Unreachable { detail, .. } if is_tls(detail) => (
+            "Tls",
+            format!("no secure connection to {host}: {detail}; check its certificate"),
+        ),
+        TargetError::Unreachable { detail, .. } => (
+            "CannotConnect",
+            format!("cannot connect to {host}: {detail}; check the tenant URL and the network"),
+        ),
+        TargetError::Timeout(limit) => (
+            "Timeout",
+            format!(
+                "{host} did not answer within {} seconds; try again later",
+                limit.as_secs()
+            ),
+        ),
+        TargetError::Incompatible(detail) => (
+            "NotScim",
+            format!("{host} answered, but not in SCIM: {detail}; check the path of the tenant URL"),
+        ),
+        TargetError::NotAllowed(reason) => ("NotAllowed", reason.clone()),
+        TargetError::Throttled { .. } => (
+            "OtherStatus",
+            format!("{host} answered HTTP 429: it asks us to slow down; try again later"),
+        ),
+        TargetError::Conflict(detail) => (
+            "OtherStatus",
+            format!("{host} answered HTTP 409 to a query: {detail}"),
+        ),
+        TargetError::Refused { status, detail } | TargetError::Failed { status, detail } => (
+            "OtherStatus",
+            format!("{host} answered HTTP {status} to the query `{filter}`: {detail}"),
+        ),
+    }
+}
+
+fn is_tls(detail: &str) -> bool {
+    let detail = detail.to_lowercase();
+    [
+        "certificate",
+        "tls",
+        "handshake",
+        "corrupt message",
+        "invalid peer",
+    ]
+    .iter()
+    .any(|word| detail.contains(word))
+}

@@ -1,0 +1,550 @@
+//! Runs cycles: one at a time for each job, whoever asks.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_model::cycle::{Cycle, CycleKind, CycleState};
+use muster_model::directory::Kind;
+use muster_model::job::{Credentials, Job, JobStatus};
+use muster_model::{Clock, JobId, Secret, TenantId, Timestamp};
+use muster_rules::schema::{CompiledSchema, Schema};
+use muster_store::jobs::Lease;
+use muster_store::{Store, StoreError, cycles, escrows, jobs, secrets};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cycle::{self, Run};
+use crate::error::EngineError;
+use crate::limit::Limiter;
+use crate::port::{Connector, Shape, Target, TargetError};
+use crate::progress::{Checkpoint, Progress};
+use crate::record::LEASE_SECONDS;
+use crate::scope::{Policy, judge};
+
+/// The names under which credentials are kept (1.6).
+pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
+pub(crate) const SECRET_TOKEN: &str = "SecretToken";
+
+/// What an engine is made of.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Opens sources and targets.
+    pub connector: Arc<dyn Connector>,
+    /// Names this process in leases.
+    pub owner: String,
+}
+
+/// Runs cycles.
+#[derive(Debug)]
+pub struct Engine {
+    options: EngineOptions,
+    jobs: Mutex<HashMap<JobId, Arc<Running>>>,
+    stop: CancellationToken,
+}
+
+/// What is known of a job in this process.
+#[derive(Debug)]
+struct Running {
+    turn: tokio::sync::Mutex<Kept>,
+    progress: watch::Sender<Option<Progress>>,
+}
+
+/// What one cycle of a job leaves for the next: compiled mappings and open connections.
+#[derive(Debug, Default)]
+struct Kept(Option<Opened>);
+
+struct Opened {
+    schema: String,
+    credentials: Credentials,
+    rules: Arc<CompiledSchema>,
+    target: Arc<dyn Target>,
+    limiter: Arc<Limiter>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opened")
+    }
+}
+
+impl Engine {
+    /// An engine; nothing runs yet.
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            options,
+            jobs: Mutex::new(HashMap::new()),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Makes running cycles stop between objects, and keeps new ones from starting.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Tells when the engine was asked to stop.
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.options.store
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.options.clock
+    }
+
+    fn running(&self, job: JobId) -> Arc<Running> {
+        let new = || {
+            let (progress, _) = watch::channel(None);
+            Arc::new(Running {
+                turn: tokio::sync::Mutex::default(),
+                progress,
+            })
+        };
+        Arc::clone(self.jobs.lock().entry(job).or_insert_with(new))
+    }
+
+    /// How far the running cycle of a job has come; `None` while none runs.
+    pub fn progress(&self, job: JobId) -> watch::Receiver<Option<Progress>> {
+        self.running(job).progress.subscribe()
+    }
+
+    /// Runs one cycle of a job now and waits for its end: an initial one when the job has no
+    /// watermark, otherwise an incremental one. Waits for its turn when a cycle is running.
+    pub async fn run(&self, tenant: TenantId, job: JobId) -> Result<Cycle, EngineError> {
+        let running = self.running(job);
+        let mut kept = running.turn.lock().await;
+        if self.stop.is_cancelled() {
+            return Err(EngineError::Interrupted);
+        }
+        let lease = self.claim(tenant, job).await?;
+        let ended = self.cycle(lease, &mut kept, &running.progress).await;
+        running.progress.send_replace(None);
+        let released: Result<(), StoreError> = self
+            .options
+            .store
+            .write(move |tx| Box::pin(async move { lease.release(tx).await }))
+            .await;
+        let cycle = ended?;
+        released?;
+        Ok(cycle)
+    }
+
+    /// Claims the lease; waits a little for another process to give it back.
+    async fn claim(&self, tenant: TenantId, job: JobId) -> Result<Lease, EngineError> {
+        for _ in 0..(LEASE_SECONDS + 5) {
+            let (now, owner) = (self.options.clock.now(), self.options.owner.clone());
+            let lease = self
+                .options
+                .store
+                .write::<_, StoreError, _>(move |tx| {
+                    Box::pin(async move {
+                        let until = now.plus_seconds(LEASE_SECONDS);
+                        jobs::claim(tx, tenant, job, &owner, now, until).await
+                    })
+                })
+                .await?;
+            if let Some(lease) = lease {
+                return Ok(lease);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = self.stop.cancelled() => return Err(EngineError::Interrupted),
+            }
+        }
+        Err(EngineError::Busy)
+    }
+
+    async fn cycle(
+        &self,
+        lease: Lease,
+        kept: &mut Kept,
+        progress: &watch::Sender<Option<Progress>>,
+    ) -> Result<Cycle, EngineError> {
+        let Lease {
+            tenant, job: id, ..
+        } = lease;
+        let EngineOptions {
+            store,
+            clock,
+            connector,
+            ..
+        } = &self.options;
+        let (job, schema, checkpoint) = store
+            .read::<_, EngineError, _>(|tx| {
+                Box::pin(async move {
+                    let job = jobs::find(tx, tenant, id)
+                        .await?
+                        .ok_or(EngineError::NoSuchJob)?;
+                    let schema = jobs::schema(tx, tenant, id).await?;
+                    Ok((job, schema, jobs::progress(tx, tenant, id).await?))
+                })
+            })
+            .await?;
+        let opened = match self.open(tenant, &job, schema, kept).await {
+            Ok(opened) => opened,
+            Err(error @ EngineError::Target(_)) => {
+                self.fail(tenant, &job, &error).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let (rules, target, limiter) = (
+            Arc::clone(&opened.rules),
+            Arc::clone(&opened.target),
+            Arc::clone(&opened.limiter),
+        );
+        let source = connector.source(tenant, &job);
+        let kind = match job.watermark {
+            None => CycleKind::Initial,
+            Some(_) => CycleKind::Incremental,
+        };
+        let requests = target.requests();
+        let checkpoint = checkpoint
+            .filter(|_| kind == CycleKind::Initial)
+            .as_deref()
+            .and_then(Checkpoint::from_json);
+        let mut run = Run {
+            store,
+            clock,
+            source: &*source,
+            target: &*target,
+            limiter: &limiter,
+            rules: &rules,
+            policy: Policy::new(&job.settings, source.has_roles().await?),
+            lease,
+            progress,
+            stop: &self.stop,
+            cycle: cycle::begin(&job, kind, clock),
+            checkpoint,
+            no_users_yet: false,
+            has_escrows: false,
+        };
+        let outcome = async {
+            match job.watermark {
+                None => {
+                    run.no_users_yet =
+                        cycle::no_users_yet(&*source, &*target, &limiter, &rules).await?;
+                    run.initial().await
+                }
+                Some(watermark) => run.incremental(watermark).await,
+            }
+        }
+        .await;
+        let mut cycle = run.cycle;
+        cycle.counts.requests += target.requests() - requests;
+        cycle.ended = Some(clock.now());
+        cycle.state = match &outcome {
+            Ok(()) if cycle.counts.failed > 0 => CycleState::EntryLevelErrors,
+            Ok(()) => CycleState::Succeeded,
+            // The checkpoint stays; the next run goes on from it under the same id.
+            Err(EngineError::Interrupted) => CycleState::Running,
+            Err(error) => CycleState::Failed {
+                code: code(error).to_owned(),
+                detail: error.to_string(),
+            },
+        };
+        if worth_keeping(&cycle) {
+            let (cycle, job) = (cycle.clone(), job.clone());
+            store
+                .write::<_, StoreError, _>(move |tx| {
+                    Box::pin(async move {
+                        lease.check(tx, None).await?;
+                        if matches!(job.status, JobStatus::Quarantined { .. })
+                            && !matches!(cycle.state, CycleState::Failed { .. })
+                        {
+                            // Any success lifts quarantine (EH-9).
+                            jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
+                        }
+                        cycles::put(tx, tenant, &cycle).await
+                    })
+                })
+                .await?;
+        }
+        match outcome {
+            Ok(()) => Ok(cycle),
+            Err(error) => {
+                kept.0 = None;
+                if matches!(error, EngineError::Target(_)) {
+                    self.fail(tenant, &job, &error).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The target as a whole failed: the job goes into quarantine, unless it is switched off (6.2).
+    async fn fail(
+        &self,
+        tenant: TenantId,
+        job: &Job,
+        error: &EngineError,
+    ) -> Result<(), EngineError> {
+        if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
+            return Ok(());
+        }
+        let reason = "EncounteredQuarantineException";
+        let now = self.options.clock.now();
+        let (id, status) = (
+            job.id,
+            cycle::quarantined(job, now, reason, &error.to_string()),
+        );
+        self.options
+            .store
+            .write::<_, EngineError, _>(move |tx| {
+                Box::pin(async move { Ok(jobs::set_status(tx, tenant, id, &status).await?) })
+            })
+            .await
+    }
+
+    /// Compiles the mappings and opens the target, unless the last cycle left both as needed.
+    async fn open<'k>(
+        &self,
+        tenant: TenantId,
+        job: &Job,
+        schema: String,
+        kept: &'k mut Kept,
+    ) -> Result<&'k Opened, EngineError> {
+        let credentials = self
+            .credentials(tenant, job.id)
+            .await?
+            .ok_or(EngineError::NotConfigured)?;
+        let fits = kept
+            .0
+            .as_ref()
+            .is_some_and(|kept| kept.schema == schema && kept.credentials == credentials);
+        if !fits {
+            let rules = compile(&schema)?;
+            let target = self
+                .options
+                .connector
+                .target(&credentials, &shape(&rules))?;
+            kept.0 = Some(Opened {
+                schema,
+                credentials,
+                rules: Arc::new(rules),
+                target: Arc::from(target),
+                limiter: Arc::new(Limiter::new()),
+            });
+        }
+        kept.0.as_ref().ok_or(EngineError::NotConfigured)
+    }
+
+    /// The saved credentials of a job.
+    pub async fn credentials(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+    ) -> Result<Option<Credentials>, StoreError> {
+        let key = self.options.store.key();
+        self.options
+            .store
+            .read(|tx| {
+                Box::pin(async move {
+                    let url = secrets::find(tx, key, tenant, job, BASE_ADDRESS).await?;
+                    let token = secrets::find(tx, key, tenant, job, SECRET_TOKEN).await?;
+                    Ok(url.zip(token).map(|(url, secret_token)| Credentials {
+                        tenant_url: url.expose().clone(),
+                        secret_token,
+                    }))
+                })
+            })
+            .await
+    }
+
+    /// Saves the credentials of a job, sealed.
+    pub async fn save_credentials(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+        credentials: Credentials,
+    ) -> Result<(), StoreError> {
+        let store = self.options.store.clone();
+        self.options
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let url = Secret::new(credentials.tenant_url);
+                    let token = credentials.secret_token;
+                    let key = store.key();
+                    secrets::put(tx, key, tenant, job, BASE_ADDRESS, &url).await?;
+                    secrets::put(tx, key, tenant, job, SECRET_TOKEN, &token).await
+                })
+            })
+            .await
+    }
+
+    /// Counts who is in scope of a job right now, without asking the target.
+    pub async fn entitled(&self, tenant: TenantId, id: JobId) -> Result<Entitled, EngineError> {
+        let (job, schema) = self
+            .options
+            .store
+            .read::<_, EngineError, _>(|tx| {
+                Box::pin(async move {
+                    let job = jobs::find(tx, tenant, id)
+                        .await?
+                        .ok_or(EngineError::NoSuchJob)?;
+                    Ok((job, jobs::schema(tx, tenant, id).await?))
+                })
+            })
+            .await?;
+        let (rules, source) = (
+            compile(&schema)?,
+            self.options.connector.source(tenant, &job),
+        );
+        let policy = Policy::new(&job.settings, source.has_roles().await?);
+        let mut entitled = Entitled::default();
+        let mut all = HashSet::new();
+        let mut groups = Vec::new();
+        let kinds = [
+            (Kind::User, Some(&rules.user)),
+            (Kind::Group, rules.group.as_ref()),
+        ];
+        for (kind, mapping) in kinds {
+            let Some(mapping) = mapping else { continue };
+            let mut after = None;
+            loop {
+                let page = source.page(kind, after, 500).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.anchor);
+                for mut record in page {
+                    if judge(&mut record, &policy, mapping).in_scope() {
+                        all.insert(record.anchor);
+                        match kind {
+                            Kind::User => entitled.users += 1,
+                            Kind::Group => groups.push(record.anchor),
+                        }
+                    }
+                }
+            }
+        }
+        entitled.groups = groups.len() as u64;
+        for group in groups {
+            let mut after = None;
+            loop {
+                let members = source.members(group, after, 1000).await?;
+                let Some(last) = members.last() else { break };
+                after = Some(*last);
+                entitled.memberships +=
+                    members.iter().filter(|member| all.contains(member)).count() as u64;
+            }
+        }
+        Ok(entitled)
+    }
+
+    /// Opens the target of a job with the given credentials, to test the connection.
+    pub fn target(
+        &self,
+        credentials: &Credentials,
+        schema: &str,
+    ) -> Result<Box<dyn Target>, EngineError> {
+        let rules = compile(schema)?;
+        Ok(self.options.connector.target(credentials, &shape(&rules))?)
+    }
+
+    /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates
+    /// everything. Links stay (CY-6).
+    pub async fn restart(&self, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+        self.options
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    jobs::clear_watermark(tx, tenant, job).await?;
+                    escrows::clear(tx, tenant, job).await?;
+                    if let Some(Job {
+                        status: JobStatus::Quarantined { .. },
+                        ..
+                    }) = jobs::find(tx, tenant, job).await?
+                    {
+                        jobs::set_status(tx, tenant, job, &JobStatus::Active).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Who is in scope of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entitled {
+    /// Users.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Memberships of which both ends are in scope.
+    pub memberships: u64,
+}
+
+/// Compiles a schema document.
+fn compile(schema: &str) -> Result<CompiledSchema, EngineError> {
+    let problems = |problems: Vec<muster_rules::schema::SchemaProblem>| {
+        let told: Vec<String> = problems.iter().take(3).map(ToString::to_string).collect();
+        EngineError::Mappings(told.join("; "))
+    };
+    let mut rules = Schema::from_json(schema)
+        .and_then(|schema| schema.compile())
+        .map_err(problems)?;
+    rules.group = rules.group.filter(|group| group.enabled);
+    Ok(rules)
+}
+
+fn shape(rules: &CompiledSchema) -> Shape {
+    let paths = |mapping: &muster_rules::ObjectMapping| -> Vec<String> {
+        mapping
+            .attributes
+            .iter()
+            .map(|attribute| attribute.target.clone())
+            .collect()
+    };
+    let first = |mapping: &muster_rules::ObjectMapping| {
+        mapping
+            .matching()
+            .first()
+            .map(|attribute| attribute.target.clone())
+    };
+    Shape {
+        user_paths: paths(&rules.user),
+        group_paths: rules.group.as_ref().map(paths).unwrap_or_default(),
+        user_match: first(&rules.user).unwrap_or_else(|| "userName".to_owned()),
+        group_match: rules.group.as_ref().and_then(first),
+    }
+}
+
+/// A cycle that did nothing and met nothing is not worth a row.
+fn worth_keeping(cycle: &Cycle) -> bool {
+    cycle.kind == CycleKind::Initial
+        || cycle.counts.objects() > 0
+        || cycle.counts.requests > 0
+        || !matches!(cycle.state, CycleState::Succeeded)
+}
+
+const fn code(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Target(error) => TargetError::code(error),
+        EngineError::Store(_) | EngineError::Source(_) => "InternalError",
+        EngineError::Mappings(_) => "InvalidMappings",
+        EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
+        EngineError::Busy | EngineError::Interrupted => "Interrupted",
+    }
+}
+
+/// Used by the worker to find the next moment at which a job wants to run.
+pub(crate) fn due_at(job: &Job) -> Option<Timestamp> {
+    match &job.status {
+        JobStatus::Active => Some(match (job.watermark, job.last_cycle) {
+            (Some(_), Some(last)) => last.plus_seconds(job.settings.interval_seconds.into()),
+            _ => Timestamp::from_micros(0),
+        }),
+        JobStatus::Quarantined { next_attempt, .. } => Some(*next_attempt),
+        JobStatus::Paused | JobStatus::NotConfigured => None,
+    }
+}

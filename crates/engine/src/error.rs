@@ -1,0 +1,37 @@
+//! Why a cycle could not run or go on.
+
+use muster_store::StoreError;
+
+use crate::port::{SourceError, TargetError};
+
+/// Why a cycle could not run or go on. Failures of single objects are not among these.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The target as a whole.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// There is no such job.
+    #[error("there is no such job")]
+    NoSuchJob,
+    /// Credentials were never saved.
+    #[error(
+        "the job has no credentials yet; save Tenant URL and Secret Token first \
+         (muster app credentials)"
+    )]
+    NotConfigured,
+    /// The mappings of the job do not compile.
+    #[error("the mappings of the job are not valid: {0}")]
+    Mappings(String),
+    /// Another process runs the job.
+    #[error("another muster process is running this job; try again when its cycle has ended")]
+    Busy,
+    /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
+    #[error("the cycle was interrupted; it goes on from here when the job runs again")]
+    Interrupted,
+}

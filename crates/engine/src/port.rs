@@ -1,0 +1,380 @@
+//! What the engine needs of the world: a source, a target, and somebody who opens both.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use muster_model::directory::Kind;
+use muster_model::job::{Credentials, Job};
+use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::{Attributes, Position, RoleId, TenantId, Timestamp, Value};
+
+/// An object of the source, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// User or group.
+    pub kind: Kind,
+    /// The source's id of it.
+    pub anchor: SourceAnchor,
+    /// The name to show for it.
+    pub name: String,
+    /// May it exist at the target at all?
+    pub life: Life,
+    /// Its attributes by the names that mappings use.
+    pub attributes: Attributes,
+    /// Its single-valued references, by the names that mappings use; `None` refers to nobody.
+    pub references: Vec<(&'static str, Option<SourceAnchor>)>,
+    /// What entitles it to the application.
+    pub grants: Vec<Grant>,
+}
+
+/// The state of an object in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// In use.
+    Active,
+    /// The account is disabled.
+    Disabled,
+    /// Deleted, but can still be restored.
+    SoftDeleted,
+}
+
+/// An assignment that entitles an object, its own or that of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: RoleId,
+    /// The assigned group; `None` when the object itself is assigned.
+    pub via: Option<SourceAnchor>,
+}
+
+/// Something that changed in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceChange {
+    /// Its place in the feed.
+    pub position: Position,
+    /// What it was.
+    pub what: Changed,
+}
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// An object was created, changed, soft-deleted, restored or purged.
+    Object(Kind, SourceAnchor),
+    /// Somebody joined or left a group.
+    Membership {
+        /// The group.
+        group: SourceAnchor,
+        /// Who joined or left.
+        member: SourceAnchor,
+    },
+    /// Somebody was assigned to or unassigned from this application.
+    Assignment(SourceAnchor),
+    /// Nothing that concerns this application.
+    Elsewhere,
+}
+
+/// The source could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the source cannot be read: {0}")]
+pub struct SourceError(pub String);
+
+/// Where users and groups come from.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// A position with everything committed so far behind it.
+    async fn end(&self) -> Result<Position, SourceError>;
+
+    /// Changes after a position, oldest first.
+    async fn changes(&self, after: Position, limit: u32) -> Result<Vec<SourceChange>, SourceError>;
+
+    /// Objects in the order of their anchors, after `after`; soft-deleted ones included.
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<SourceAnchor>,
+        limit: u32,
+    ) -> Result<Vec<Record>, SourceError>;
+
+    /// These objects; those that are gone for good are left out.
+    async fn read(&self, kind: Kind, anchors: &[SourceAnchor]) -> Result<Vec<Record>, SourceError>;
+
+    /// The names of these objects, for people to read; those that are gone are left out.
+    async fn names(
+        &self,
+        kind: Kind,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<(SourceAnchor, String)>, SourceError>;
+
+    /// Members of a group in the order of their anchors, after `after`.
+    async fn members(
+        &self,
+        group: SourceAnchor,
+        after: Option<SourceAnchor>,
+        limit: u32,
+    ) -> Result<Vec<SourceAnchor>, SourceError>;
+
+    /// Is it a member of the group now?
+    async fn is_member(
+        &self,
+        group: SourceAnchor,
+        member: SourceAnchor,
+    ) -> Result<bool, SourceError>;
+
+    /// How many objects there are, about.
+    async fn count(&self, kind: Kind) -> Result<u64, SourceError>;
+
+    /// Does the application define roles of its own?
+    async fn has_roles(&self) -> Result<bool, SourceError>;
+
+    /// Do no two objects share a value of this attribute?
+    fn is_unique(&self, kind: Kind, attribute: &str) -> bool;
+}
+
+/// An object of the target, as it answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetObject {
+    /// The target's id of it.
+    pub id: TargetId,
+    /// Its values by the paths that mappings use.
+    pub values: Attributes,
+    /// Paths whose surrounding element does not exist there yet, so that nothing in it can be
+    /// changed: it must be added as a whole.
+    pub absent: Vec<String>,
+}
+
+/// One attribute to be changed at the target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The attribute's path at the target.
+    pub path: String,
+    /// Its value now; null when it has none.
+    pub old: Value,
+    /// Its value then.
+    pub new: Value,
+    /// The element around it does not exist yet.
+    pub absent: bool,
+}
+
+/// The target could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It does not accept our credentials.
+    #[error("the target refused our credentials (HTTP {status}): {detail}")]
+    Unauthorized {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        detail: String,
+    },
+    /// It asks us to slow down.
+    #[error("the target asks us to slow down")]
+    Throttled {
+        /// How long it asks us to wait.
+        wait: Option<Duration>,
+    },
+    /// It cannot be reached.
+    #[error("cannot reach {host}: {detail}")]
+    Unreachable {
+        /// Which host.
+        host: String,
+        /// Why.
+        detail: String,
+    },
+    /// It did not answer in time.
+    #[error("the target did not answer within {0:?}")]
+    Timeout(Duration),
+    /// A value must be unique there and is taken.
+    #[error("a value that must be unique at the target is taken: {0}")]
+    Conflict(String),
+    /// There is no such object.
+    #[error("the target has no such object")]
+    NotFound,
+    /// It refused the request.
+    #[error("the target refused the request (HTTP {status}): {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        detail: String,
+    },
+    /// It failed.
+    #[error("the target failed (HTTP {status}): {detail}")]
+    Failed {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        detail: String,
+    },
+    /// It answered something that is not of its protocol.
+    #[error("the target's answer is not understood: {0}")]
+    Incompatible(String),
+    /// The connection to it was refused by our own rules or settings.
+    #[error("{0}")]
+    NotAllowed(String),
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will fail again.
+    No,
+    /// Try again after this long, or after a pause of our own.
+    After(Option<Duration>),
+}
+
+impl TargetError {
+    /// May the same request succeed a little later?
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::Throttled { wait } => Retry::After(*wait),
+            Self::Unreachable { .. } | Self::Timeout(_) | Self::Failed { .. } => Retry::After(None),
+            Self::Unauthorized { .. }
+            | Self::Conflict(_)
+            | Self::NotFound
+            | Self::Refused { .. }
+            | Self::Incompatible(_)
+            | Self::NotAllowed(_) => Retry::No,
+        }
+    }
+
+    /// Is the whole target out of order, so that going on with other objects is no use?
+    pub const fn stops_the_cycle(&self) -> bool {
+        match self {
+            Self::Unauthorized { status, .. } => *status == 401,
+            Self::Unreachable { .. } | Self::NotAllowed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The error code of 10.6.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "Unauthorized",
+            Self::Throttled { .. } => "TooManyRequests",
+            Self::Unreachable { .. } => "WebExceptionProtocolError",
+            Self::Timeout(_) => "Timeout",
+            Self::Conflict(_) => "Conflict",
+            Self::NotFound => "InvalidAnchor",
+            Self::Refused { status, .. } => match status {
+                403 => "InsufficientRights",
+                405 => "MethodNotAllowed",
+                _ => "UnprocessableEntity",
+            },
+            Self::Failed { status, .. } => match status {
+                501 => "NotImplemented",
+                _ => "InternalServerError",
+            },
+            Self::Incompatible(_) => "SystemForCrossDomainIdentityManagementServiceIncompatible",
+            Self::NotAllowed(_) => "NotPermitted",
+        }
+    }
+}
+
+/// Why a test connection failed (CR-10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestFailure {
+    /// The category, one word.
+    pub category: &'static str,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for TestFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Where users and groups go.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// The objects whose attribute at `path` equals `value`; two suffice to tell that there are
+    /// several.
+    async fn find(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError>;
+
+    /// The object with this id; members of groups are not read.
+    async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError>;
+
+    /// Creates an object.
+    async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError>;
+
+    /// Changes attributes of an object.
+    async fn update(
+        &self,
+        kind: Kind,
+        id: &TargetId,
+        changes: &[Change],
+    ) -> Result<(), TargetError>;
+
+    /// Removes an object; one that is not there any more is removed already.
+    async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError>;
+
+    /// Adds references; at most [`Target::chunk`] of them.
+    async fn add_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError>;
+
+    /// Removes references; at most [`Target::chunk`] of them.
+    async fn remove_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError>;
+
+    /// Does the target say that it holds no object of this kind?
+    async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError>;
+
+    /// Test connection (2.4): reads, never writes.
+    async fn test(&self) -> Result<(), TestFailure>;
+
+    /// How many references go into one request.
+    fn chunk(&self) -> usize;
+
+    /// How many requests were sent so far.
+    fn requests(&self) -> u64;
+}
+
+/// What a target must know of the mappings: which attributes to read, and how to match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Paths of the user mapping.
+    pub user_paths: Vec<String>,
+    /// Paths of the group mapping; empty when groups are not provisioned.
+    pub group_paths: Vec<String>,
+    /// The first matching attribute of users.
+    pub user_match: String,
+    /// The first matching attribute of groups.
+    pub group_match: Option<String>,
+}
+
+/// Opens the source and the target of a job.
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// The source of a job.
+    fn source(&self, tenant: TenantId, job: &Job) -> Box<dyn Source>;
+
+    /// A target; nothing is sent yet.
+    fn target(
+        &self,
+        credentials: &Credentials,
+        shape: &Shape,
+    ) -> Result<Box<dyn Target>, TargetError>;
+}
+
+/// How long something took, from the clock that was handed in.
+pub(crate) const fn took(began: Timestamp, ended: Timestamp) -> u64 {
+    ended.millis_since(began)
+}

@@ -1,0 +1,172 @@
+//! Writes down what came of objects: links, references, escrows, events, checkpoint.
+//!
+//! In batches, each one transaction that first proves the lease; never before the target answered.
+
+use muster_model::Timestamp;
+use muster_model::directory::Kind;
+use muster_model::link::SourceAnchor;
+use muster_store::escrows::Escrow;
+use muster_store::jobs::Lease;
+use muster_store::references::State;
+use muster_store::{Store, StoreError, Tx, escrows, events, links, references};
+
+use crate::object::{LinkChange, Outcome};
+
+/// Objects of one batch at most.
+pub(crate) const BATCH: usize = 256;
+/// How long a lease lasts without being extended.
+pub(crate) const LEASE_SECONDS: i64 = 30;
+
+/// Keeps what came of some objects, and how far the cycle has come.
+pub(crate) async fn keep(
+    store: &Store,
+    lease: Lease,
+    now: Timestamp,
+    outcomes: Vec<Outcome>,
+    checkpoint: Option<String>,
+    has_escrows: bool,
+) -> Result<(), StoreError> {
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                lease
+                    .check(tx, Some(now.plus_seconds(LEASE_SECONDS)))
+                    .await?;
+                write(tx, lease, now, outcomes, has_escrows).await?;
+                if let Some(checkpoint) = checkpoint {
+                    lease.set_progress(tx, Some(&checkpoint)).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+async fn write(
+    tx: &mut Tx<'_>,
+    lease: Lease,
+    now: Timestamp,
+    outcomes: Vec<Outcome>,
+    has_escrows: bool,
+) -> Result<(), StoreError> {
+    let (tenant, job) = (lease.tenant, lease.job);
+    let (mut changed, mut fresh, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    let mut wanted = Vec::new();
+    for outcome in outcomes {
+        let anchor = outcome.anchor;
+        let mut is_new = false;
+        match outcome.link {
+            LinkChange::Keep => {}
+            LinkChange::New(link) => {
+                is_new = true;
+                fresh.push(anchor);
+                changed.push(link);
+            }
+            LinkChange::Changed(link) => changed.push(link),
+            LinkChange::Drop => {
+                links::remove(tx, tenant, job, anchor).await?;
+                references::forget(tx, tenant, job, anchor).await?;
+            }
+        }
+        for (attribute, referred) in outcome.references {
+            let place = Place {
+                lease,
+                owner: anchor,
+                attribute,
+            };
+            if is_new || place.set(tx, referred).await? {
+                wanted.extend(referred.map(|referred| (anchor, attribute, referred)));
+            }
+        }
+        match outcome.failed {
+            Some(code) => {
+                let failure = Failure {
+                    anchor,
+                    kind: outcome.kind,
+                    code,
+                };
+                escrow(tx, lease, now, &failure).await?;
+            }
+            None if has_escrows => escrows::remove(tx, tenant, job, anchor).await?,
+            None => {}
+        }
+        written.extend(outcome.event);
+    }
+    links::put(tx, tenant, job, &changed).await?;
+    references::want(tx, tenant, job, &wanted).await?;
+    references::wake(tx, tenant, job, &fresh).await?;
+    events::append(tx, tenant, &written).await
+}
+
+/// A single-valued reference of one object.
+struct Place {
+    lease: Lease,
+    owner: SourceAnchor,
+    attribute: &'static str,
+}
+
+impl Place {
+    /// Makes `wanted` the only one; answers whether it must be added.
+    async fn set(&self, tx: &mut Tx<'_>, wanted: Option<SourceAnchor>) -> Result<bool, StoreError> {
+        let Self {
+            lease: Lease { tenant, job, .. },
+            owner,
+            attribute,
+        } = *self;
+        let mut known = false;
+        for (referred, state) in
+            references::of(tx, tenant, job, owner, attribute, None, 100).await?
+        {
+            known |= Some(referred) == wanted && state != State::Remove;
+            if Some(referred) != wanted {
+                references::unwant(tx, tenant, job, owner, attribute, referred).await?;
+            }
+        }
+        Ok(wanted.is_some() && !known)
+    }
+}
+
+/// A failure to be kept in escrow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) anchor: SourceAnchor,
+    pub(crate) kind: Kind,
+    pub(crate) code: &'static str,
+}
+
+/// Puts a failure into escrow, or moves its next attempt further away (EH-1, EH-2).
+async fn escrow(
+    tx: &mut Tx<'_>,
+    lease: Lease,
+    now: Timestamp,
+    failure: &Failure,
+) -> Result<(), StoreError> {
+    let before = escrows::find(tx, lease.tenant, lease.job, failure.anchor).await?;
+    let attempts = before.as_ref().map_or(1, |escrow| escrow.attempts + 1);
+    let escrow = Escrow {
+        anchor: failure.anchor,
+        kind: failure.kind,
+        code: failure.code.to_owned(),
+        first_failed: before.map_or(now, |escrow| escrow.first_failed),
+        attempts,
+        next_attempt: now.plus_seconds(pause_seconds(attempts)),
+    };
+    escrows::put(tx, lease.tenant, lease.job, &escrow).await
+}
+
+/// One minute, doubling to one day: 1, 2, 4, … minutes.
+fn pause_seconds(attempts: u32) -> i64 {
+    (60_i64 << attempts.saturating_sub(1).min(11)).min(86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause_seconds;
+
+    #[test]
+    fn retries_are_spaced_out_to_once_a_day() {
+        // EH-2
+        let pauses: Vec<i64> = [1, 2, 3, 11, 12, 40].map(pause_seconds).to_vec();
+        assert_eq!(pauses, [60, 120, 240, 61_440, 86_400, 86_400]);
+    }
+}

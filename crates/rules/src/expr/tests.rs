@@ -1,0 +1,391 @@
+use muster_model::{Attributes, Timestamp, Value};
+use proptest::prelude::*;
+
+use super::ast::{Call, Comparison, Node, Word};
+use super::func::{FUNCTIONS, Function};
+use super::lexer::Operator;
+use super::{Context, EvalError, Expression, MAX_CHARS, Outcome, Problems};
+
+/// What an evaluation came to.
+fn run(
+    text: &str,
+    source: &Attributes,
+    now: Timestamp,
+    taken: &[String],
+) -> Result<Outcome, String> {
+    let expression = Expression::parse(text).map_err(|problems| problems.to_string())?;
+    let printed = expression.to_string();
+    let again = Expression::parse(&printed).map_err(|problems| problems.to_string())?;
+    assert_eq!(again, expression, "{printed}");
+    let counter = std::cell::Cell::new(1_u64);
+    let context = Context {
+        now,
+        random: &|buffer| {
+            for byte in buffer {
+                counter.set(
+                    counter
+                        .get()
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1),
+                );
+                *byte = (counter.get() >> 33) as u8;
+            }
+        },
+        taken: &|_, value| taken.iter().any(|held| held == value),
+    };
+    expression
+        .evaluate(source, &context)
+        .map_err(|error| error.to_string())
+}
+
+fn value_of(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(flag) => Value::Bool(*flag),
+        serde_json::Value::Number(number) => Value::Int(number.as_i64().unwrap()),
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(value_of).collect()),
+        serde_json::Value::Object(members) => Value::Object(attributes_of(members)),
+    }
+}
+
+fn attributes_of(members: &serde_json::Map<String, serde_json::Value>) -> Attributes {
+    members
+        .iter()
+        .map(|(name, value)| (name.clone(), value_of(value)))
+        .collect()
+}
+
+/// The result as vectors write it: numbers, booleans and dates as text.
+fn rendered(value: &Value) -> serde_json::Value {
+    match value {
+        Value::List(items) => items.iter().map(rendered).collect(),
+        Value::Object(_) | Value::Null => crate::convert::json(value),
+        simple => super::text_of(simple).unwrap().into_owned().into(),
+    }
+}
+
+/// Runs one row; says what is wrong with it.
+fn row(line: &str) -> Result<(), String> {
+    let row: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let id = row["id"].as_str().unwrap_or("?");
+    let source = attributes_of(row["source"].as_object().unwrap());
+    let now = row["now"].as_str().unwrap_or("2024-01-01T00:00:00Z");
+    let taken: Vec<String> = row["taken"].as_array().map_or(Vec::new(), |taken| {
+        taken
+            .iter()
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect()
+    });
+    let text = row["expression"].as_str().unwrap();
+    let got = run(text, &source, now.parse().unwrap(), &taken);
+    let fits = match &got {
+        Err(_) => row["error"] == true,
+        Ok(Outcome::Skip) => row["skip"] == true,
+        Ok(Outcome::SkipObject) => false,
+        Ok(Outcome::Value(value)) => {
+            row["error"] != true && row["skip"] != true && rendered(value) == row["expected"]
+        }
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{id}: {got:?}, not {}", row["expected"]))
+    }
+}
+
+#[track_caller]
+fn check_vectors(text: &str) {
+    let wrong: Vec<String> = text.lines().filter_map(|line| row(line).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reference_vectors_hold() {
+    check_vectors(include_str!("../../testdata/expressions.jsonl"));
+}
+
+#[test]
+fn the_error_vectors_fail() {
+    check_vectors(include_str!("../../testdata/expressions-errors.jsonl"));
+}
+
+#[test]
+fn our_own_vectors_hold() {
+    check_vectors(include_str!("../../testdata/expressions-own.jsonl"));
+}
+
+#[track_caller]
+fn check_problems(text: &str, want: &[&str]) {
+    let Problems(problems) = Expression::parse(text).unwrap_err();
+    let got: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(got, want, "{text}");
+}
+
+#[test]
+fn problems_name_the_place_and_what_was_meant() {
+    check_problems(
+        "Apend([a], \"x\")",
+        &["at 1: there is no function `Apend`; did you mean `Append`?"],
+    );
+    check_problems(
+        "iif([a]=1, \"x\", \"y\")",
+        &["at 1: there is no function `iif`; did you mean `IIF`?"],
+    );
+    check_problems(
+        "Append([a])",
+        &["at 1: `Append` needs at least 2 arguments and has 1: Append(source, suffix)"],
+    );
+    check_problems(
+        "Left([a], 1, 2)",
+        &["at 1: `Left` takes at most 2 arguments and has 3: Left(String, NumChars)"],
+    );
+    check_problems(
+        "Append([a], )",
+        &["at 1: `Append` cannot do without its argument `suffix`"],
+    );
+    check_problems("Append([a], \"x\"", &["at 7: `(` without its `)`"]);
+    check_problems(
+        "Append([a], \"x)",
+        &["at 13: text without its closing `\"`"],
+    );
+    check_problems("[a", &["at 1: `[` without its `]`"]);
+    check_problems("[a] [b]", &["at 5: the expression should end here"]);
+    check_problems("", &["at 1: there is nothing"]);
+    check_problems(
+        "IIF([a]=true, \"x\", \"y\")",
+        &["at 9: `true` is no word of the language; did you mean `\"True\"`?"],
+    );
+    check_problems(
+        "mail",
+        &["at 1: `mail` is no word of the language; did you mean `[mail]` or `\"mail\"`?"],
+    );
+    check_problems(
+        "[a] & [b]",
+        &["at 5: `&` joins no texts here; did you mean `Join` or `Append`?"],
+    );
+    check_problems(
+        "Mid([a], \"x\", 1)",
+        &["at 10: `Mid` needs a whole number as `start`"],
+    );
+    check_problems(
+        "Append(SelectUniqueValue([a], [b]), \"x\")",
+        &["at 8: `SelectUniqueValue` must be the outermost function"],
+    );
+    check_problems(
+        "Append(vbTextCompare, [a])",
+        &["at 8: `vbTextCompare` is only for the last argument of `InStr`"],
+    );
+    check_problems("[a]=[b]=[c]", &["at 8: comparisons do not chain"]);
+    check_problems("1.5", &["at 1: only whole numbers are known"]);
+}
+
+#[test]
+fn one_reading_finds_every_problem() {
+    check_problems(
+        "Join(\" \", ToLowr([a]), ToUper([b]), [c] [d])",
+        &[
+            "at 11: there is no function `ToLowr`; did you mean `ToLower`?",
+            "at 24: there is no function `ToUper`; did you mean `ToUpper`?",
+            "at 41: `,` or `)` is missing in front of this",
+        ],
+    );
+}
+
+#[test]
+fn patterns_are_compiled_when_the_expression_is_read() {
+    let Problems(problems) = Expression::parse("Replace([a], , \"(\", , \"\", , )").unwrap_err();
+    assert_eq!((problems[0].at, problems[0].length), (15, 3));
+    assert!(Expression::parse("Replace([a], , , , \"\", , )").is_err());
+}
+
+// AM-10
+#[test]
+fn an_expression_has_at_most_ten_thousand_characters() {
+    let fits = format!("\"{}\"", "ä".repeat(MAX_CHARS - 2));
+    assert!(Expression::parse(&fits).is_ok());
+    assert!(Expression::parse(&format!("{fits} ")).is_err());
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let nested = |depth: usize| format!("{}[a]{}", "Not(".repeat(depth), ")".repeat(depth));
+    assert!(Expression::parse(&nested(100)).is_ok());
+    assert!(Expression::parse(&nested(101)).is_err());
+    assert!(Expression::parse(&"Not(".repeat(2_000)).is_err());
+}
+
+#[test]
+fn names_in_any_case_print_in_their_own_spelling() {
+    let expression = Expression::parse_any_case("iif([a]=1, tolower([b]), \"\")").unwrap();
+    assert_eq!(expression.to_string(), "IIF([a] = 1, ToLower([b]), \"\")");
+}
+
+#[test]
+fn an_expression_knows_what_it_reads_and_whether_it_is_secret() {
+    let expression = Expression::parse("Join(\"\", [b], [a], [b])").unwrap();
+    assert_eq!(expression.attributes(), ["b", "a"]);
+    assert!(!expression.redacts() && !expression.is_volatile());
+    let secret = Expression::parse("Redact(RandomString(8,1,1,1,1))").unwrap();
+    assert!(secret.redacts() && secret.is_volatile());
+}
+
+#[test]
+fn the_table_has_every_function_once_and_in_order() {
+    let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(names.len(), 44);
+    assert_eq!(names, sorted);
+    assert_eq!(
+        Function::find("Mid").unwrap().signature(),
+        "Mid(source, start, length)"
+    );
+}
+
+#[test]
+fn results_do_not_grow_without_bound() {
+    let mut text = "[x]".to_owned();
+    for _ in 0..60 {
+        text = format!("Replace({text}, \"a\", , , \"aaaaaaaaaa\", , )");
+    }
+    let expression = Expression::parse(&text).unwrap();
+    let source: Attributes = [("x".to_owned(), Value::from("a"))].into_iter().collect();
+    let result = expression.evaluate(&source, &Context::at(Timestamp::default()));
+    assert_eq!(result, Err(EvalError::TooLong));
+}
+
+#[test]
+fn when_every_candidate_is_taken_the_error_names_them() {
+    let source: Attributes = [("x".to_owned(), Value::from("ana"))].into_iter().collect();
+    let expression = Expression::parse("SelectUniqueValue([x], Append([x], \"1\"))").unwrap();
+    let context = Context {
+        taken: &|_, _| true,
+        ..Context::at(Timestamp::default())
+    };
+    assert_eq!(
+        expression.evaluate(&source, &context),
+        Err(EvalError::NoUniqueValue {
+            candidates: vec!["ana".to_owned(), "ana1".to_owned()],
+        })
+    );
+}
+
+/// Trees that a person could have written.
+fn nodes() -> impl Strategy<Value = Node> {
+    let leaf = prop_oneof![
+        "[a-zA-Z0-9_.:-]{1,12}".prop_map(Node::Attribute),
+        any::<String>().prop_map(Node::Text),
+        any::<i64>().prop_map(Node::Number),
+        Just(Node::Word(Word::IgnoreAttributeFlow)),
+        Just(Node::Word(Word::IgnoreObjectFlow)),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let call = |name: &str, arguments: Vec<Option<Node>>| {
+            Node::Call(Box::new(Call {
+                function: Function::find(name).unwrap(),
+                arguments,
+                pattern: None,
+            }))
+        };
+        let operand = inner
+            .clone()
+            .prop_filter("comparisons do not chain", |node| {
+                !matches!(node, Node::Compare(_))
+            });
+        prop_oneof![
+            (
+                inner.clone(),
+                prop::collection::vec(prop::option::of(inner.clone()), 0..4)
+            )
+                .prop_map(move |(first, mut rest)| {
+                    rest.insert(0, Some(first));
+                    call("Coalesce", rest)
+                }),
+            inner
+                .clone()
+                .prop_map(move |node| call("ToLower", vec![Some(node), None])),
+            (0..6_usize, operand.clone(), operand).prop_map(|(operator, left, right)| {
+                Node::Compare(Box::new(Comparison {
+                    operator: Operator::ALL[operator],
+                    left,
+                    right,
+                }))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn printing_and_reading_give_the_same_tree(node in nodes()) {
+        let printed = node.to_string();
+        if printed.chars().count() <= MAX_CHARS {
+            let read = Expression::parse(&printed).map_err(|problems| {
+                TestCaseError::fail(format!("{printed}: {problems}"))
+            })?;
+            prop_assert_eq!(read.root(), &node);
+            prop_assert_eq!(read.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_reading_fall_over(text in any::<String>()) {
+        let _ = Expression::parse(&text);
+    }
+
+    #[test]
+    fn no_call_makes_evaluation_fall_over(
+        function in prop::sample::select(FUNCTIONS),
+        arguments in prop::collection::vec(argument(), 0..8),
+        x in any::<String>(),
+        number in any::<i64>(),
+    ) {
+        let text = format!("{}({})", function.name, arguments.join(","));
+        if let Ok(expression) = Expression::parse(&text) {
+            let source: Attributes = [
+                ("x".to_owned(), Value::from(x)),
+                ("n".to_owned(), Value::from(number)),
+                ("l".to_owned(), Value::from(vec![Value::from("a"), Value::Bool(true)])),
+            ].into_iter().collect();
+            let _ = expression.evaluate(&source, &Context::at(Timestamp::from_micros(number)));
+        }
+    }
+}
+
+/// Arguments that come near the edges.
+fn argument() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        Just("[x]".to_owned()),
+        Just("[n]".to_owned()),
+        Just("[l]".to_owned()),
+        Just("[nothing]".to_owned()),
+        prop::sample::select(vec![
+            "\"d\"",
+            "\"yyyy\"",
+            "\"m\"",
+            "\"ww\"",
+            "\"s\"",
+            "\"9999-12-31\"",
+            "\"0001-01-01\"",
+            "\"(?<g>.*)\"",
+            "\"g\"",
+            "\"${g}\"",
+            "\"yyyy-MM-dd\"",
+            "\"\"",
+            "\" \"",
+            "\"12\"",
+            "\"[a-z]*\"",
+            "\"%\"",
+            "\"dddd\"",
+            "CDate(\"9999-12-31\")",
+            "[x]=[n]",
+            "vbTextCompare",
+        ])
+        .prop_map(str::to_owned),
+        any::<i64>().prop_map(|number| number.to_string()),
+        (-3..300_i64).prop_map(|number| number.to_string()),
+    ]
+}

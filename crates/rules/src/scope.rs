@@ -1,0 +1,494 @@
+//! Scoping filters: which objects a mapping applies to (section 4 of the behaviour reference).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use muster_model::{Attributes, Value};
+
+use crate::TargetType;
+use crate::convert::{simple_text, truth_of};
+use crate::expr::EvalError;
+use crate::pattern::{Pattern, TooCostly};
+use crate::suggest::closest;
+
+/// Clauses in all filters of one mapping at most.
+const MAX_CLAUSES: usize = 1_000;
+
+/// The scoping filters of one object mapping; none means that everything passes (SF-3).
+#[derive(Debug, Default)]
+pub struct ScopingFilters {
+    filters: Vec<ScopingFilter>,
+}
+
+/// One filter: all its clauses must hold (SF-2).
+#[derive(Debug)]
+pub struct ScopingFilter {
+    title: String,
+    clauses: Vec<Clause>,
+}
+
+/// A filter as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterText {
+    /// Its title.
+    pub title: String,
+    /// Its clauses.
+    pub clauses: Vec<ClauseText>,
+}
+
+/// A clause as it is written (SF-5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClauseText {
+    /// The source attribute.
+    pub attribute: String,
+    /// The name of the operator.
+    pub operator: String,
+    /// The operands; the first one counts.
+    pub values: Vec<String>,
+}
+
+/// A clause that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeProblem {
+    /// Which filter, counting from zero.
+    pub filter: usize,
+    /// Which clause, counting from zero.
+    pub clause: usize,
+    /// Which part of it.
+    pub part: ScopePart,
+    /// What is wrong, in plain words.
+    pub message: String,
+}
+
+/// A part of a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopePart {
+    /// The source attribute.
+    Attribute,
+    /// The operator.
+    Operator,
+    /// The operand.
+    Value,
+}
+
+/// An operator of scoping filters (4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeOperator {
+    /// The value is exactly the operand.
+    Equals,
+    /// The value is another.
+    NotEquals,
+    /// The value is true.
+    IsTrue,
+    /// The value is false.
+    IsFalse,
+    /// There is no value, or an empty one.
+    IsNull,
+    /// There is a value that is not empty.
+    IsNotNull,
+    /// The pattern covers the value.
+    RegexMatch,
+    /// The pattern does not cover the value.
+    NotRegexMatch,
+    /// The number is greater than the operand.
+    GreaterThan,
+    /// The number is greater than the operand or the same.
+    GreaterThanOrEquals,
+    /// The operand occurs in the value.
+    Includes,
+    /// The value ends with the operand.
+    EndsWith,
+    /// The value occurs in the operand.
+    OccursIn,
+    /// The value does not occur in the operand.
+    NotOccursIn,
+}
+
+impl ScopeOperator {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 14] = [
+        Self::Equals,
+        Self::NotEquals,
+        Self::IsTrue,
+        Self::IsFalse,
+        Self::IsNull,
+        Self::IsNotNull,
+        Self::RegexMatch,
+        Self::NotRegexMatch,
+        Self::GreaterThan,
+        Self::GreaterThanOrEquals,
+        Self::Includes,
+        Self::EndsWith,
+        Self::OccursIn,
+        Self::NotOccursIn,
+    ];
+
+    /// Its published name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equals => "EQUALS",
+            Self::NotEquals => "NOT EQUALS",
+            Self::IsTrue => "IS TRUE",
+            Self::IsFalse => "IS FALSE",
+            Self::IsNull => "IS NULL",
+            Self::IsNotNull => "IS NOT NULL",
+            Self::RegexMatch => "REGEX MATCH",
+            Self::NotRegexMatch => "NOT REGEX MATCH",
+            Self::GreaterThan => "Greater_Than",
+            Self::GreaterThanOrEquals => "Greater_Than_OR_EQUALS",
+            Self::Includes => "Includes",
+            Self::EndsWith => "ENDS_WITH",
+            Self::OccursIn => "&",
+            Self::NotOccursIn => "!&",
+        }
+    }
+
+    /// The operator of that name, ignoring case.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operator| operator.as_str().eq_ignore_ascii_case(name.trim()))
+    }
+
+    /// Does it take an operand?
+    pub const fn is_binary(self) -> bool {
+        !matches!(
+            self,
+            Self::IsTrue | Self::IsFalse | Self::IsNull | Self::IsNotNull
+        )
+    }
+
+    /// The types of attributes that it is offered for.
+    pub const fn types(self) -> &'static [TargetType] {
+        use TargetType::{Binary, Boolean, DateTime, Integer, Reference, String};
+        match self {
+            Self::Equals | Self::NotEquals => &[String, Integer, Boolean, Reference],
+            Self::IsTrue | Self::IsFalse => &[Boolean],
+            Self::IsNull | Self::IsNotNull => {
+                &[String, Integer, Boolean, Reference, Binary, DateTime]
+            }
+            Self::RegexMatch | Self::NotRegexMatch => &[String, Integer],
+            Self::GreaterThan | Self::GreaterThanOrEquals => &[Integer],
+            Self::Includes | Self::EndsWith | Self::OccursIn | Self::NotOccursIn => &[String],
+        }
+    }
+}
+
+impl fmt::Display for ScopeOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Source attributes that filters cannot look at (SF-11).
+const UNSUPPORTED: [&str; 5] = [
+    "appRoleAssignments",
+    "manager",
+    "memberOf",
+    "members",
+    "userType",
+];
+
+#[derive(Debug)]
+struct Clause {
+    attribute: String,
+    operator: ScopeOperator,
+    operand: Operand,
+    label: String,
+}
+
+/// The operand, ready for its operator.
+#[derive(Debug)]
+enum Operand {
+    None,
+    Text(String),
+    Number(u64),
+    Pattern(Box<Pattern>),
+}
+
+/// What the filters say about an object (4.4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeOutcome {
+    /// Does the object pass?
+    pub passed: bool,
+    /// Every clause of every filter, in order.
+    pub clauses: Vec<ClauseResult>,
+    /// A clause could not be decided: `passed` must not be acted on, above all not by taking
+    /// accounts away.
+    pub problem: Option<EvalError>,
+}
+
+/// What one clause says about an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClauseResult {
+    /// `{filter title}.{attribute} {operator} {value}`
+    pub label: String,
+    /// Does it hold?
+    pub passed: bool,
+    /// What the attribute was.
+    pub seen: Value,
+}
+
+impl ScopeOutcome {
+    /// The log's `ScopeEvaluationResult`: a JSON object from label to boolean, `{}` without
+    /// filters.
+    pub fn to_json(&self) -> String {
+        let members: serde_json::Map<String, serde_json::Value> = self
+            .clauses
+            .iter()
+            .map(|clause| (clause.label.clone(), clause.passed.into()))
+            .collect();
+        serde_json::Value::Object(members).to_string()
+    }
+}
+
+impl ScopingFilters {
+    /// Looks up operators and compiles patterns.
+    pub fn compile(filters: &[FilterText]) -> Result<Self, Vec<ScopeProblem>> {
+        let mut problems = Vec::new();
+        let mut count = 0;
+        let mut compiled = Vec::with_capacity(filters.len());
+        for (filter_at, filter) in filters.iter().enumerate() {
+            let mut clauses = Vec::with_capacity(filter.clauses.len());
+            for (clause_at, clause) in filter.clauses.iter().enumerate() {
+                count += 1;
+                let result = if count > MAX_CLAUSES {
+                    Err((
+                        ScopePart::Operator,
+                        format!("a mapping has at most {MAX_CLAUSES} clauses"),
+                    ))
+                } else {
+                    Clause::compile(&filter.title, clause)
+                };
+                match result {
+                    Ok(clause) => clauses.push(clause),
+                    Err((part, message)) => problems.push(ScopeProblem {
+                        filter: filter_at,
+                        clause: clause_at,
+                        part,
+                        message,
+                    }),
+                }
+                if count > MAX_CLAUSES {
+                    return Err(problems);
+                }
+            }
+            compiled.push(ScopingFilter {
+                title: filter.title.clone(),
+                clauses,
+            });
+        }
+        if problems.is_empty() {
+            Ok(Self { filters: compiled })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Is there no clause, so that everything passes?
+    pub fn is_empty(&self) -> bool {
+        self.filters.iter().all(|filter| filter.clauses.is_empty())
+    }
+
+    /// The filters.
+    pub fn filters(&self) -> &[ScopingFilter] {
+        &self.filters
+    }
+
+    /// Does the object pass? Stops at the first filter that lets it through. A filter without
+    /// clauses says nothing.
+    pub fn passes(&self, source: &Attributes) -> Result<bool, EvalError> {
+        let mut filters = self
+            .filters
+            .iter()
+            .filter(|filter| !filter.clauses.is_empty())
+            .peekable();
+        if filters.peek().is_none() {
+            return Ok(true);
+        }
+        // An undecided filter matters only when no other one lets the object through.
+        let mut undecided = false;
+        for filter in filters {
+            match filter.passes(source) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(TooCostly) => undecided = true,
+            }
+        }
+        if undecided {
+            return Err(EvalError::PatternTooCostly);
+        }
+        Ok(false)
+    }
+
+    /// Evaluates every clause, for logs and explanations.
+    pub fn evaluate(&self, source: &Attributes) -> ScopeOutcome {
+        let clauses = self
+            .filters
+            .iter()
+            .flat_map(|filter| &filter.clauses)
+            .map(|clause| {
+                let seen = source.get(&clause.attribute);
+                ClauseResult {
+                    label: clause.label.clone(),
+                    passed: clause.holds(seen).unwrap_or(false),
+                    seen: seen.cloned().unwrap_or_default(),
+                }
+            })
+            .collect();
+        let (passed, problem) = match self.passes(source) {
+            Ok(passed) => (passed, None),
+            Err(problem) => (false, Some(problem)),
+        };
+        ScopeOutcome {
+            passed,
+            clauses,
+            problem,
+        }
+    }
+}
+
+impl ScopingFilter {
+    /// Its title.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn passes(&self, source: &Attributes) -> Result<bool, TooCostly> {
+        // A clause that fails decides, also behind one that could not be decided.
+        let mut undecided = false;
+        for clause in &self.clauses {
+            match clause.holds(source.get(&clause.attribute)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(TooCostly) => undecided = true,
+            }
+        }
+        if undecided { Err(TooCostly) } else { Ok(true) }
+    }
+}
+
+impl Clause {
+    fn compile(title: &str, text: &ClauseText) -> Result<Self, (ScopePart, String)> {
+        let attribute = text.attribute.trim();
+        if attribute.is_empty() {
+            return Err((
+                ScopePart::Attribute,
+                "the clause names no attribute".to_owned(),
+            ));
+        }
+        if UNSUPPORTED.contains(&attribute) {
+            return Err((
+                ScopePart::Attribute,
+                format!("filters cannot look at `{attribute}`"),
+            ));
+        }
+        let operator = ScopeOperator::find(&text.operator)
+            .ok_or_else(|| (ScopePart::Operator, unknown_operator(&text.operator)))?;
+        let value = text.values.first().map_or("", String::as_str);
+        let operand =
+            Operand::of(operator, value, text).map_err(|message| (ScopePart::Value, message))?;
+        let mut label = format!("{title}.{attribute} {operator}");
+        if operator.is_binary() {
+            label.push(' ');
+            label.push_str(value);
+        }
+        Ok(Self {
+            attribute: attribute.to_owned(),
+            operator,
+            operand,
+            label,
+        })
+    }
+
+    /// Null and empty make every clause false, except `IS NULL` (SF-8, SF-9). Of several values
+    /// each must hold (SF-10).
+    fn holds(&self, seen: Option<&Value>) -> Result<bool, TooCostly> {
+        let seen = seen.filter(|value| !value.is_empty());
+        match (self.operator, seen) {
+            (ScopeOperator::IsNull, seen) => Ok(seen.is_none()),
+            (_, None) => Ok(false),
+            (ScopeOperator::IsNotNull, Some(_)) => Ok(true),
+            (_, Some(Value::List(items))) => {
+                for item in items {
+                    if !self.holds(Some(item))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (_, Some(value)) => self.single(value),
+        }
+    }
+
+    fn single(&self, value: &Value) -> Result<bool, TooCostly> {
+        let Some(text) = simple_text(value) else {
+            return Ok(false);
+        };
+        Ok(match (self.operator, &self.operand) {
+            (ScopeOperator::IsTrue, _) => truth_of(&text) == Some(true),
+            (ScopeOperator::IsFalse, _) => truth_of(&text) == Some(false),
+            (ScopeOperator::RegexMatch, Operand::Pattern(pattern)) => pattern.is_match(&text)?,
+            (ScopeOperator::NotRegexMatch, Operand::Pattern(pattern)) => {
+                !pattern.is_match(&text)?
+            }
+            (ScopeOperator::GreaterThan, Operand::Number(least)) => {
+                whole(&text).is_some_and(|number| number > *least)
+            }
+            (ScopeOperator::GreaterThanOrEquals, Operand::Number(least)) => {
+                whole(&text).is_some_and(|number| number >= *least)
+            }
+            (operator, Operand::Text(operand)) => match operator {
+                ScopeOperator::Equals => text == *operand,
+                ScopeOperator::NotEquals => text != *operand,
+                ScopeOperator::Includes => text.contains(operand.as_str()),
+                ScopeOperator::EndsWith => text.ends_with(operand.as_str()),
+                ScopeOperator::OccursIn => operand.contains(&*text),
+                ScopeOperator::NotOccursIn => !operand.contains(&*text),
+                _ => false,
+            },
+            _ => false,
+        })
+    }
+}
+
+impl Operand {
+    fn of(operator: ScopeOperator, value: &str, text: &ClauseText) -> Result<Self, String> {
+        if !operator.is_binary() {
+            return if text.values.iter().all(String::is_empty) {
+                Ok(Self::None)
+            } else {
+                Err(format!("`{operator}` takes no value"))
+            };
+        }
+        match operator {
+            _ if text.values.is_empty() => Err(format!("`{operator}` needs a value")),
+            ScopeOperator::GreaterThan | ScopeOperator::GreaterThanOrEquals => whole(value)
+                .map(Self::Number)
+                .ok_or_else(|| format!("`{operator}` compares whole numbers from 0 on (SF-12)")),
+            ScopeOperator::RegexMatch | ScopeOperator::NotRegexMatch => Pattern::whole(value)
+                .map(|pattern| Self::Pattern(Box::new(pattern)))
+                .map_err(|problem| format!("the regular expression cannot be used: {problem}")),
+            _ => Ok(Self::Text(value.to_owned())),
+        }
+    }
+}
+
+fn whole(text: &str) -> Option<u64> {
+    let text: Cow<'_, str> = text.trim().into();
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn unknown_operator(name: &str) -> String {
+    let near = closest(name, ScopeOperator::ALL.map(ScopeOperator::as_str));
+    match near {
+        Some(near) => format!("there is no operator `{name}`; did you mean `{near}`?"),
+        None => format!("the operator `{name}` is not supported"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

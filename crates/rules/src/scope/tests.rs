@@ -1,0 +1,251 @@
+use muster_model::{Attributes, Value};
+
+use super::{ClauseText, FilterText, ScopeOperator, ScopePart, ScopingFilters};
+use crate::expr::EvalError;
+
+fn clause(attribute: &str, operator: &str, value: &str) -> ClauseText {
+    let binary = ScopeOperator::find(operator).is_none_or(ScopeOperator::is_binary);
+    ClauseText {
+        attribute: attribute.to_owned(),
+        operator: operator.to_owned(),
+        values: if binary {
+            vec![value.to_owned()]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn filter(title: &str, clauses: Vec<ClauseText>) -> FilterText {
+    FilterText {
+        title: title.to_owned(),
+        clauses,
+    }
+}
+
+fn source(value: impl Into<Value>) -> Attributes {
+    let mut source = Attributes::new();
+    source.set("x", value);
+    source
+}
+
+#[track_caller]
+fn check(value: impl Into<Value>, operator: &str, operand: &str, want: bool) {
+    let filters =
+        ScopingFilters::compile(&[filter("f", vec![clause("x", operator, operand)])]).unwrap();
+    let source = source(value);
+    assert_eq!(filters.passes(&source), Ok(want), "{operator} {operand}");
+    let outcome = filters.evaluate(&source);
+    assert_eq!((outcome.passed, outcome.clauses[0].passed), (want, want));
+}
+
+#[test]
+fn the_reference_vectors_hold() {
+    let mut wrong = Vec::new();
+    for line in include_str!("../../testdata/scoping.jsonl").lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let groups: Vec<FilterText> = row["filter"]["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| FilterText {
+                title: group["name"].as_str().unwrap().to_owned(),
+                clauses: group["clauses"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|text| {
+                        clause(
+                            text["attribute"].as_str().unwrap(),
+                            text["operator"].as_str().unwrap(),
+                            text["value"].as_str().unwrap(),
+                        )
+                    })
+                    .collect(),
+            })
+            .collect();
+        let source: Attributes = row["source"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    serde_json::Value::Bool(flag) => Value::Bool(*flag),
+                    serde_json::Value::Number(number) => Value::Int(number.as_i64().unwrap()),
+                    other => Value::from(other.as_str().unwrap()),
+                };
+                (name.clone(), value)
+            })
+            .collect();
+        let filters = ScopingFilters::compile(&groups).unwrap();
+        if filters.passes(&source) != Ok(row["in_scope"].as_bool().unwrap()) {
+            wrong.push(row["id"].to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+// 17.2
+#[test]
+fn the_published_table_holds() {
+    check(Value::Null, "EQUALS", "x", false);
+    check(Value::Null, "NOT EQUALS", "x", false);
+    check(Value::Null, "NOT REGEX MATCH", ".*", false);
+    check(Value::Null, "IS NULL", "", true);
+    check("", "IS NOT NULL", "", false);
+    check("Sales", "EQUALS", "sales", false);
+    check("Sales", "Includes", "ale", true);
+    check("a@b.com", "REGEX MATCH", r".*\@b.com", true);
+    check("55", "REGEX MATCH", "([1-9][0-9])", true);
+    check("155", "REGEX MATCH", "([1-9][0-9])", false);
+    check(10, "Greater_Than", "10", false);
+    check(10, "Greater_Than_OR_EQUALS", "10", true);
+}
+
+// SF-8, SF-9
+#[test]
+fn a_missing_value_makes_every_clause_false_but_one() {
+    for operator in ScopeOperator::ALL {
+        let operand = if operator == ScopeOperator::GreaterThan {
+            "0"
+        } else {
+            "1"
+        };
+        check(
+            Value::Null,
+            operator.as_str(),
+            operand,
+            operator == ScopeOperator::IsNull,
+        );
+        check(
+            "",
+            operator.as_str(),
+            operand,
+            operator == ScopeOperator::IsNull,
+        );
+    }
+}
+
+#[test]
+fn operators_compare_as_documented() {
+    check("b", "&", "abc", true);
+    check("d", "&", "abc", false);
+    check("d", "!&", "abc", true);
+    check("ab", "ENDS_WITH", "b", true);
+    check("aB", "ENDS_WITH", "b", false);
+    check("True", "IS TRUE", "", true);
+    check(false, "EQUALS", "False", true);
+    check("many", "Greater_Than", "1", false);
+    check("-5", "Greater_Than", "1", false);
+    check("a", "not equals", "b", true);
+}
+
+// SF-10: of several values each must hold
+#[test]
+fn several_values_must_all_hold() {
+    let list = |items: &[&str]| Value::List(items.iter().map(|item| Value::from(*item)).collect());
+    check(list(&["ab", "cb"]), "ENDS_WITH", "b", true);
+    check(list(&["ab", "cd"]), "ENDS_WITH", "b", false);
+    check(list(&[]), "IS NULL", "", true);
+}
+
+// SF-2, SF-3
+#[test]
+fn clauses_are_joined_by_and_filters_by_or() {
+    let filters = ScopingFilters::compile(&[
+        filter(
+            "first",
+            vec![clause("x", "EQUALS", "a"), clause("y", "IS NOT NULL", "")],
+        ),
+        filter("second", vec![clause("x", "EQUALS", "b")]),
+    ])
+    .unwrap();
+    assert_eq!(filters.passes(&source("a")), Ok(false));
+    assert_eq!(filters.passes(&source("b")), Ok(true));
+    assert_eq!(ScopingFilters::default().passes(&source("a")), Ok(true));
+    let empty = ScopingFilters::compile(&[filter("nothing", Vec::new())]).unwrap();
+    assert!(empty.is_empty());
+    assert_eq!(empty.passes(&source("a")), Ok(true));
+}
+
+// 4.4
+#[test]
+fn the_log_names_each_clause() {
+    let filters = ScopingFilters::compile(&[
+        filter("staff", vec![clause("x", "EQUALS", "a")]),
+        filter("", vec![clause("y", "IS NULL", "")]),
+    ])
+    .unwrap();
+    let outcome = filters.evaluate(&source("b"));
+    assert_eq!(
+        outcome.to_json(),
+        r#"{"staff.x EQUALS a":false,".y IS NULL":true}"#
+    );
+    assert_eq!(outcome.clauses[0].seen, Value::from("b"));
+    assert_eq!(
+        ScopingFilters::default().evaluate(&source("b")).to_json(),
+        "{}"
+    );
+}
+
+#[test]
+fn a_pattern_that_gives_up_decides_nothing() {
+    let pattern = r"((a+)+)+\2b";
+    let filters = |operator: &str| {
+        ScopingFilters::compile(&[filter("f", vec![clause("x", operator, pattern)])]).unwrap()
+    };
+    let hostile = source("a".repeat(60));
+    for operator in ["REGEX MATCH", "NOT REGEX MATCH"] {
+        let outcome = filters(operator).evaluate(&hostile);
+        assert_eq!(outcome.problem, Some(EvalError::PatternTooCostly));
+        assert!(!outcome.passed);
+    }
+}
+
+#[track_caller]
+fn check_problem(text: &ClauseText, part: ScopePart, want: &str) {
+    let problems = ScopingFilters::compile(&[filter("f", vec![text.clone()])]).unwrap_err();
+    assert_eq!(problems[0].part, part);
+    assert!(
+        problems[0].message.contains(want),
+        "{}",
+        problems[0].message
+    );
+}
+
+#[test]
+fn clauses_that_cannot_be_used_are_refused() {
+    check_problem(
+        &clause("x", "EQUAL", "a"),
+        ScopePart::Operator,
+        "did you mean `EQUALS`",
+    );
+    check_problem(
+        &clause("x", "IsMemberOf", "a"),
+        ScopePart::Operator,
+        "not supported",
+    );
+    check_problem(
+        &clause("x", "REGEX MATCH", "("),
+        ScopePart::Value,
+        "regular expression",
+    );
+    check_problem(
+        &clause("x", "Greater_Than", "1.5"),
+        ScopePart::Value,
+        "whole numbers",
+    );
+    check_problem(
+        &clause("manager", "IS NULL", ""),
+        ScopePart::Attribute,
+        "manager",
+    );
+    check_problem(
+        &clause("", "IS NULL", ""),
+        ScopePart::Attribute,
+        "no attribute",
+    );
+    let mut none = clause("x", "EQUALS", "a");
+    none.values.clear();
+    check_problem(&none, ScopePart::Value, "needs a value");
+}

@@ -1,0 +1,101 @@
+//! Answers on the wire.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use muster_scim::ScimError;
+use muster_scim::message::MEDIA_TYPE;
+use muster_web::RequestId;
+
+use crate::conditions::tag;
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// 200 with a list or a discovery document.
+    Json(String),
+    /// 200 with a resource, or 201 when it was created just now, at this address.
+    Resource {
+        body: String,
+        version: i64,
+        created_at: Option<String>,
+    },
+    /// 204, with the version that the resource has now.
+    Empty(Option<i64>),
+    /// 304.
+    NotModified(i64),
+    /// 405 with the methods that the path takes.
+    MethodNotAllowed(&'static str),
+    /// A SCIM error.
+    Error(ScimError),
+}
+
+/// Builds the response; a HEAD gets everything but the body.
+pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    let mut version = None;
+    let (status, body) = match answer {
+        Answer::Json(body) => (StatusCode::OK, Some(body)),
+        Answer::Resource {
+            body,
+            version: now,
+            created_at,
+        } => {
+            version = Some(now);
+            let status = if created_at.is_some() {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
+            if let Some(Ok(at)) = created_at.map(|at| HeaderValue::from_str(&at)) {
+                headers.insert(header::LOCATION, at);
+            }
+            (status, Some(body))
+        }
+        Answer::Empty(now) => {
+            version = now;
+            (StatusCode::NO_CONTENT, None)
+        }
+        Answer::NotModified(now) => {
+            version = Some(now);
+            (StatusCode::NOT_MODIFIED, None)
+        }
+        Answer::MethodNotAllowed(methods) => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            let error = ScimError::method_not_allowed(format!("this path takes {methods}"));
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Some(error.to_json().to_string()),
+            )
+        }
+        Answer::Error(error) => {
+            let status =
+                StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if status == StatusCode::UNAUTHORIZED {
+                let scheme = HeaderValue::from_static("Bearer realm=\"scim\"");
+                headers.insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            (status, Some(error.to_json().to_string()))
+        }
+    };
+    if let Some(Ok(tag)) = version.map(|version| HeaderValue::from_str(&tag(version))) {
+        headers.insert(header::ETAG, tag);
+    }
+    if let Some(body) = body {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if !head_only {
+            *response.body_mut() = Body::from(body);
+        }
+    }
+    *response.status_mut() = status;
+    response
+}

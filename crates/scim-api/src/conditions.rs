@@ -1,0 +1,46 @@
+//! `If-Match` and `If-None-Match` (profile section 8).
+
+use http::{HeaderMap, HeaderName, header};
+use muster_app::received::Precondition;
+use muster_scim::ScimError;
+
+/// The versions that `If-Match` names; `*` names any.
+pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition, ScimError> {
+    match tags(headers, &header::IF_MATCH) {
+        None => Ok(Precondition::None),
+        Some(tags) if tags.contains(&"*") => Ok(Precondition::None),
+        Some(tags) => Ok(Precondition::Versions(
+            tags.into_iter().filter_map(version).collect(),
+        )),
+    }
+}
+
+/// Has the caller this version already?
+pub(crate) fn unchanged(headers: &HeaderMap, current: i64) -> bool {
+    tags(headers, &header::IF_NONE_MATCH).is_some_and(|tags| {
+        tags.iter()
+            .any(|tag| *tag == "*" || version(tag) == Some(current))
+    })
+}
+
+/// The entity tag of a version.
+pub(crate) fn tag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+fn tags<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str>> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(
+        value
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+            .take(100)
+            .collect(),
+    )
+}
+
+/// Weak and strong spellings of one tag are the same.
+fn version(tag: &str) -> Option<i64> {
+    tag.trim_start_matches("W/").trim_matches('"').parse().ok()
+}

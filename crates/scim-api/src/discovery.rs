@@ -1,0 +1,50 @@
+//! What this server can do: the three discovery documents.
+
+use muster_app::received::MAX_PAGE;
+use muster_scim::discovery::{
+    resource_type, resource_types, schema, schemas, service_provider_config,
+};
+use muster_scim::{Capabilities, Schemas, ScimError};
+
+use crate::answer::Answer;
+use crate::route::Route;
+
+/// Answers one of the discovery endpoints; a filter is refused (profile section 11).
+pub(crate) fn answer(route: &Route<'_>, base: &str, query: &str) -> Result<Answer, ScimError> {
+    let filtered = query.split('&').any(|pair| {
+        pair.split('=')
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("filter"))
+    });
+    if filtered {
+        return Err(ScimError::forbidden("discovery documents are not filtered"));
+    }
+    let all = Schemas::standard();
+    let document = match route {
+        Route::Config => service_provider_config(base, &capabilities()),
+        Route::ResourceTypes(None) => resource_types(base, all),
+        Route::ResourceTypes(Some(name)) => all
+            .resource_type(name)
+            .map(|kind| resource_type(base, kind))
+            .ok_or_else(|| ScimError::not_found("there is no such resource type"))?,
+        Route::Schemas(None) => schemas(base, all),
+        Route::Schemas(Some(urn)) => all
+            .schema(urn)
+            .map(|one| schema(base, one))
+            .ok_or_else(|| ScimError::not_found("there is no such schema"))?,
+        _ => return Err(ScimError::not_found("there is no such endpoint")),
+    };
+    Ok(Answer::Json(document.to_string()))
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        bulk: None,
+        sort: true,
+        etag: true,
+        change_password: false,
+        max_results: MAX_PAGE,
+        cursor_paging: false,
+        documentation_uri: None,
+    }
+}

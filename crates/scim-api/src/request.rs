@@ -1,0 +1,323 @@
+//! From an HTTP request to a call of the provider, and back.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, Method, header};
+use muster_app::received::{Caller, Provider, Wanted, resource_type};
+use muster_model::directory::Kind;
+use muster_scim::message::parse_body;
+use muster_scim::{ListQuery, Projection, ScimError};
+use muster_web::{LARGEST_BODY, RequestId};
+
+use crate::answer::{self, Answer};
+use crate::conditions::{precondition, unchanged};
+use crate::render::Renderer;
+use crate::route::{self, Route};
+use crate::{Face, Here, discovery};
+
+/// Longest path and query, in bytes.
+const LONGEST_URL: usize = 16 * 1024;
+
+/// Answers any request; every error is a SCIM error.
+pub(crate) async fn answer(State(face): Here, request: Request) -> Response {
+    let id = RequestId::next();
+    let head_only = request.method() == Method::HEAD;
+    let answered = match respond(&face, request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            if error.status >= 500 {
+                tracing::error!(request.id = %id, status = error.status, "a request failed");
+            }
+            Answer::Error(error)
+        }
+    };
+    answer::into_response(answered, id, head_only)
+}
+
+async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    if parts
+        .uri
+        .path_and_query()
+        .is_some_and(|it| it.as_str().len() > LONGEST_URL)
+    {
+        return Err(ScimError::new(
+            414,
+            None,
+            format!("the URL is longer than {LONGEST_URL} bytes"),
+        ));
+    }
+    let no_such = || ScimError::not_found("there is no such endpoint; check the SCIM URL");
+    let (integration, rest) = route::split(path).ok_or_else(no_such)?;
+    // Who calls is settled before anything else is looked at.
+    let token = bearer(&parts.headers).ok_or_else(ScimError::unauthorized)?;
+    let caller = face.provider.authenticate(integration, token).await?;
+    let base = format!("{}/scim/{integration}/v2", face.public_url);
+    let call = Call {
+        provider: &face.provider,
+        caller,
+        base: &base,
+        headers: &parts.headers,
+        query: parts.uri.query().unwrap_or_default(),
+    };
+    let method = if parts.method == Method::HEAD {
+        Method::GET
+    } else {
+        parts.method
+    };
+    let route = Route::parse(rest);
+    match (&route, method.as_str()) {
+        (Route::Unknown, _) => Err(no_such()),
+        (Route::NotOffered(what), _) => {
+            Err(ScimError::not_implemented(format!("{what} is not offered")))
+        }
+        (Route::Config | Route::ResourceTypes(_) | Route::Schemas(_), "GET") => {
+            discovery::answer(&route, call.base, call.query)
+        }
+        (Route::Collection(kind), "GET") => {
+            let query = ListQuery::from_pairs(pairs(call.query)?)?;
+            call.list(*kind, &query).await
+        }
+        (Route::Search(kind), "POST") => {
+            let body = read(call.headers, body).await?;
+            let query = ListQuery::from_search(&parse_body(&body)?)?;
+            call.list(*kind, &query).await
+        }
+        (Route::Collection(kind), "POST") => {
+            let body = read(call.headers, body).await?;
+            call.create(*kind, &body).await
+        }
+        (Route::Resource(kind, id), "GET") => call.get(*kind, &decode(id)).await,
+        (Route::Resource(kind, id), "PUT") => {
+            let body = read(call.headers, body).await?;
+            call.replace(*kind, &decode(id), &body).await
+        }
+        (Route::Resource(kind, id), "PATCH") => {
+            let body = read(call.headers, body).await?;
+            call.patch(*kind, &decode(id), &body).await
+        }
+        (Route::Resource(kind, id), "DELETE") => {
+            let condition = precondition(call.headers)?;
+            call.provider
+                .delete(&call.caller, *kind, &decode(id), condition)
+                .await?;
+            Ok(Answer::Empty(None))
+        }
+        (route, _) => Ok(Answer::MethodNotAllowed(route.methods())),
+    }
+}
+
+/// A request of a known caller.
+struct Call<'a> {
+    provider: &'a Provider,
+    caller: Caller,
+    base: &'a str,
+    headers: &'a HeaderMap,
+    query: &'a str,
+}
+
+impl Call<'_> {
+    async fn list(&self, kind: Kind, query: &ListQuery) -> Result<Answer, ScimError> {
+        let projection = projection(query, kind);
+        let wanted = wanted(&projection);
+        let page = self
+            .provider
+            .list(&self.caller, kind, query, wanted)
+            .await?;
+        let renderer = Renderer::new(self.base, kind, &projection);
+        let resources = page
+            .resources
+            .iter()
+            .map(|shown| renderer.resource(shown))
+            .collect::<Result<Vec<String>, _>>()?;
+        let start = query.start_index;
+        Ok(Answer::Json(muster_scim::message::list_response(
+            page.total, start, &resources,
+        )))
+    }
+
+    async fn get(&self, kind: Kind, id: &str) -> Result<Answer, ScimError> {
+        let query = self.shape()?;
+        let projection = projection(&query, kind);
+        let shown = self
+            .provider
+            .get(&self.caller, kind, id, wanted(&projection))
+            .await?;
+        if unchanged(self.headers, shown.resource.version) {
+            return Ok(Answer::NotModified(shown.resource.version));
+        }
+        let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
+        Ok(Answer::Resource {
+            body,
+            version: shown.resource.version,
+            created_at: None,
+        })
+    }
+
+    async fn create(&self, kind: Kind, body: &[u8]) -> Result<Answer, ScimError> {
+        let query = self.shape()?;
+        let shown = self.provider.create(&self.caller, kind, body).await?;
+        let projection = projection(&query, kind);
+        let renderer = Renderer::new(self.base, kind, &projection);
+        let location = renderer.location(&shown);
+        let body = renderer.resource(&shown)?;
+        let version = shown.resource.version;
+        Ok(Answer::Resource {
+            body,
+            version,
+            created_at: Some(location),
+        })
+    }
+
+    async fn replace(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
+        let query = self.shape()?;
+        let condition = precondition(self.headers)?;
+        self.provider
+            .replace(&self.caller, kind, id, body, condition)
+            .await?;
+        self.read_back(kind, id, &query).await
+    }
+
+    /// 204 for groups, whose members can be many; 200 with the resource for users, and for whoever
+    /// asks for attributes (profile section 16).
+    async fn patch(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
+        let query = self.shape()?;
+        let condition = precondition(self.headers)?;
+        let shown = self
+            .provider
+            .patch(&self.caller, kind, id, body, condition)
+            .await?;
+        match kind {
+            Kind::Group if query.attributes.is_empty() && query.excluded_attributes.is_empty() => {
+                Ok(Answer::Empty(Some(shown.resource.version)))
+            }
+            Kind::Group => self.read_back(kind, id, &query).await,
+            Kind::User => {
+                let projection = projection(&query, kind);
+                let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
+                let version = shown.resource.version;
+                Ok(Answer::Resource {
+                    body,
+                    version,
+                    created_at: None,
+                })
+            }
+        }
+    }
+
+    async fn read_back(
+        &self,
+        kind: Kind,
+        id: &str,
+        query: &ListQuery,
+    ) -> Result<Answer, ScimError> {
+        let projection = projection(query, kind);
+        let shown = self
+            .provider
+            .get(&self.caller, kind, id, wanted(&projection))
+            .await?;
+        let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
+        Ok(Answer::Resource {
+            body,
+            version: shown.resource.version,
+            created_at: None,
+        })
+    }
+
+    /// `attributes` and `excludedAttributes` of a request for one resource.
+    fn shape(&self) -> Result<ListQuery, ScimError> {
+        if self.query.is_empty() {
+            return Ok(ListQuery::default());
+        }
+        let names = ["attributes", "excludedattributes"];
+        let shape = pairs(self.query)?
+            .into_iter()
+            .filter(|(name, _)| names.contains(&name.to_ascii_lowercase().as_str()));
+        ListQuery::from_pairs(shape)
+    }
+}
+
+fn projection(query: &ListQuery, kind: Kind) -> Projection<'static> {
+    Projection::new(
+        &query.attributes,
+        &query.excluded_attributes,
+        resource_type(kind),
+    )
+}
+
+fn wanted(projection: &Projection<'_>) -> Wanted {
+    Wanted {
+        members: projection.wants("members"),
+        groups: projection.wants("groups"),
+    }
+}
+
+/// The token of `Authorization: Bearer …`; the scheme in any case.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The body, if it is JSON and not too large.
+async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, ScimError> {
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        });
+    match media.as_deref() {
+        None | Some("" | "application/scim+json" | "application/json") => {}
+        Some(other) => {
+            return Err(ScimError::unsupported_media_type(format!(
+                "send application/scim+json, not {}",
+                other.chars().take(60).collect::<String>()
+            )));
+        }
+    }
+    axum::body::to_bytes(body, LARGEST_BODY)
+        .await
+        .map_err(|error| {
+            let too_large = std::error::Error::source(&error)
+                .is_some_and(|source| source.to_string().contains("length limit"));
+            if too_large {
+                ScimError::too_large(format!("the body is larger than {LARGEST_BODY} bytes"))
+            } else {
+                ScimError::invalid_syntax("the body broke off")
+            }
+        })
+}
+
+/// The decoded pairs of a query string; `+` is a blank (profile section 6.2).
+fn pairs(query: &str) -> Result<Vec<(String, String)>, ScimError> {
+    let text = |part: &str| {
+        let spaced = part.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced)
+            .decode_utf8()
+            .map(std::borrow::Cow::into_owned)
+            .map_err(|_| ScimError::invalid_value("the query string is not UTF-8"))
+    };
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((text(name)?, text(value)?))
+        })
+        .collect()
+}
+
+fn decode(id: &str) -> String {
+    percent_encoding::percent_decode_str(id)
+        .decode_utf8_lossy()
+        .into_owned()
+}

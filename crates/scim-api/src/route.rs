@@ -1,0 +1,101 @@
+//! Which resource a path names. One table, so that a wrong method or path gets a SCIM answer too.
+
+use muster_model::IntegrationId;
+use muster_model::directory::Kind;
+
+/// What stands behind `/scim/{integration}/v2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// `/Users`, `/Groups`
+    Collection(Kind),
+    /// `/Users/{id}`, `/Groups/{id}`
+    Resource(Kind, &'a str),
+    /// `/Users/.search`, `/Groups/.search`
+    Search(Kind),
+    /// `/ServiceProviderConfig`
+    Config,
+    /// `/ResourceTypes` and one of them
+    ResourceTypes(Option<&'a str>),
+    /// `/Schemas` and one of them
+    Schemas(Option<&'a str>),
+    /// `/Me`, `/Bulk`: known, not offered.
+    NotOffered(&'static str),
+    /// Anything else.
+    Unknown,
+}
+
+/// Splits a path into the integration and what is behind it; `None` when it is no SCIM path.
+pub(crate) fn split(path: &str) -> Option<(IntegrationId, &str)> {
+    let rest = path.strip_prefix("/scim/")?;
+    let (id, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let rest = rest
+        .strip_prefix("v2")
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    Some((id.parse().ok()?, rest))
+}
+
+impl<'a> Route<'a> {
+    /// Reads the part behind the version; a slash at its end changes nothing.
+    pub(crate) fn parse(rest: &'a str) -> Self {
+        let mut parts = rest.trim_end_matches('/').split('/').skip(1);
+        let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let kind = match first {
+            Some("Users") => Some(Kind::User),
+            Some("Groups") => Some(Kind::Group),
+            _ => None,
+        };
+        match (first, kind, second, third) {
+            (_, Some(kind), None, _) => Self::Collection(kind),
+            (_, Some(kind), Some(".search"), None) => Self::Search(kind),
+            (_, Some(kind), Some(id), None) => Self::Resource(kind, id),
+            (Some("ServiceProviderConfig"), _, None, _) => Self::Config,
+            (Some("ResourceTypes"), _, name, None) => Self::ResourceTypes(name),
+            (Some("Schemas"), _, urn, None) => Self::Schemas(urn),
+            (Some("Me"), _, _, _) => Self::NotOffered("/Me"),
+            (Some("Bulk"), _, None, _) => Self::NotOffered("/Bulk"),
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The methods that it takes.
+    pub(crate) const fn methods(&self) -> &'static str {
+        match self {
+            Self::Collection(_) => "GET, POST",
+            Self::Resource(..) => "GET, PUT, PATCH, DELETE",
+            Self::Search(_) => "POST",
+            Self::Config | Self::ResourceTypes(_) | Self::Schemas(_) => "GET",
+            Self::NotOffered(_) | Self::Unknown => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rest: &str, expected: &Route<'_>) {
+        assert_eq!(Route::parse(rest), *expected, "{rest}");
+    }
+
+    #[test]
+    fn paths_are_told_apart_with_and_without_a_slash_at_the_end() {
+        check("/Users", &Route::Collection(Kind::User));
+        check("/Groups/", &Route::Collection(Kind::Group));
+        check("/Users/7", &Route::Resource(Kind::User, "7"));
+        check("/Users/.search", &Route::Search(Kind::User));
+        check("/Schemas/urn:x", &Route::Schemas(Some("urn:x")));
+        check("/Users/7/groups", &Route::Unknown);
+        check("/users", &Route::Unknown);
+        check("", &Route::Unknown);
+    }
+
+    #[test]
+    fn the_integration_is_part_of_the_path() {
+        let id = IntegrationId::new();
+        assert_eq!(split(&format!("/scim/{id}/v2/Users")), Some((id, "/Users")));
+        assert_eq!(split(&format!("/scim/{id}/v2")), Some((id, "")));
+        assert_eq!(split(&format!("/scim/{id}/v3/Users")), None);
+        assert_eq!(split("/scim/x/v2/Users"), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! The Python in which the peers and checkers are installed.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::Said;
+use crate::process::without_proxy;
+use crate::project;
+
+/// Time for one check.
+const CHECK: Duration = Duration::from_mins(5);
+
+/// A Python with the packages of `peers/python/requirements.txt`.
+#[derive(Debug)]
+pub struct Python {
+    program: PathBuf,
+}
+
+impl Python {
+    /// The one that `MUSTER_E2E_PYTHON` names, or that of `.tools/venv`.
+    pub fn find() -> Result<Self> {
+        let named = std::env::var_os("MUSTER_E2E_PYTHON").map(PathBuf::from);
+        let program = named.unwrap_or_else(|| project(".tools/venv/bin/python"));
+        let packages = program.with_file_name("scim");
+        for needed in [&program, &packages] {
+            ensure!(
+                needed.is_file(),
+                "{} is missing: run script/test, which installs it, or name the python of a \
+                 virtual environment with e2e/peers/python/requirements.txt in MUSTER_E2E_PYTHON",
+                needed.display()
+            );
+        }
+        Ok(Self { program })
+    }
+
+    /// A script of `peers/python`, to be run.
+    pub(crate) fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(project("e2e/peers/python").join(name));
+        command
+    }
+
+    /// Runs `client_check.py` against a service provider.
+    pub async fn client_check(&self, scim_url: &str, token: &str) -> Result<Said> {
+        let mut command = self.script("client_check.py");
+        command.args([scim_url, token]);
+        run(command).await
+    }
+
+    /// Runs the compliance check of scim2-tester against a service provider.
+    pub async fn scim_test(&self, scim_url: &str, token: &str) -> Result<Said> {
+        let mut command = Command::new(self.program.with_file_name("scim"));
+        command
+            .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {token}"))
+            .args(["--url", scim_url, "test"]);
+        run(command).await
+    }
+}
+
+async fn run(mut command: Command) -> Result<Said> {
+    without_proxy(&mut command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let Ok(output) = timeout(CHECK, command.output()).await else {
+        bail!("the check does not end within {} s", CHECK.as_secs());
+    };
+    let output = output?;
+    Ok(Said {
+        code: output.status.code().context("a signal ended the check")?,
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
