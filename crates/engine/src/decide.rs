@@ -130,6 +130,10 @@ pub fn decide<'r>(
     let Some((record, judged)) = seen.record else {
         return Verdict::Do(gone(seen.link, mapping));
     };
+    if let Some(problem) = &judged.filter.problem {
+        // Nobody loses an account over a filter that could not be evaluated.
+        return Verdict::Do(Decision::Fail("AttributeValidationFailed", problem.to_string()));
+    }
     match (seen.link, judged.in_scope()) {
         (None, true) => unlinked(seen, record, mapping, context),
         (None, false) => Verdict::Do(out_of_scope(judged)),

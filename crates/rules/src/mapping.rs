@@ -12,7 +12,7 @@ use crate::expr::{Context, EvalError, Expression, Val};
 use crate::scope::ScopingFilters;
 
 /// How objects of one kind become objects at the target (3.3).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ObjectMapping {
     /// Its name.
     pub name: String,

@@ -1,27 +1,30 @@
 //! Scoping filters: which objects a mapping applies to (section 4 of the behaviour reference).
 
+mod operator;
+
 use std::borrow::Cow;
-use std::fmt;
+use std::sync::Arc;
 
 use muster_model::{Attributes, Value};
 
-use crate::TargetType;
 use crate::convert::{simple_text, truth_of};
 use crate::expr::EvalError;
 use crate::pattern::{Pattern, TooCostly};
 use crate::suggest::closest;
 
+pub use operator::ScopeOperator;
+
 /// Clauses in all filters of one mapping at most.
-const MAX_CLAUSES: usize = 1_000;
+pub(crate) const MAX_CLAUSES: usize = 1_000;
 
 /// The scoping filters of one object mapping; none means that everything passes (SF-3).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ScopingFilters {
     filters: Vec<ScopingFilter>,
 }
 
 /// One filter: all its clauses must hold (SF-2).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ScopingFilter {
     title: String,
     clauses: Vec<Clause>,
@@ -71,115 +74,6 @@ pub enum ScopePart {
     Value,
 }
 
-/// An operator of scoping filters (4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ScopeOperator {
-    /// The value is exactly the operand.
-    Equals,
-    /// The value is another.
-    NotEquals,
-    /// The value is true.
-    IsTrue,
-    /// The value is false.
-    IsFalse,
-    /// There is no value, or an empty one.
-    IsNull,
-    /// There is a value that is not empty.
-    IsNotNull,
-    /// The pattern covers the value.
-    RegexMatch,
-    /// The pattern does not cover the value.
-    NotRegexMatch,
-    /// The number is greater than the operand.
-    GreaterThan,
-    /// The number is greater than the operand or the same.
-    GreaterThanOrEquals,
-    /// The operand occurs in the value.
-    Includes,
-    /// The value ends with the operand.
-    EndsWith,
-    /// The value occurs in the operand.
-    OccursIn,
-    /// The value does not occur in the operand.
-    NotOccursIn,
-}
-
-impl ScopeOperator {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
-        Self::Equals,
-        Self::NotEquals,
-        Self::IsTrue,
-        Self::IsFalse,
-        Self::IsNull,
-        Self::IsNotNull,
-        Self::RegexMatch,
-        Self::NotRegexMatch,
-        Self::GreaterThan,
-        Self::GreaterThanOrEquals,
-        Self::Includes,
-        Self::EndsWith,
-        Self::OccursIn,
-        Self::NotOccursIn,
-    ];
-
-    /// Its published name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Equals => "EQUALS",
-            Self::NotEquals => "NOT EQUALS",
-            Self::IsTrue => "IS TRUE",
-            Self::IsFalse => "IS FALSE",
-            Self::IsNull => "IS NULL",
-            Self::IsNotNull => "IS NOT NULL",
-            Self::RegexMatch => "REGEX MATCH",
-            Self::NotRegexMatch => "NOT REGEX MATCH",
-            Self::GreaterThan => "Greater_Than",
-            Self::GreaterThanOrEquals => "Greater_Than_OR_EQUALS",
-            Self::Includes => "Includes",
-            Self::EndsWith => "ENDS_WITH",
-            Self::OccursIn => "&",
-            Self::NotOccursIn => "!&",
-        }
-    }
-
-    /// The operator of that name, ignoring case.
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|operator| operator.as_str().eq_ignore_ascii_case(name.trim()))
-    }
-
-    /// Does it take an operand?
-    pub const fn is_binary(self) -> bool {
-        !matches!(
-            self,
-            Self::IsTrue | Self::IsFalse | Self::IsNull | Self::IsNotNull
-        )
-    }
-
-    /// The types of attributes that it is offered for.
-    pub const fn types(self) -> &'static [TargetType] {
-        use TargetType::{Binary, Boolean, DateTime, Integer, Reference, String};
-        match self {
-            Self::Equals | Self::NotEquals => &[String, Integer, Boolean, Reference],
-            Self::IsTrue | Self::IsFalse => &[Boolean],
-            Self::IsNull | Self::IsNotNull => {
-                &[String, Integer, Boolean, Reference, Binary, DateTime]
-            }
-            Self::RegexMatch | Self::NotRegexMatch => &[String, Integer],
-            Self::GreaterThan | Self::GreaterThanOrEquals => &[Integer],
-            Self::Includes | Self::EndsWith | Self::OccursIn | Self::NotOccursIn => &[String],
-        }
-    }
-}
-
-impl fmt::Display for ScopeOperator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// Source attributes that filters cannot look at (SF-11).
 const UNSUPPORTED: [&str; 5] = [
     "appRoleAssignments",
@@ -189,7 +83,7 @@ const UNSUPPORTED: [&str; 5] = [
     "userType",
 ];
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Clause {
     attribute: String,
     operator: ScopeOperator,
@@ -198,12 +92,12 @@ struct Clause {
 }
 
 /// The operand, ready for its operator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Operand {
     None,
     Text(String),
     Number(u64),
-    Pattern(Box<Pattern>),
+    Pattern(Arc<Pattern>),
 }
 
 /// What the filters say about an object (4.4).
@@ -467,7 +361,7 @@ impl Operand {
                 .map(Self::Number)
                 .ok_or_else(|| format!("`{operator}` compares whole numbers from 0 on (SF-12)")),
             ScopeOperator::RegexMatch | ScopeOperator::NotRegexMatch => Pattern::whole(value)
-                .map(|pattern| Self::Pattern(Box::new(pattern)))
+                .map(|pattern| Self::Pattern(Arc::new(pattern)))
                 .map_err(|problem| format!("the regular expression cannot be used: {problem}")),
             _ => Ok(Self::Text(value.to_owned())),
         }

@@ -140,6 +140,11 @@ impl Expression {
         self.calls(&["SelectUniqueValue"])
     }
 
+    /// Are its values added at the target and never removed (3.7)?
+    pub fn only_adds(&self) -> bool {
+        matches!(&self.root, Node::Call(call) if call.function.name == "AppRoleAssignmentsComplex")
+    }
+
     fn calls(&self, functions: &[&str]) -> bool {
         let mut found = false;
         self.root.walk(&mut |node| {

@@ -1,24 +1,26 @@
 //! Regular expressions in the flavour of the original service (.NET; 5.1 of the expression
 //! reference), on a backtracking engine with a bound on its steps.
 
+mod groups;
 mod replacement;
 mod translate;
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+use groups::Groups;
 use replacement::Replacement;
 
 /// Characters of a pattern at most.
 const MAX_PATTERN_CHARS: usize = 2_000;
 /// Backtracking steps of one search at most.
-const MAX_STEPS: usize = 100_000;
-/// Matches in one value at most.
-const MAX_MATCHES: usize = 10_000;
+const MAX_STEPS: usize = 50_000;
+/// Matches in one value at most: together with the steps this bounds the work to well under a few
+/// seconds, whatever pattern and value are.
+const MAX_MATCHES: usize = 4_000;
 /// Bytes of a value that a pattern is applied to at most.
-const MAX_TEXT_BYTES: usize = 64 * 1024;
+const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// Bytes of a compiled pattern at most.
 const MAX_COMPILED_BYTES: usize = 4 * 1024 * 1024;
 /// Instructions of a compiled pattern at most.
@@ -29,26 +31,6 @@ const MAX_INSTRUCTIONS: usize = 50_000;
 pub(crate) struct Pattern {
     regex: Regex,
     groups: Groups,
-}
-
-/// The groups of a pattern as its author counts and names them, and their places in the engine.
-#[derive(Debug, Default)]
-pub(crate) struct Groups {
-    /// Index = number in the pattern (0 is the whole match): unnamed groups first, then named ones.
-    numbers: Vec<usize>,
-    /// A name may be used for several groups.
-    names: HashMap<String, Vec<usize>>,
-}
-
-impl Groups {
-    /// The engine's places of a group, given by name or number; `None` when there is no such group.
-    fn find(&self, name: &str) -> Option<&[usize]> {
-        if let Some(places) = self.names.get(name) {
-            return Some(places);
-        }
-        let number: usize = name.parse().ok()?;
-        self.numbers.get(number).map(std::slice::from_ref)
-    }
 }
 
 /// A pattern that cannot be used, and why.
@@ -196,6 +178,10 @@ impl Pattern {
             .find_map(|place| captures.get(*place))
             .map(|found| found.start()..found.end())
     }
+}
+
+fn problem(message: impl Into<String>) -> PatternProblem {
+    PatternProblem(message.into())
 }
 
 /// The first line of a library's message, not longer than people read.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fancy_regex::Captures;
 
-use super::Groups;
+use super::groups::Groups;
 
 /// A replacement text, taken apart.
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::Pattern;
 
 #[track_caller]
@@ -124,4 +126,41 @@ fn a_costly_pattern_gives_up() {
     let pattern = Pattern::new(r"((a+)+)+\2b").unwrap();
     let text = "a".repeat(60);
     assert!(pattern.is_match(&text).is_err());
+}
+
+#[test]
+fn groups_are_counted_past_comments_classes_and_conditions() {
+    check("(?#()[(](a)", "(a", "$1", "a");
+    check("(?x)(a) # (b)\n(c)", "ac", "$2", "c");
+    check(r"\((a)", "(a", "$1", "a");
+    check("(?:(a))", "a", "<$1>", "<a>");
+    check("[]()](a)", "(a", "$1", "a");
+    check("[a-z-[(]](b)", "ab", "$1", "b");
+}
+
+proptest! {
+    #[test]
+    fn no_pattern_and_no_value_makes_it_fall_over(
+        pattern in r"[ab\\(){}\[\]^$.|?*+<>=!:'imnsx#kdwpu0-9,-]{0,24}",
+        text in any::<String>(),
+        replacement in r"[a$`'&+_{}0-9]{0,8}",
+    ) {
+        for compiled in [Pattern::new(&pattern), Pattern::whole(&pattern)].into_iter().flatten() {
+            let _ = compiled.is_match(&text);
+            let _ = compiled.replace_all(&text, &replacement);
+            let _ = compiled.first_group(&text, "1");
+        }
+    }
+
+    #[test]
+    fn any_text_with_its_punctuation_escaped_is_found_as_it_is(text in any::<String>()) {
+        let escaped: String = text
+            .chars()
+            .flat_map(|c| {
+                let escape = c.is_ascii_punctuation() && c != '_';
+                escape.then_some('\\').into_iter().chain(std::iter::once(c))
+            })
+            .collect();
+        prop_assert!(Pattern::whole(&escaped).unwrap().is_match(&text).unwrap(), "{}", escaped);
+    }
 }

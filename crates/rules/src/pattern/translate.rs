@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::{Groups, PatternProblem};
+use super::groups::{Flags, Groups, group_name, groups, options};
+use super::{PatternProblem, problem};
 
 /// How deep groups nest at most.
 const MAX_DEPTH: usize = 50;
@@ -24,204 +25,18 @@ pub(super) fn translate(pattern: &str) -> Result<(String, Groups), PatternProble
         written: String::with_capacity(pattern.len() + 16),
         groups: &groups,
         depth: 0,
+        captures: 0,
     };
     translator.alternatives(Flags::default())?;
     if translator.rest.next().is_some() {
         return Err(problem("`)` without its `(`"));
     }
+    // Both looks at the pattern must have seen the same groups, or references would go astray.
+    if translator.captures != groups.captures() {
+        return Err(problem("its groups cannot be told apart"));
+    }
     let written = translator.written;
     Ok((written, groups))
-}
-
-fn problem(message: impl Into<String>) -> PatternProblem {
-    PatternProblem(message.into())
-}
-
-/// Options that change how the pattern is read; `i` and `s` are left to the engine.
-#[derive(Clone, Copy, Default)]
-struct Flags {
-    multi_line: bool,
-    explicit: bool,
-    extended: bool,
-}
-
-impl Flags {
-    /// Reads `imnsx-imnsx`; gives what the engine should get of it.
-    fn apply(&mut self, options: &str) -> Option<String> {
-        let (mut on, mut kept, mut minus) = (true, String::new(), false);
-        for option in options.chars() {
-            match option {
-                '-' => on = false,
-                'm' => self.multi_line = on,
-                'n' => self.explicit = on,
-                'x' => self.extended = on,
-                'i' | 's' => {
-                    if !on && !minus {
-                        kept.push('-');
-                        minus = true;
-                    }
-                    kept.push(option);
-                }
-                _ => return None,
-            }
-        }
-        Some(kept)
-    }
-}
-
-/// Numbers and names of the groups: unnamed ones are numbered first, then named ones.
-fn groups(pattern: &str) -> Result<Groups, PatternProblem> {
-    let mut scan = Scan::default();
-    scan.run(pattern)?;
-    let mut groups = Groups {
-        numbers: vec![0],
-        ..Groups::default()
-    };
-    groups.numbers.extend(
-        scan.found
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| name.is_none().then_some(index + 1)),
-    );
-    for (index, name) in scan.found.into_iter().enumerate() {
-        if let Some(name) = name {
-            let places = groups.names.entry(name).or_default();
-            if places.is_empty() {
-                groups.numbers.push(index + 1);
-            }
-            places.push(index + 1);
-        }
-    }
-    Ok(groups)
-}
-
-/// A first look at the pattern, only for its groups.
-#[derive(Default)]
-struct Scan {
-    /// One entry a capturing group in the order of the text; the name, if it has one.
-    found: Vec<Option<String>>,
-}
-
-impl Scan {
-    fn run(&mut self, pattern: &str) -> Result<(), PatternProblem> {
-        let mut rest = pattern;
-        let mut flags = vec![Flags::default()];
-        while let Some(c) = rest.chars().next() {
-            let mut length = c.len_utf8();
-            let current = flags.last().copied().unwrap_or_default();
-            match c {
-                '\\' => length += rest[length..].chars().next().map_or(0, char::len_utf8),
-                '[' => length = class_length(rest),
-                '#' if current.extended => length = rest.find('\n').unwrap_or(rest.len()),
-                ')' if flags.len() > 1 => {
-                    flags.pop();
-                }
-                '(' if rest.starts_with("(?#") => {
-                    length = rest.find(')').map_or(rest.len(), |end| end + 1);
-                }
-                '(' => {
-                    let mut inner = current;
-                    if let Some(behind) = rest.strip_prefix("(?") {
-                        match group_name(behind)? {
-                            Some((name, _)) => self.found.push(Some(name)),
-                            None => {
-                                if let Some((options, end)) = options(behind) {
-                                    inner.apply(options);
-                                    if end == ')' {
-                                        // Holds for the rest of the enclosing group.
-                                        if let Some(last) = flags.last_mut() {
-                                            *last = inner;
-                                        }
-                                        rest = &rest[2 + options.len() + 1..];
-                                        continue;
-                                    }
-                                }
-                            }
-                        }
-                    } else if !current.explicit {
-                        self.found.push(None);
-                    }
-                    flags.push(inner);
-                    if let Some(condition) = rest.strip_prefix("(?(") {
-                        // The parenthesis of a condition is no group.
-                        length = 3 + condition.find(')').map_or(condition.len(), |end| end + 1);
-                    }
-                }
-                _ => {}
-            }
-            rest = rest.get(length..).unwrap_or("");
-        }
-        Ok(())
-    }
-}
-
-/// How long the class at the start of `text` is, subtraction included.
-fn class_length(text: &str) -> usize {
-    let (mut depth, mut first, mut dash) = (0_usize, false, false);
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => {
-                chars.next();
-                (first, dash) = (false, false);
-            }
-            '[' if depth == 0 || dash => {
-                depth += 1;
-                if chars.peek().is_some_and(|(_, next)| *next == '^') {
-                    chars.next();
-                }
-                (first, dash) = (true, false);
-            }
-            ']' if !first => {
-                depth -= 1;
-                dash = false;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => (first, dash) = (false, c == '-'),
-        }
-    }
-    text.len()
-}
-
-/// The name behind `(?` in `(?<name>` or `(?'name'`, and its length with the delimiters.
-fn group_name(behind: &str) -> Result<Option<(String, usize)>, PatternProblem> {
-    let end = match behind.chars().next() {
-        Some('<') if !behind.starts_with("<=") && !behind.starts_with("<!") => '>',
-        Some('\'') => '\'',
-        _ => return Ok(None),
-    };
-    let Some(length) = behind[1..].find(end) else {
-        return Err(problem("the name of a group does not end"));
-    };
-    let name = &behind[1..=length];
-    if name.contains('-') {
-        return Err(problem("balancing groups are not supported"));
-    }
-    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        return Err(problem(format!("`{name}` cannot be the name of a group")));
-    }
-    Ok(Some((name.to_owned(), length + 2)))
-}
-
-/// Options behind `(?` and the character that ends them.
-fn options(behind: &str) -> Option<(&str, char)> {
-    let end = behind.find([':', ')'])?;
-    let options = &behind[..end];
-    let known = options
-        .chars()
-        .all(|c| matches!(c, 'i' | 'm' | 'n' | 's' | 'x' | '-'));
-    (known && (!options.is_empty() || behind.starts_with(':'))).then(|| {
-        (
-            options,
-            if behind[end..].starts_with(':') {
-                ':'
-            } else {
-                ')'
-            },
-        )
-    })
 }
 
 struct Translator<'p> {
@@ -229,6 +44,7 @@ struct Translator<'p> {
     written: String,
     groups: &'p Groups,
     depth: usize,
+    captures: usize,
 }
 
 impl Translator<'_> {
@@ -400,6 +216,7 @@ impl Translator<'_> {
             return Err(problem(format!("groups nest deeper than {MAX_DEPTH}")));
         }
         self.depth += 1;
+        self.captures += usize::from(open == "(");
         self.written.push_str(open);
         self.alternatives(flags)?;
         if self.rest.next().is_none() {

@@ -12,8 +12,8 @@ use crate::TargetType;
 use crate::convert::to_target;
 use crate::expr::func::{FUNCTIONS, Function};
 use crate::expr::{Expression, Node, Val};
-use crate::mapping::{AttributeMapping, MappingSource, ObjectMapping};
-use crate::scope::{FilterText, ScopePart, ScopingFilters};
+use crate::mapping::{Apply, AttributeMapping, MappingSource, ObjectMapping};
+use crate::scope::{FilterText, MAX_CLAUSES, ScopePart, ScopingFilters};
 use crate::suggest::closest;
 
 /// The compiled schema, or everything that is wrong with the document.
@@ -32,6 +32,11 @@ pub(super) fn compile(schema: &Schema) -> Result<CompiledSchema, Vec<SchemaProbl
     }
 }
 
+/// Problems that come with a suggestion at most.
+const MAX_SUGGESTIONS: usize = 100;
+/// Names that are compared for a suggestion at most.
+const MAX_CANDIDATES: usize = 2_000;
+
 struct Compiler<'s> {
     schema: &'s Schema,
     problems: Vec<SchemaProblem>,
@@ -43,6 +48,18 @@ impl<'s> Compiler<'s> {
             pointer: pointer.into(),
             message: message.into(),
         });
+    }
+
+    /// What to say about a name that nobody knows. Looking for what was meant costs time, so a
+    /// document full of mistakes gets no more suggestions.
+    fn unknown<'k>(&self, what: &str, name: &str, known: impl Iterator<Item = &'k str>) -> String {
+        let near = (self.problems.len() < MAX_SUGGESTIONS)
+            .then(|| closest(name, known.take(MAX_CANDIDATES)))
+            .flatten();
+        match near {
+            Some(near) => format!("there is no {what} `{name}`; did you mean `{near}`?"),
+            None => format!("there is no {what} `{name}`"),
+        }
     }
 
     fn rules(&mut self) -> (Option<ObjectMapping>, Option<ObjectMapping>) {
@@ -112,7 +129,7 @@ impl<'s> Compiler<'s> {
         let found = self.schema.directory(name);
         if found.is_none() {
             let known = self.schema.directories.iter().map(|known| &*known.name);
-            let message = unknown("directory", name, known);
+            let message = self.unknown("directory", name, known);
             self.problem(at, message);
         }
         found
@@ -144,7 +161,8 @@ impl<'s> Compiler<'s> {
             let found = directory.object(name);
             if found.is_none() {
                 let known = directory.objects.iter().map(|known| &*known.name);
-                self.problem(format!("{at}/{member}"), unknown("object", name, known));
+                let message = self.unknown("object", name, known);
+                self.problem(format!("{at}/{member}"), message);
             }
             found
         };
@@ -208,7 +226,7 @@ impl<'s> Compiler<'s> {
         let target_at = format!("{at}/targetAttributeName");
         let Some(definition) = to.attribute(&mapping.target) else {
             let known = to.attributes.iter().map(|known| &*known.name);
-            let message = unknown("target attribute", &mapping.target, known);
+            let message = self.unknown("target attribute", &mapping.target, known);
             self.problem(target_at, message);
             return None;
         };
@@ -222,13 +240,19 @@ impl<'s> Compiler<'s> {
             None => MappingSource::None,
             Some(source) => self.source(source, from, &format!("{at}/source"))?,
         };
+        let apply = match (mapping.flow_type.apply(), &source) {
+            (Apply::Always, MappingSource::Expression(expression)) if expression.only_adds() => {
+                Apply::MultiValueAddOnly
+            }
+            (apply, _) => apply,
+        };
         let compiled = AttributeMapping {
             target: mapping.target.clone(),
             target_type: definition.kind,
             source,
             default: mapping.default.clone().filter(|text| !text.is_empty()),
             matching: (mapping.matching_priority > 0).then_some(mapping.matching_priority),
-            apply: mapping.flow_type.apply(),
+            apply,
             flow_always: mapping.flow_always,
             required: definition.required,
             case_exact: definition.case_exact,
@@ -289,7 +313,7 @@ impl<'s> Compiler<'s> {
             let message = match source.kind {
                 SourceKind::Function if Function::find(&source.name).is_none() => {
                     let known = FUNCTIONS.iter().map(|function| function.name);
-                    unknown("function", &source.name, known)
+                    self.unknown("function", &source.name, known)
                 }
                 SourceKind::Function => format!(
                     "the parameters of `{}` are not understood; give its `expression`",
@@ -314,11 +338,27 @@ impl<'s> Compiler<'s> {
         for name in expression.attributes() {
             if !is_source_attribute(from, name) {
                 let known = from.attributes.iter().map(|known| &*known.name);
-                let message = unknown("source attribute", name, known);
+                let message = self.unknown("source attribute", name, known);
                 self.problem(format!("{at}/expression"), message);
             }
         }
         Some(simplest(expression))
+    }
+
+    /// Why a filter cannot look at an attribute (SF-10, SF-11).
+    fn unfilterable(&self, from: &ObjectDefinition, name: &str) -> Option<String> {
+        let Some(definition) = from.attribute(name) else {
+            let known = from.attributes.iter().map(|known| &*known.name);
+            return (!is_source_attribute(from, name) && !name.is_empty())
+                .then(|| self.unknown("source attribute", name, known));
+        };
+        if definition.multi_valued && definition.kind != TargetType::Reference {
+            return Some(format!(
+                "filters cannot look at `{name}`, which has several values"
+            ));
+        }
+        (definition.kind == TargetType::DateTime)
+            .then(|| format!("filters cannot look at `{name}`, which is a date"))
     }
 
     fn filters(
@@ -327,14 +367,14 @@ impl<'s> Compiler<'s> {
         from: &ObjectDefinition,
         at: &str,
     ) -> ScopingFilters {
-        for (group_at, group) in groups.iter().enumerate() {
-            for (clause_at, clause) in group.clauses.iter().enumerate() {
-                if let Some(message) = unfilterable(from, clause.attribute.trim()) {
-                    self.problem(
-                        format!("{at}/{group_at}/clauses/{clause_at}/sourceOperandName"),
-                        message,
-                    );
-                }
+        let clauses = groups.iter().enumerate().flat_map(|(group_at, group)| {
+            let clauses = group.clauses.iter().enumerate();
+            clauses.map(move |(clause_at, clause)| (group_at, clause_at, clause))
+        });
+        for (group_at, clause_at, clause) in clauses.take(MAX_CLAUSES) {
+            if let Some(message) = self.unfilterable(from, clause.attribute.trim()) {
+                let at = format!("{at}/{group_at}/clauses/{clause_at}/sourceOperandName");
+                self.problem(at, message);
             }
         }
         match ScopingFilters::compile(groups) {
@@ -370,27 +410,4 @@ fn simplest(expression: Expression) -> MappingSource {
 /// Directory extensions need no definition (AM-13).
 fn is_source_attribute(from: &ObjectDefinition, name: &str) -> bool {
     from.attribute(name).is_some() || name.starts_with("extension_")
-}
-
-/// Why a filter cannot look at an attribute (SF-10, SF-11).
-fn unfilterable(from: &ObjectDefinition, name: &str) -> Option<String> {
-    let Some(definition) = from.attribute(name) else {
-        let known = from.attributes.iter().map(|known| &*known.name);
-        return (!is_source_attribute(from, name) && !name.is_empty())
-            .then(|| unknown("source attribute", name, known));
-    };
-    if definition.multi_valued && definition.kind != TargetType::Reference {
-        return Some(format!(
-            "filters cannot look at `{name}`, which has several values"
-        ));
-    }
-    (definition.kind == TargetType::DateTime)
-        .then(|| format!("filters cannot look at `{name}`, which is a date"))
-}
-
-fn unknown<'k>(what: &str, name: &str, known: impl Iterator<Item = &'k str>) -> String {
-    match closest(name, known) {
-        Some(near) => format!("there is no {what} `{name}`; did you mean `{near}`?"),
-        None => format!("there is no {what} `{name}`"),
-    }
 }

@@ -19,7 +19,7 @@ use crate::scope::FilterText;
 pub use source::{Parameter, Source, SourceKind};
 
 /// Bytes of a document at most.
-pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Attribute mappings of one object mapping at most.
 pub const MAX_MAPPINGS: usize = 1_000;
 
@@ -312,7 +312,7 @@ pub struct SchemaProblem {
 }
 
 /// What the engine runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CompiledSchema {
     /// The mapping of users.
     pub user: ObjectMapping,

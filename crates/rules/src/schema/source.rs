@@ -167,6 +167,9 @@ impl Source {
             return Some(format!("{left} {} {right}", self.name));
         }
         let function = Function::find(&self.name)?;
+        if self.parameters.len() > MAX_PARAMETERS {
+            return None;
+        }
         let mut places: Vec<Option<String>> = Vec::new();
         let most = function.parameters.len() + 2 * self.parameters.len();
         for parameter in &self.parameters {
@@ -185,7 +188,7 @@ impl Source {
         if places.len() < least {
             places.resize(least, None);
         }
-        // The places of these two always stand, given or not.
+        // Always written with all its places.
         if function.name == "Replace" {
             places.resize(function.parameters.len(), None);
         }
@@ -194,6 +197,8 @@ impl Source {
     }
 }
 
+/// Parameters of one node at most; an expression has no room for more.
+const MAX_PARAMETERS: usize = 1_000;
 const LEFT: &str = "left";
 const RIGHT: &str = "right";
 

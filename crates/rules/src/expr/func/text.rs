@@ -70,12 +70,10 @@ pub(super) fn left<'a>(args: &Args<'a>) -> Result<Val<'a>, Stop> {
     let Some(source) = args.text(0)? else {
         return Ok(Val::borrowed(""));
     };
-    let count = args.required_int(1)?;
-    match usize::try_from(count) {
-        Ok(count) => Ok(Val::Text(slice(source, 0, count))),
-        Err(_) if count < 0 => Ok(Val::Text(source)),
-        Err(_) => Ok(Val::Text(source)),
-    }
+    Ok(Val::Text(match usize::try_from(args.required_int(1)?) {
+        Ok(count) => slice(source, 0, count),
+        Err(_) => source,
+    }))
 }
 
 /// Characters from `start`, counting from 1; up to the end when there are fewer.

@@ -1,0 +1,208 @@
+//! The decision table (5.3) and the event table (5.5).
+
+use muster_engine::decide::{Cause, Current, Matched, Need};
+use muster_engine::port::{Life, Record};
+use muster_engine::scope::Policy;
+use muster_model::directory::Kind;
+use muster_model::link::{LinkState, TargetId};
+use muster_model::Value;
+
+use crate::seen::{Look, POLICY, Word, ana, at_target, link, rules, team};
+
+#[track_caller]
+fn check(look: Look, expected: &Word) {
+    assert_eq!(look.decide(&rules().user), *expected);
+}
+
+fn unlinked(record: Record, matched: Option<Matched>) -> Look {
+    Look { record: Some(record), matched, ..Look::default() }
+}
+
+fn linked(record: Record, state: LinkState, current: Option<Current>) -> Look {
+    let link = Some(link(Kind::User, state));
+    Look { record: Some(record), link, current, ..Look::default() }
+}
+
+fn changed(change: impl FnOnce(&mut Record)) -> Record {
+    let mut record = ana();
+    change(&mut record);
+    record
+}
+
+#[test]
+fn an_unlinked_object_in_scope_is_matched_then_created_or_taken_over() {
+    // 5.3, CY-1, CY-2
+    check(unlinked(ana(), None), &Word::Need(Need::Match));
+    check(unlinked(ana(), Some(Matched::Nobody)), &Word::Create);
+    let equal = Matched::One(at_target(&[]));
+    check(unlinked(ana(), Some(equal)), &Word::Equal);
+    let other = Matched::One(at_target(&[("displayName", Value::from("Anna"))]));
+    check(unlinked(ana(), Some(other)), &Word::Update(vec!["displayName".to_owned()]));
+}
+
+#[test]
+fn ambiguous_matches_fail() {
+    // 6.6
+    check(unlinked(ana(), Some(Matched::Several)), &Word::Fail("DuplicateTargetEntries"));
+    let taken = Matched::Taken(TargetId("t9".to_owned()));
+    check(unlinked(ana(), Some(taken)), &Word::Fail("DuplicateSourceEntries"));
+}
+
+#[test]
+fn an_unlinked_object_out_of_scope_is_skipped_and_never_touched() {
+    // 5.3, CY-3; silence about those who were never assigned
+    let disabled = changed(|record| record.life = Life::Disabled);
+    check(unlinked(disabled, None), &Word::Skip("NotEffectivelyEntitled"));
+    let unassigned = changed(|record| record.grants.clear());
+    check(unlinked(unassigned, None), &Word::Nothing);
+    check(Look::default(), &Word::Nothing);
+}
+
+#[test]
+fn a_linked_object_is_read_and_only_differences_are_sent() {
+    let managed = LinkState::Managed;
+    check(linked(ana(), managed, None), &Word::Need(Need::Read));
+    let same = Some(Current::There(at_target(&[])));
+    check(linked(ana(), managed, same), &Word::Equal);
+    let other = at_target(&[("name.givenName", Value::from("Anna"))]);
+    let update = Word::Update(vec!["name.givenName".to_owned()]);
+    check(linked(ana(), managed, Some(Current::There(other))), &update);
+}
+
+#[test]
+fn a_null_source_value_never_clears_the_target() {
+    // AM-1, 17.4
+    let title = at_target(&[("title", Value::from("Engineer"))]);
+    check(linked(ana(), LinkState::Managed, Some(Current::There(title))), &Word::Equal);
+}
+
+#[test]
+fn a_changed_membership_alone_costs_no_request_for_a_managed_user() {
+    let look = Look { cause: Some(Cause::Entitlement), ..linked(ana(), LinkState::Managed, None) };
+    check(look, &Word::Nothing);
+}
+
+#[test]
+fn a_linked_object_that_is_gone_at_the_target_is_matched_again() {
+    // CY-5, section 15, 14
+    let gone = || linked(ana(), LinkState::Managed, Some(Current::Missing));
+    check(gone(), &Word::Need(Need::Match));
+    check(Look { matched: Some(Matched::Nobody), ..gone() }, &Word::Create);
+}
+
+/// Sends `active: false`, and the link has this state afterwards.
+fn disable(state: LinkState) -> Word {
+    Word::Disable(vec![("active".to_owned(), Value::Bool(false))], state)
+}
+
+#[test]
+fn leaving_scope_disables_and_says_whether_a_purge_still_deletes() {
+    // 5.5, 17.3
+    let managed = |record| linked(record, LinkState::Managed, None);
+    let unassigned = changed(|record| record.grants.clear());
+    check(managed(unassigned), &disable(LinkState::Released));
+    let disabled = changed(|record| record.life = Life::Disabled);
+    check(managed(disabled), &disable(LinkState::Disabled));
+    let deleted = changed(|record| record.life = Life::SoftDeleted);
+    check(managed(deleted), &disable(LinkState::Disabled));
+}
+
+#[test]
+fn a_second_reason_to_leave_sends_nothing_more() {
+    // 17.3: disable, then soft-delete
+    let deleted = changed(|record| record.life = Life::SoftDeleted);
+    check(linked(deleted, LinkState::Disabled, None), &Word::Nothing);
+    let unassigned = changed(|record| record.grants.clear());
+    check(linked(unassigned.clone(), LinkState::Released, None), &Word::Nothing);
+    check(linked(unassigned, LinkState::Disabled, None), &Word::Leave(LinkState::Released));
+}
+
+#[test]
+fn a_purge_deletes_what_was_managed_and_forgets_what_was_released() {
+    // 5.5, CY-14, 17.3
+    let purged = |state| Look { link: Some(link(Kind::User, state)), ..Look::default() };
+    check(purged(LinkState::Managed), &Word::Delete);
+    check(purged(LinkState::Disabled), &Word::Delete);
+    check(purged(LinkState::Released), &Word::Forget);
+    let mut without_delete = rules().user;
+    without_delete.actions.delete = false;
+    assert_eq!(purged(LinkState::Managed).decide(&without_delete), Word::Forget);
+}
+
+#[test]
+fn coming_back_into_scope_reuses_the_link() {
+    // 5.5, last row
+    let inactive = at_target(&[("active", Value::Bool(false))]);
+    let back = linked(ana(), LinkState::Released, Some(Current::There(inactive)));
+    check(back, &Word::Update(vec!["active".to_owned()]));
+}
+
+#[test]
+fn the_skip_flag_and_a_missing_update_action_leave_the_account_alone() {
+    // 5.6, 3.3
+    let unassigned = changed(|record| record.grants.clear());
+    let skip = Policy { skip_out_of_scope_deletions: true, ..POLICY };
+    let look = Look { policy: Some(skip), ..linked(unassigned.clone(), LinkState::Managed, None) };
+    check(look, &Word::Leave(LinkState::Released));
+    let mut without_update = rules().user;
+    without_update.actions.update = false;
+    let look = linked(unassigned, LinkState::Managed, None);
+    assert_eq!(look.decide(&without_update), Word::Leave(LinkState::Released));
+}
+
+#[test]
+fn without_a_mapping_of_is_soft_deleted_nothing_is_disabled() {
+    // CY-9
+    let mut mapping = rules().user;
+    mapping.attributes.retain(|attribute| attribute.target != "active");
+    let disabled = changed(|record| record.life = Life::Disabled);
+    let look = linked(disabled, LinkState::Managed, None);
+    assert_eq!(look.decide(&mapping), Word::Leave(LinkState::Disabled));
+}
+
+#[test]
+fn actions_that_are_off_are_not_taken() {
+    // 3.3
+    let mut mapping = rules().user;
+    mapping.actions.create = false;
+    let look = unlinked(ana(), Some(Matched::Nobody));
+    assert_eq!(look.decide(&mapping), Word::Skip("EntrySynchronizationSkipped"));
+    mapping.actions.update = false;
+    let other = Matched::One(at_target(&[("displayName", Value::from("Anna"))]));
+    assert_eq!(unlinked(ana(), Some(other)).decide(&mapping), Word::Equal);
+}
+
+#[test]
+fn a_required_value_that_is_missing_fails_the_object() {
+    // AM-3
+    let mut mapping = rules().user;
+    for attribute in &mut mapping.attributes {
+        attribute.required = attribute.target == "title";
+    }
+    let look = unlinked(ana(), Some(Matched::Nobody));
+    assert_eq!(look.decide(&mapping), Word::Fail("MissingValues"));
+}
+
+#[test]
+fn a_group_that_leaves_scope_is_deleted() {
+    // CY-15
+    let mapping = rules().group.unwrap();
+    let mut unassigned = team();
+    unassigned.grants.clear();
+    let look = || Look {
+        record: Some(unassigned.clone()),
+        link: Some(link(Kind::Group, LinkState::Managed)),
+        ..Look::default()
+    };
+    assert_eq!(look().decide(&mapping), Word::Delete);
+    let mut without_delete = mapping;
+    without_delete.actions.delete = false;
+    assert_eq!(look().decide(&without_delete), Word::Leave(LinkState::Released));
+}
+
+#[test]
+fn equal_values_are_compared_by_type_and_case_rule() {
+    // section 15, 8
+    let text = at_target(&[("active", Value::from("True"))]);
+    check(linked(ana(), LinkState::Managed, Some(Current::There(text))), &Word::Equal);
+}
