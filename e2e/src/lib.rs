@@ -19,5 +19,5 @@ pub use sample::{Row, Sample};
 
 /// A file of the project.
 pub(crate) fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(path)
 }

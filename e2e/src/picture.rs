@@ -150,3 +150,25 @@ fn text(value: &Value) -> Option<String> {
 fn needed(resource: &Value, attribute: &str) -> Result<String> {
     text(&resource[attribute]).with_context(|| format!("`{attribute}` is missing in {resource}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Picture;
+
+    #[test]
+    fn a_difference_is_named_from_both_sides() {
+        let of = |groups: &[&str]| Picture {
+            groups: groups.iter().map(|&name| name.to_owned()).collect(),
+            ..Picture::default()
+        };
+        assert!(of(&["a", "b"]).must_be(&of(&["a", "b"])).is_ok());
+        let difference = of(&["a", "b"])
+            .must_be(&of(&["a", "c"]))
+            .unwrap_err()
+            .to_string();
+        assert!(difference.contains("missing:\n    \"c\""), "{difference}");
+        assert!(difference.contains("too much:\n    \"b\""), "{difference}");
+        // Twice the same is a difference as well.
+        assert!(of(&["a", "a"]).must_be(&of(&["a"])).is_err());
+    }
+}

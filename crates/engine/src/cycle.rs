@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
 use muster_model::job::{Job, JobStatus};
@@ -30,8 +31,14 @@ use crate::scope::Policy;
 
 /// Objects that are read from the source at once (section 15, 7).
 const PAGE: u32 = 500;
+/// Objects of one read while a cycle reads ahead; short, so that answers are not kept waiting.
+const STRETCH: u32 = 100;
+/// Objects that are read ahead at most.
+const AHEAD: usize = 200;
 /// Entries of the feed that are read at once.
 const FEED: u32 = 1000;
+/// Groups whose members are brought over beside each other.
+const FILLED: usize = 16;
 /// Batches that may wait for the database.
 const WAITING: usize = 4;
 
@@ -179,10 +186,14 @@ impl Run<'_> {
             None => BTreeMap::new(),
         };
         let mut filled = BTreeSet::new();
-        for group in self.some(Kind::Group, groups).await? {
-            if self.maps_members() {
-                self.fill(group).await?;
-                filled.insert(group);
+        let fresh = self.some(Kind::Group, groups).await?;
+        if self.maps_members() {
+            for link in self.links_of(&fresh).await?.into_values() {
+                let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
+                let counts = self.pass(&path).fill(&link, MEMBERS).await?;
+                // The group itself was counted when it was linked.
+                self.cycle.counts.failed += counts.failed;
+                filled.insert(link.anchor);
             }
         }
         if self.maps_members() {
@@ -229,7 +240,7 @@ impl Run<'_> {
                 .filter(|work| work.link.as_ref().is_some_and(is_managed))
                 .map(|work| work.anchor)
                 .collect();
-            self.put_through(kind, work).await?;
+            self.put_through(kind, Feed::These(work), 0).await?;
             let after = self.links_of(&anchors).await?;
             fresh.extend(
                 after
@@ -244,30 +255,11 @@ impl Run<'_> {
 
     /// Puts every object of a kind through, page after page.
     async fn everything(&mut self, phase: Phase, kind: Kind) -> Result<(), EngineError> {
-        let mut after = self.enter(phase);
+        let after = self.enter(phase);
         let total = self.source.count(kind).await?;
         self.tell(total);
-        loop {
-            let records = self.source.page(kind, after, PAGE).await?;
-            let Some(last) = records.last() else {
-                return Ok(());
-            };
-            after = Some(last.anchor);
-            let anchors: Vec<SourceAnchor> = records.iter().map(|record| record.anchor).collect();
-            let mut linked = self.links_of(&anchors).await?;
-            let work = records
-                .into_iter()
-                .map(|record| Work {
-                    kind,
-                    anchor: record.anchor,
-                    link: linked.remove(&record.anchor),
-                    record: Some(record),
-                    cause: Cause::Attributes,
-                })
-                .collect();
-            self.put_through(kind, work).await?;
-            self.tell(total);
-        }
+        self.put_through(kind, Feed::Everything { kind, after }, total)
+            .await
     }
 
     /// Linked objects that the source has no more.
@@ -300,13 +292,14 @@ impl Run<'_> {
                         cause: Cause::Attributes,
                     })
                     .collect();
-                self.put_through(kind, work).await?;
+                self.put_through(kind, Feed::These(work), 0).await?;
             }
         }
     }
 
     /// Carries objects along their way, many at once, and writes down what came of them in order.
-    async fn put_through(&mut self, kind: Kind, work: Vec<Work>) -> Result<(), EngineError> {
+    /// Reading ahead, carrying and writing go on beside each other.
+    async fn put_through(&mut self, kind: Kind, feed: Feed, total: u64) -> Result<(), EngineError> {
         let mapping = match (kind, &self.rules.group) {
             (Kind::User, _) => &self.rules.user,
             (Kind::Group, Some(group)) => group,
@@ -323,11 +316,18 @@ impl Run<'_> {
             cycle: self.cycle.id,
             no_users_yet: self.no_users_yet,
         };
+        let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
         let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
+        let reader = Reader {
+            store: self.store,
+            source: self.source,
+            lease: self.lease,
+        };
+        let read = reader.read(feed, objects);
+        let stop = self.stop;
         let carry = async {
-            let mut outcomes = stream::iter(work)
-                .map(|work| path.carry(work, mapping))
-                .buffered(MOST);
+            let work = stream::poll_fn(|cx| next.poll_recv(cx));
+            let mut outcomes = work.map(|work| path.carry(work, mapping)).buffered(MOST);
             let mut batch = Vec::with_capacity(BATCH);
             let mut failed = None;
             while let Some(outcome) = outcomes.next().await {
@@ -341,11 +341,14 @@ impl Run<'_> {
                 if batch.len() == BATCH && batches.send(std::mem::take(&mut batch)).await.is_err() {
                     break;
                 }
-                if self.stop.is_cancelled() {
+                if stop.is_cancelled() {
                     failed = Some(EngineError::Interrupted);
                     break;
                 }
             }
+            drop(outcomes);
+            // Nobody reads ahead for a carrier that has stopped.
+            next.close();
             if !batch.is_empty() {
                 let _ = batches.send(batch).await;
             }
@@ -354,24 +357,25 @@ impl Run<'_> {
         };
         let (store, clock, lease, has_escrows) =
             (self.store, self.clock, self.lease, self.has_escrows);
-        let (counts, checkpoint) = (&mut self.cycle.counts, &mut self.checkpoint);
+        let (cycle, checkpoint, progress) = (&mut self.cycle, &mut self.checkpoint, self.progress);
         let write = async {
             while let Some(outcomes) = waiting.recv().await {
                 for outcome in &outcomes {
-                    counts.add(&outcome.counts);
+                    cycle.counts.add(&outcome.counts);
                 }
                 let place = checkpoint.as_mut().map(|checkpoint| {
-                    checkpoint.counts = *counts;
+                    checkpoint.counts = cycle.counts;
                     checkpoint.done += outcomes.len() as u64;
                     checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
+                    tell(progress, cycle, checkpoint, total);
                     checkpoint.to_json()
                 });
                 keep(store, lease, clock.now(), outcomes, place, has_escrows).await?;
             }
             Ok::<(), EngineError>(())
         };
-        let (carried, written) = tokio::join!(carry, write);
-        written.and(carried)
+        let (read, carried, written) = tokio::join!(read, carry, write);
+        written.and(carried).and(read)
     }
 
     fn maps_members(&self) -> bool {
@@ -381,70 +385,75 @@ impl Run<'_> {
             .is_some_and(|group| group.references().next().is_some())
     }
 
-    /// Every managed group's members become due at the target, unless it has them.
+    /// Every managed group's members are brought over, several groups beside each other.
     async fn all_members(&mut self) -> Result<(), EngineError> {
         let mut after = self.enter(Phase::Members);
+        let total = self.source.count(Kind::Group).await?;
+        let mut done = 0;
         loop {
             let page = self.links_page(after).await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
             after = Some(last.anchor);
-            for link in page
-                .iter()
+            let groups: Vec<Link> = page
+                .into_iter()
                 .filter(|link| link.kind == Kind::Group && is_managed(link))
-            {
-                self.fill(link.anchor).await?;
-            }
-            if self.stop.is_cancelled() {
-                return Err(EngineError::Interrupted);
-            }
+                .collect();
+            let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
+            let pass = self.pass(&path);
+            let filled = stream::iter(groups)
+                .map(|link| {
+                    let pass = &pass;
+                    async move { pass.fill(&link, MEMBERS).await }
+                })
+                .buffer_unordered(FILLED)
+                .try_fold((done, Counts::default()), |(done, mut sum), counts| {
+                    sum.add(&counts);
+                    self.told(Phase::Members, done + 1, total);
+                    let stop = self.stop.is_cancelled();
+                    async move {
+                        if stop {
+                            Err(EngineError::Interrupted)
+                        } else {
+                            Ok((done + 1, sum))
+                        }
+                    }
+                })
+                .await?;
+            done = filled.0;
+            self.cycle.counts.failed += filled.1.failed;
         }
     }
 
-    /// Compares a group's members with what the target has, and makes the difference due.
-    async fn fill(&self, group: SourceAnchor) -> Result<(), EngineError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let lease = self.lease;
-        let mut after: Option<SourceAnchor> = None;
-        loop {
-            let members = self.source.members(group, after, PAGE * 2).await?;
-            let end = members.last().copied();
-            let last_page = members.len() < PAGE as usize * 2;
-            self.store
-                .write::<_, StoreError, _>(move |tx| {
-                    Box::pin(async move {
-                        lease.check(tx, None).await?;
-                        // Known references of the same stretch that the source has no more.
-                        let mut from = after;
-                        'known: loop {
-                            let known =
-                                references::of(tx, tenant, job, group, MEMBERS, from, PAGE).await?;
-                            let Some((last, _)) = known.last() else { break };
-                            from = Some(*last);
-                            for (member, _) in known {
-                                if !last_page && end.is_some_and(|end| member > end) {
-                                    break 'known;
-                                }
-                                if members.binary_search(&member).is_err() {
-                                    references::unwant(tx, tenant, job, group, MEMBERS, member)
-                                        .await?;
-                                }
-                            }
-                        }
-                        let wanted: Vec<_> = members
-                            .iter()
-                            .map(|member| (group, MEMBERS, *member))
-                            .collect();
-                        references::want(tx, tenant, job, &wanted).await
-                    })
-                })
-                .await?;
-            if last_page {
-                return Ok(());
-            }
-            after = end;
+    fn pass<'p>(&'p self, path: &'p (dyn Fn(Kind, &str) -> Option<String> + Sync)) -> Pass<'p> {
+        Pass {
+            store: self.store,
+            clock: self.clock,
+            source: self.source,
+            target: self.target,
+            limiter: self.limiter,
+            lease: self.lease,
+            cycle: self.cycle.id,
+            path,
         }
+    }
+
+    fn told(&self, phase: Phase, done: u64, total: u64) {
+        let Cycle {
+            kind,
+            began,
+            counts,
+            ..
+        } = self.cycle;
+        self.progress.send_replace(Some(Progress {
+            kind,
+            phase,
+            done,
+            total,
+            counts,
+            began,
+        }));
     }
 
     /// Single memberships that changed.
@@ -488,27 +497,7 @@ impl Run<'_> {
 
     /// The second pass. In an initial cycle references belong to the objects counted already.
     async fn references(&mut self, initial: bool) -> Result<(), EngineError> {
-        let rules = self.rules;
-        let path = |kind: Kind, attribute: &str| {
-            let mapping = match kind {
-                Kind::User => Some(&rules.user),
-                Kind::Group => rules.group.as_ref(),
-            }?;
-            mapping
-                .references()
-                .find(|reference| reads(reference, attribute))
-                .map(|reference| reference.target.clone())
-        };
-        let pass = Pass {
-            store: self.store,
-            clock: self.clock,
-            source: self.source,
-            target: self.target,
-            limiter: self.limiter,
-            lease: self.lease,
-            cycle: self.cycle.id,
-            path: &path,
-        };
+        let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
         let Lease { tenant, job, .. } = self.lease;
         let total = if initial {
             self.store
@@ -519,27 +508,19 @@ impl Run<'_> {
         } else {
             0
         };
-        let (kind, began, so_far) = (self.cycle.kind, self.cycle.began, self.cycle.counts);
-        let counts = pass
-            .run(|done, _| {
-                let counts = so_far;
-                let phase = Phase::References;
-                let told = Progress {
-                    kind,
-                    phase,
-                    done,
-                    total,
-                    counts,
-                    began,
-                };
-                self.progress.send_replace(Some(told));
-                if self.stop.is_cancelled() {
-                    Err(EngineError::Interrupted)
-                } else {
-                    Ok(())
-                }
-            })
-            .await?;
+        let done = AtomicU64::new(0);
+        let told = |more: u64| {
+            let done = done.fetch_add(more, Ordering::Relaxed) + more;
+            if initial {
+                self.told(Phase::References, done, total);
+            }
+            if self.stop.is_cancelled() {
+                Err(EngineError::Interrupted)
+            } else {
+                Ok(())
+            }
+        };
+        let counts = self.pass(&path).run(&told).await?;
         self.cycle.counts.failed += counts.failed;
         if !initial {
             self.cycle.counts.updated += counts.updated;
@@ -557,31 +538,16 @@ impl Run<'_> {
     }
 
     fn tell(&self, total: u64) {
-        let Some(checkpoint) = &self.checkpoint else {
-            return;
-        };
-        self.progress.send_replace(Some(Progress {
-            kind: self.cycle.kind,
-            phase: checkpoint.phase,
-            done: checkpoint.done,
-            total,
-            counts: self.cycle.counts,
-            began: self.cycle.began,
-        }));
+        if let Some(checkpoint) = &self.checkpoint {
+            tell(self.progress, &self.cycle, checkpoint, total);
+        }
     }
 
     async fn links_of(
         &self,
         anchors: &[SourceAnchor],
     ) -> Result<HashMap<SourceAnchor, Link>, StoreError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let links = self
-            .store
-            .read::<_, StoreError, _>(|tx| {
-                Box::pin(async move { links::of(tx, tenant, job, anchors).await })
-            })
-            .await?;
-        Ok(links.into_iter().map(|link| (link.anchor, link)).collect())
+        links_of(self.store, self.lease, anchors).await
     }
 
     async fn links_page(&self, after: Option<SourceAnchor>) -> Result<Vec<Link>, StoreError> {
@@ -603,6 +569,103 @@ impl Run<'_> {
             })
             .await?;
         Ok(())
+    }
+}
+
+/// The target's path of a reference attribute, when it is mapped.
+fn path_of(rules: &CompiledSchema, kind: Kind, attribute: &str) -> Option<String> {
+    let mapping = match kind {
+        Kind::User => Some(&rules.user),
+        Kind::Group => rules.group.as_ref(),
+    }?;
+    mapping
+        .references()
+        .find(|reference| reads(reference, attribute))
+        .map(|reference| reference.target.clone())
+}
+
+async fn links_of(
+    store: &Store,
+    lease: Lease,
+    anchors: &[SourceAnchor],
+) -> Result<HashMap<SourceAnchor, Link>, StoreError> {
+    let Lease { tenant, job, .. } = lease;
+    let links = store
+        .read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { links::of(tx, tenant, job, anchors).await })
+        })
+        .await?;
+    Ok(links.into_iter().map(|link| (link.anchor, link)).collect())
+}
+
+fn tell(
+    progress: &watch::Sender<Option<Progress>>,
+    cycle: &Cycle,
+    checkpoint: &Checkpoint,
+    total: u64,
+) {
+    progress.send_replace(Some(Progress {
+        kind: cycle.kind,
+        phase: checkpoint.phase,
+        done: checkpoint.done,
+        total,
+        counts: cycle.counts,
+        began: cycle.began,
+    }));
+}
+
+/// Which objects are put through.
+enum Feed {
+    /// All of a kind, page after page, from a place on.
+    Everything {
+        kind: Kind,
+        after: Option<SourceAnchor>,
+    },
+    /// These.
+    These(Vec<Work>),
+}
+
+/// Reads objects ahead of those that are being carried.
+struct Reader<'a> {
+    store: &'a Store,
+    source: &'a dyn Source,
+    lease: Lease,
+}
+
+impl Reader<'_> {
+    async fn read(&self, feed: Feed, objects: mpsc::Sender<Work>) -> Result<(), EngineError> {
+        let (kind, mut after) = match feed {
+            Feed::These(work) => {
+                for work in work {
+                    if objects.send(work).await.is_err() {
+                        break;
+                    }
+                }
+                return Ok(());
+            }
+            Feed::Everything { kind, after } => (kind, after),
+        };
+        loop {
+            let records = self.source.page(kind, after, STRETCH).await?;
+            let Some(last) = records.last() else {
+                return Ok(());
+            };
+            after = Some(last.anchor);
+            let anchors: Vec<SourceAnchor> = records.iter().map(|record| record.anchor).collect();
+            let mut linked = links_of(self.store, self.lease, &anchors).await?;
+            for record in records {
+                let work = Work {
+                    kind,
+                    anchor: record.anchor,
+                    link: linked.remove(&record.anchor),
+                    record: Some(record),
+                    cause: Cause::Attributes,
+                };
+                if objects.send(work).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 

@@ -132,7 +132,10 @@ pub fn decide<'r>(
     };
     if let Some(problem) = &judged.filter.problem {
         // Nobody loses an account over a filter that could not be evaluated.
-        return Verdict::Do(Decision::Fail("AttributeValidationFailed", problem.to_string()));
+        return Verdict::Do(Decision::Fail(
+            "AttributeValidationFailed",
+            problem.to_string(),
+        ));
     }
     match (seen.link, judged.in_scope()) {
         (None, true) => unlinked(seen, record, mapping, context),

@@ -17,7 +17,7 @@ const FIRST: f64 = 16.0;
 /// Requests in flight at most.
 pub(crate) const MOST: usize = 64;
 /// Attempts of one request at most.
-const TRIES: u32 = 4;
+pub(crate) const TRIES: u32 = 4;
 /// The longest wait that a target may ask for.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -46,33 +46,52 @@ impl Limiter {
         }
     }
 
-    /// Runs a request within the limit; repeats it while its error says that this may help.
+    /// Runs a request within the limit; repeats it while its error says that this may help. For
+    /// requests that may safely be sent twice.
     pub(crate) async fn run<T, F>(&self, request: impl Fn() -> F) -> Result<T, TargetError>
     where
         F: Future<Output = Result<T, TargetError>>,
     {
         let mut tries = 1;
         loop {
-            self.enter().await;
-            let place = Place(self);
-            let answer = request().await;
-            drop(place);
-            let Err(error) = &answer else {
-                self.faster();
-                return answer;
-            };
-            let Retry::After(asked) = error.retry() else {
-                return answer;
-            };
-            let wait = asked.unwrap_or_else(|| own_pause(tries)).min(LONGEST);
-            let throttled = matches!(error, TargetError::Throttled { .. });
-            self.slower(throttled.then_some(wait));
-            if tries == TRIES {
-                return answer;
+            match self.once(&request).await {
+                Err(error) if tries < TRIES && self.pause(&error, tries).await => tries += 1,
+                answer => return answer,
             }
-            tries += 1;
-            if !throttled {
-                tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Runs a request within the limit, once: for those whose repetition could do something twice.
+    pub(crate) async fn once<T, F>(&self, request: impl Fn() -> F) -> Result<T, TargetError>
+    where
+        F: Future<Output = Result<T, TargetError>>,
+    {
+        self.enter().await;
+        let place = Place(self);
+        let answer = request().await;
+        drop(place);
+        match &answer {
+            Ok(_) => self.faster(),
+            Err(error) => {
+                if let Retry::After(asked) = error.retry() {
+                    let throttled = matches!(error, TargetError::Throttled { .. });
+                    let wait = asked.unwrap_or_else(|| own_pause(1)).min(LONGEST);
+                    self.slower(throttled.then_some(wait));
+                }
+            }
+        }
+        answer
+    }
+
+    /// Waits before the next attempt; false when another attempt is no use. A throttled target makes
+    /// everybody wait at the door instead.
+    pub(crate) async fn pause(&self, error: &TargetError, tries: u32) -> bool {
+        match error.retry() {
+            Retry::No => false,
+            Retry::After(_) if matches!(error, TargetError::Throttled { .. }) => true,
+            Retry::After(asked) => {
+                tokio::time::sleep(asked.unwrap_or_else(|| own_pause(tries)).min(LONGEST)).await;
+                true
             }
         }
     }

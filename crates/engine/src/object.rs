@@ -15,7 +15,7 @@ use muster_store::Store;
 
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide};
 use crate::error::EngineError;
-use crate::limit::Limiter;
+use crate::limit::{Limiter, TRIES};
 use crate::port::{Change, Record, Target, TargetError, took};
 use crate::scope::{Judged, Policy, judge};
 
@@ -107,7 +107,8 @@ impl Path<'_> {
         let seen_record = record.as_ref().zip(judged.as_ref());
         let (mut matched, mut current) = (None, None);
         let mut steps = Vec::new();
-        let mut repaired = false;
+        let (mut repaired, mut lost, mut tries) = (false, false, 1);
+        let mut intent = Intent::default();
         let told = loop {
             let seen = Seen {
                 record: seen_record,
@@ -137,7 +138,7 @@ impl Path<'_> {
                     match answer {
                         Ok(()) => continue,
                         Err(NotFound::Skip(code, detail)) => Decision::Skip(code, detail),
-                        Err(NotFound::Error(error)) => break self.failed(error)?,
+                        Err(NotFound::Error(error)) => break self.failed(error, intent)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -146,28 +147,46 @@ impl Path<'_> {
             if let Some(matched) = &matched {
                 steps.push(matching_step(matched));
             }
+            intent = Intent::of(&decision);
+            let creating = matches!(decision, Decision::Create(_));
             match self.apply(kind, anchor, link.as_ref(), decision).await {
                 Ok(told) => break told,
-                // Somebody else made it in between, or it exists under a name that matching did not
-                // see: look again, once (section 15, 17).
-                Err(TargetError::Conflict(_)) if link.is_none() && !repaired => {
-                    repaired = true;
-                    matched = None;
-                    if let Some(record) = &record {
+                // The answer to a create is lost or throttled: it is never sent again blindly, but
+                // preceded by the match (section 15, 4).
+                Err(error)
+                    if creating && tries < TRIES && self.limiter.pause(&error, tries).await =>
+                {
+                    tries += 1;
+                    if !matches!(error, TargetError::Throttled { .. })
+                        && let Some(record) = &record
+                    {
+                        lost = true;
                         match self.ask(record, mapping, began, anchor).await {
-                            Ok(Matched::Nobody) => {
-                                break self.failed(TargetError::Conflict(
-                                    "the target says that a value is taken, yet no object there \
-                                     matches; look for an account with the same user name, email \
-                                     or external id and remove it or adapt the matching attribute"
-                                        .to_owned(),
-                                ))?;
-                            }
                             Ok(found) => matched = Some(found),
                             Err(NotFound::Skip(..)) => {}
-                            Err(NotFound::Error(error)) => break self.failed(error)?,
+                            Err(NotFound::Error(error)) => break self.failed(error, intent)?,
                             Err(NotFound::Store(error)) => return Err(error.into()),
                         }
+                    }
+                }
+                // Somebody else made it in between, or it exists under a name that matching did not
+                // see: look again, once (section 15, 17).
+                Err(TargetError::Conflict(said)) if link.is_none() && !repaired => {
+                    repaired = true;
+                    let Some(record) = &record else { continue };
+                    match self.ask(record, mapping, began, anchor).await {
+                        Ok(Matched::Nobody) => {
+                            let error = TargetError::Conflict(format!(
+                                "{said}; yet no object there matches: look for an account with \
+                                 the same user name, email or external id and remove it, or match \
+                                 by another attribute"
+                            ));
+                            break self.failed(error, intent)?;
+                        }
+                        Ok(found) => matched = Some(found),
+                        Err(NotFound::Skip(..)) => {}
+                        Err(NotFound::Error(error)) => break self.failed(error, intent)?,
+                        Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
                 // The linked object is gone at the target: match again, once (section 15, 14 and 16).
@@ -179,11 +198,21 @@ impl Path<'_> {
                         break Told::dropped();
                     }
                 }
-                Err(error) => break self.failed(error)?,
+                Err(error) => break self.failed(error, intent)?,
             }
         };
         let ended = self.clock.now();
         let mut told = told;
+        if lost && told.code == "RedundantExport" {
+            // What matches and is equal is what we sent: only its answer was lost.
+            told = Told {
+                action: Action::Create,
+                status: Status::Success,
+                code: "",
+                ..told
+            };
+            "created at the target; the answer was lost on the way".clone_into(&mut told.detail);
+        }
         redact(&mut told.modified, mapping);
         Ok(self.outcome(kind, anchor, record, judged, steps, told, (began, ended)))
     }
@@ -311,7 +340,7 @@ impl Path<'_> {
             Decision::Create(values) => {
                 let target = self
                     .limiter
-                    .run(|| self.target.create(kind, &values))
+                    .once(|| self.target.create(kind, &values))
                     .await?;
                 let modified = values
                     .into_iter()
@@ -406,12 +435,23 @@ impl Path<'_> {
         })
     }
 
-    /// A failure of one object, or of the whole target.
-    fn failed(&self, error: TargetError) -> Result<Told, EngineError> {
+    /// A failure of one object, with what was to be done to it; or of the whole target.
+    fn failed(&self, error: TargetError, intent: Intent) -> Result<Told, EngineError> {
         if error.stops_the_cycle() {
             return Err(error.into());
         }
-        Ok(Told::failure(error.code(), error.to_string()))
+        let Intent {
+            action,
+            target,
+            modified,
+        } = intent;
+        let failure = Told::failure(error.code(), error.to_string());
+        Ok(Told {
+            action,
+            target,
+            modified,
+            ..failure
+        })
     }
 
     #[expect(
@@ -487,6 +527,63 @@ impl Path<'_> {
             failed,
             references,
             counts,
+        }
+    }
+}
+
+/// What was to be done, for the log of a failure.
+struct Intent {
+    action: Action,
+    target: Option<TargetId>,
+    modified: Vec<Modified>,
+}
+
+impl Default for Intent {
+    fn default() -> Self {
+        Self {
+            action: Action::Other,
+            target: None,
+            modified: Vec::new(),
+        }
+    }
+}
+
+impl Intent {
+    fn of(decision: &Decision<'_>) -> Self {
+        let of = |action, target: &TargetId, changes: &[Change]| Self {
+            action,
+            target: Some(target.clone()),
+            modified: modified(changes.to_vec()),
+        };
+        match decision {
+            Decision::Create(values) => {
+                let modified = values
+                    .iter()
+                    .map(|(name, new)| Modified {
+                        name: (*name).to_owned(),
+                        old: Value::Null,
+                        new: new.clone(),
+                    })
+                    .collect();
+                Self {
+                    action: Action::Create,
+                    target: None,
+                    modified,
+                }
+            }
+            Decision::Update {
+                target, changes, ..
+            } => of(Action::Update, target, changes),
+            Decision::Disable {
+                target, changes, ..
+            } => of(Action::Disable, target, changes),
+            Decision::Delete(target) => of(Action::Delete, target, &[]),
+            Decision::Nothing
+            | Decision::Equal { .. }
+            | Decision::Leave(..)
+            | Decision::Forget(..)
+            | Decision::Skip(..)
+            | Decision::Fail(..) => Self::default(),
         }
     }
 }

@@ -12,8 +12,9 @@ use muster_store::{Store, StoreError, Tx, escrows, events, links, references};
 
 use crate::object::{LinkChange, Outcome};
 
-/// Objects of one batch at most.
-pub(crate) const BATCH: usize = 256;
+/// Objects of one batch at most: as many as one statement writes, and few enough that the writer has
+/// time for others between two batches.
+pub(crate) const BATCH: usize = 64;
 /// How long a lease lasts without being extended.
 pub(crate) const LEASE_SECONDS: i64 = 30;
 

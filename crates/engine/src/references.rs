@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::link::{Link, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, events, references};
+use muster_store::{Store, StoreError, events, links, references};
 
 use crate::error::EngineError;
 use crate::limit::{Limiter, MOST};
@@ -19,7 +20,9 @@ use crate::port::{Source, Target, TargetError, took};
 use crate::record::LEASE_SECONDS;
 
 /// References that are looked at together at most.
-const PAGE: u32 = 2000;
+const PAGE: u32 = 1000;
+/// Stretches of the work list that are worked off beside each other.
+const STRETCHES: u8 = 16;
 
 /// What the second pass needs.
 pub(crate) struct Pass<'a> {
@@ -48,6 +51,15 @@ struct Batch {
     obsolete: Vec<SourceAnchor>,
 }
 
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.add.is_empty()
+            && self.remove.is_empty()
+            && self.waiting.is_empty()
+            && self.obsolete.is_empty()
+    }
+}
+
 /// What came of a batch.
 struct Settled {
     batch: Batch,
@@ -58,37 +70,164 @@ struct Settled {
 }
 
 impl Pass<'_> {
-    /// Works off what is due; tells after each page how many references were looked at.
+    /// Works off what is due. `told` hears how many references were looked at since it heard last.
+    ///
+    /// The work list is ordered by owner, and requests on one owner follow each other; so several
+    /// stretches of it are worked off beside each other, or one large group would hold up all others.
     pub(crate) async fn run(
         &self,
-        mut told: impl FnMut(u64, &Counts) -> Result<(), EngineError>,
+        told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
     ) -> Result<Counts, EngineError> {
+        let stretches = (0..STRETCHES).map(|number| self.stretch(number, told));
         let mut counts = Counts::default();
-        let (mut after, mut seen) = (None, 0);
-        loop {
-            let due = self.page(after.clone()).await?;
-            let Some(last) = due.last() else {
-                return Ok(counts);
-            };
-            after = Some((last.owner, last.attribute.clone(), last.referred));
-            seen += due.len() as u64;
-            let settled: Vec<Settled> = stream::iter(batches(due))
+        for stretch in try_join_all(stretches).await? {
+            counts.add(&stretch);
+        }
+        Ok(counts)
+    }
+
+    async fn stretch(
+        &self,
+        number: u8,
+        told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
+    ) -> Result<Counts, EngineError> {
+        let width = 255 / STRETCHES + 1;
+        let edge = |byte: u8| {
+            SourceAnchor::from_bytes(
+                [&[byte][..], &[0; 15]]
+                    .concat()
+                    .try_into()
+                    .unwrap_or([0; 16]),
+            )
+        };
+        let begin = (
+            edge(number * width),
+            String::new(),
+            SourceAnchor::from_bytes([0; 16]),
+        );
+        let end = (number + 1 < STRETCHES).then(|| edge((number + 1) * width));
+        let mut counts = Counts::default();
+        let mut due = self.page(begin, end).await?;
+        let mut before: Vec<Settled> = Vec::new();
+        // One page is sent while the one before is written down and the next one is read.
+        while let Some(last) = due.last() {
+            let after = (last.owner, last.attribute.clone(), last.referred);
+            let seen = due.len() as u64;
+            let send = stream::iter(batches(due))
                 .map(|batch| self.send(batch))
                 .buffered(MOST)
-                .try_collect()
-                .await?;
-            counts.add(&self.keep(settled).await?);
-            told(seen, &counts)?;
+                .try_collect::<Vec<Settled>>();
+            let (sent, kept, next) = tokio::join!(send, self.keep(before), self.page(after, end));
+            counts.add(&kept?);
+            before = sent?;
+            due = next?;
+            if let Err(stopped) = told(seen) {
+                self.keep(before).await?;
+                return Err(stopped);
+            }
         }
+        counts.add(&self.keep(before).await?);
+        Ok(counts)
+    }
+
+    /// Compares a group's members with what the target has, and brings the difference over.
+    pub(crate) async fn fill(&self, group: &Link, attribute: &str) -> Result<Counts, EngineError> {
+        let mut counts = Counts::default();
+        let mut after: Option<SourceAnchor> = None;
+        loop {
+            let members = self.source.members(group.anchor, after, PAGE).await?;
+            let last_page = members.len() < PAGE as usize;
+            let end = members.last().copied().filter(|_| !last_page);
+            let batch = self.compare(group, attribute, members, after, end).await?;
+            if !batch.is_empty() {
+                let settled = self.send(batch).await?;
+                counts.add(&self.keep(vec![settled]).await?);
+            }
+            if last_page {
+                return Ok(counts);
+            }
+            after = end;
+        }
+    }
+
+    /// The difference in one stretch of the members, from after `after` up to `end`.
+    async fn compare(
+        &self,
+        group: &Link,
+        attribute: &str,
+        members: Vec<SourceAnchor>,
+        after: Option<SourceAnchor>,
+        end: Option<SourceAnchor>,
+    ) -> Result<Batch, EngineError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let owner = group.anchor;
+        let (known, linked) = self
+            .store
+            .read::<_, StoreError, _>(|tx| {
+                Box::pin(async move {
+                    let (mut known, mut from) = (HashMap::new(), after);
+                    'stretch: loop {
+                        let page =
+                            references::of(tx, tenant, job, owner, attribute, from, PAGE).await?;
+                        let Some((last, _)) = page.last() else { break };
+                        from = Some(*last);
+                        for (member, state) in page {
+                            if end.is_some_and(|end| member > end) {
+                                break 'stretch;
+                            }
+                            known.insert(member, state);
+                        }
+                    }
+                    let mut both: Vec<SourceAnchor> = known.keys().copied().collect();
+                    both.extend(members.iter().filter(|member| !known.contains_key(member)));
+                    let linked: HashMap<SourceAnchor, TargetId> = links::of(tx, tenant, job, &both)
+                        .await?
+                        .into_iter()
+                        .map(|link| (link.anchor, link.target))
+                        .collect();
+                    Ok(((known, members), linked))
+                })
+            })
+            .await?;
+        let ((mut known, members), mut linked) = (known, linked);
+        let mut batch = Batch {
+            owner,
+            kind: group.kind,
+            target: group.target.clone(),
+            attribute: attribute.to_owned(),
+            add: Vec::new(),
+            remove: Vec::new(),
+            waiting: Vec::new(),
+            obsolete: Vec::new(),
+        };
+        for member in members {
+            match (known.remove(&member), linked.remove(&member)) {
+                (Some(State::Exported), _) | (Some(State::Waiting), None) => {}
+                (_, Some(target)) => batch.add.push((member, target)),
+                (_, None) => batch.waiting.push(member),
+            }
+        }
+        for (member, state) in known {
+            match (state, linked.remove(&member)) {
+                (State::Exported | State::Remove, Some(target)) => {
+                    batch.remove.push((member, target));
+                }
+                _ => batch.obsolete.push(member),
+            }
+        }
+        Ok(batch)
     }
 
     async fn page(
         &self,
-        after: Option<(SourceAnchor, String, SourceAnchor)>,
+        after: (SourceAnchor, String, SourceAnchor),
+        end: Option<SourceAnchor>,
     ) -> Result<Vec<Due>, StoreError> {
         let Lease { tenant, job, .. } = self.lease;
         self.store
-            .read(|tx| Box::pin(async move { references::due(tx, tenant, job, after, PAGE).await }))
+            .read(|tx| {
+                Box::pin(async move { references::due(tx, tenant, job, after, end, PAGE).await })
+            })
             .await
     }
 
@@ -157,6 +296,9 @@ impl Pass<'_> {
     /// Writes down what came of a page.
     async fn keep(&self, settled: Vec<Settled>) -> Result<Counts, EngineError> {
         let mut counts = Counts::default();
+        if settled.is_empty() {
+            return Ok(counts);
+        }
         let now = self.clock.now();
         let names = self.names(&settled).await?;
         let mut written = Vec::new();
@@ -177,6 +319,7 @@ impl Pass<'_> {
                         .await?;
                     let (tenant, job) = (lease.tenant, lease.job);
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
+                    let (mut to_add, mut to_remove) = (vec![], vec![]);
                     for it in &settled {
                         let Batch {
                             owner, attribute, ..
@@ -188,9 +331,16 @@ impl Pass<'_> {
                         let removed = &it.batch.remove[..it.removed];
                         gone.extend(removed.iter().map(|(id, _)| named(id)));
                         gone.extend(it.batch.obsolete.iter().map(named));
+                        // What was not brought over stays due.
+                        let (add, remove) =
+                            (&it.batch.add[it.added..], &it.batch.remove[it.removed..]);
+                        to_add.extend(add.iter().map(|(id, _)| named(id)));
+                        to_remove.extend(remove.iter().map(|(id, _)| named(id)));
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
+                    references::settle(tx, tenant, job, &to_add, State::Add).await?;
+                    references::settle(tx, tenant, job, &to_remove, State::Remove).await?;
                     references::drop_all(tx, tenant, job, &gone).await?;
                     events::append(tx, lease.tenant, &written).await
                 })

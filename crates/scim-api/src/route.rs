@@ -18,7 +18,7 @@ pub(crate) enum Route<'a> {
     ResourceTypes(Option<&'a str>),
     /// `/Schemas` and one of them
     Schemas(Option<&'a str>),
-    /// `/Me`, `/Bulk`: known, not offered.
+    /// `/Me`, `/Bulk`, `/.search` of all types at once: known, not offered.
     NotOffered(&'static str),
     /// Anything else.
     Unknown,
@@ -53,6 +53,7 @@ impl<'a> Route<'a> {
             (Some("Schemas"), _, urn, None) => Self::Schemas(urn),
             (Some("Me"), _, _, _) => Self::NotOffered("/Me"),
             (Some("Bulk"), _, None, _) => Self::NotOffered("/Bulk"),
+            (Some(".search"), _, None, _) => Self::NotOffered("/.search"),
             _ => Self::Unknown,
         }
     }
@@ -84,6 +85,7 @@ mod tests {
         check("/Groups/", &Route::Collection(Kind::Group));
         check("/Users/7", &Route::Resource(Kind::User, "7"));
         check("/Users/.search", &Route::Search(Kind::User));
+        check("/.search", &Route::NotOffered("/.search"));
         check("/Schemas/urn:x", &Route::Schemas(Some("urn:x")));
         check("/Users/7/groups", &Route::Unknown);
         check("/users", &Route::Unknown);

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use muster_model::event::{Event, Modified, Step};
+use muster_model::event::{Event, Modified, Status, Step, StepKind};
 use muster_model::link::{SourceAnchor, TargetId};
-use muster_model::{CycleId, EventId, JobId, TenantId};
-use serde_json::{Value as Json, json};
+use muster_model::{CycleId, EventId, JobId, TenantId, Value};
+use serde_json::Value as Json;
 
-use crate::json::{value_from_json, value_to_json};
+use crate::json::{print, print_text, value_from_json};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 const COLUMNS: &str = "id, job, cycle, at, duration_ms, action, status, code, kind, source, \
@@ -38,64 +38,114 @@ impl FromRow for Event {
     }
 }
 
+/// The scoping flags of an object that is in scope: all of them hold, so they are not stored.
+const IN_SCOPE: [(&str, &str); 5] = [
+    ("Active in the source system", "True"),
+    ("Assigned to the application", "True"),
+    ("User has the required role", "True"),
+    ("Scoping filter evaluation passed", "True"),
+    ("ScopeEvaluationResult", "{}"),
+];
+
+/// A body is `{"detail", "steps": [[kind, status, description, {details}]], "set": {name: new},
+/// "changed": [[name, old, new]]}`: short, because every object of a cycle writes one.
 fn read_body(body: &str, event: &mut Event) -> Option<()> {
     let mut body: Json = serde_json::from_str(body).ok()?;
     body["detail"].as_str()?.clone_into(&mut event.detail);
     for step in body["steps"].as_array()? {
-        event.steps.push(Step {
-            kind: step["kind"].as_str()?.parse().ok()?,
-            status: step["status"].as_str()?.parse().ok()?,
-            description: step["description"].as_str()?.to_owned(),
-            details: step["details"]
-                .as_object()?
-                .iter()
+        let mut step = Step {
+            kind: step[0].as_str()?.parse().ok()?,
+            status: step[1].as_str()?.parse().ok()?,
+            description: step[2].as_str()?.to_owned(),
+            details: step[3]
+                .as_object()
+                .into_iter()
+                .flatten()
                 .map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().to_owned()))
                 .collect(),
-        });
+        };
+        if step.kind == StepKind::Scoping && step.status == Status::Success {
+            for (at, (name, text)) in IN_SCOPE.iter().enumerate() {
+                if !step.details.iter().any(|(known, _)| known == name) {
+                    let at = at.min(step.details.len());
+                    step.details
+                        .insert(at, ((*name).to_owned(), (*text).to_owned()));
+                }
+            }
+        }
+        event.steps.push(step);
     }
-    for modified in body["modified"].as_array_mut()? {
+    if let Some(set) = body["set"].as_object_mut() {
+        for (name, new) in std::mem::take(set) {
+            let new = value_from_json(new);
+            event.modified.push(Modified {
+                name,
+                old: Value::Null,
+                new,
+            });
+        }
+    }
+    for changed in body["changed"].as_array_mut().into_iter().flatten() {
         event.modified.push(Modified {
-            name: modified["name"].as_str()?.to_owned(),
-            old: value_from_json(modified["old"].take()),
-            new: value_from_json(modified["new"].take()),
+            name: changed[0].as_str()?.to_owned(),
+            old: value_from_json(changed[1].take()),
+            new: value_from_json(changed[2].take()),
         });
     }
     Some(())
 }
 
 fn body(event: &Event) -> String {
-    let steps: Vec<Json> = event
-        .steps
-        .iter()
-        .map(|step| {
-            let details: serde_json::Map<String, Json> = step
-                .details
-                .iter()
-                .map(|(name, text)| (name.clone(), json!(text)))
-                .collect();
-            json!({
-                "kind": step.kind.as_str(), "status": step.status.as_str(),
-                "description": step.description, "details": details
-            })
-        })
-        .collect();
-    let mut text = json!({ "detail": event.detail, "steps": steps }).to_string();
-    text.pop();
-    text.push_str(",\"modified\":[");
-    for (index, modified) in event.modified.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
+    let mut out = String::with_capacity(256 + event.modified.len() * 64);
+    out.push_str("{\"detail\":");
+    print_text(&event.detail, &mut out);
+    out.push_str(",\"steps\":[");
+    for (index, step) in event.steps.iter().enumerate() {
+        let separator = if index > 0 { "," } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            out,
+            "{separator}[\"{}\",\"{}\",",
+            step.kind.as_str(),
+            step.status.as_str()
+        );
+        print_text(&step.description, &mut out);
+        let holds = |(name, text): &&(String, String)| {
+            !(step.kind == StepKind::Scoping
+                && step.status == Status::Success
+                && IN_SCOPE.contains(&(name.as_str(), text.as_str())))
+        };
+        let mut opened = false;
+        for (name, text) in step.details.iter().filter(holds) {
+            out.push_str(if opened { "," } else { ",{" });
+            opened = true;
+            print_text(name, &mut out);
+            out.push(':');
+            print_text(text, &mut out);
         }
-        text.push_str("{\"name\":");
-        text.push_str(&json!(modified.name).to_string());
-        text.push_str(",\"old\":");
-        text.push_str(&value_to_json(&modified.old));
-        text.push_str(",\"new\":");
-        text.push_str(&value_to_json(&modified.new));
-        text.push('}');
+        out.push_str(if opened { "}]" } else { "]" });
     }
-    text.push_str("]}");
-    text
+    out.push(']');
+    let (set, changed): (Vec<&Modified>, Vec<&Modified>) =
+        event.modified.iter().partition(|it| it.old.is_null());
+    for (index, it) in set.iter().enumerate() {
+        out.push_str(if index == 0 { ",\"set\":{" } else { "," });
+        print_text(&it.name, &mut out);
+        out.push(':');
+        print(&it.new, &mut out);
+    }
+    out.push_str(if set.is_empty() { "" } else { "}" });
+    for (index, it) in changed.iter().enumerate() {
+        out.push_str(if index == 0 { ",\"changed\":[[" } else { ",[" });
+        print_text(&it.name, &mut out);
+        out.push(',');
+        print(&it.old, &mut out);
+        out.push(',');
+        print(&it.new, &mut out);
+        out.push(']');
+    }
+    out.push_str(if changed.is_empty() { "}" } else { "]}" });
+    out
 }
 
 /// Writes events.

@@ -1,13 +1,10 @@
 //! Attributes as JSON text, the form in which the database keeps them.
 
-use std::fmt;
-
 use muster_model::{Attributes, Value};
 use serde_json::Value as Json;
 
-struct Printed<'a>(&'a Value);
-
-fn print(value: &Value, out: &mut String) {
+/// Appends a value as JSON.
+pub(crate) fn print(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -40,24 +37,16 @@ fn print_object(members: &Attributes, out: &mut String) {
     out.push('}');
 }
 
-fn print_text(text: &str, out: &mut String) {
-    match serde_json::to_string(text) {
-        Ok(quoted) => out.push_str(&quoted),
-        Err(_) => out.push_str("\"\""),
+/// Appends a JSON string.
+pub(crate) fn print_text(text: &str, out: &mut String) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Json::from(text).to_string());
     }
-}
-
-impl fmt::Display for Printed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        print(self.0, &mut out);
-        f.write_str(&out)
-    }
-}
-
-/// A value as JSON text.
-pub(crate) fn value_to_json(value: &Value) -> String {
-    Printed(value).to_string()
 }
 
 /// Attributes as the text of a JSON object.

@@ -172,29 +172,33 @@ impl FromRow for Due {
     }
 }
 
-/// The next references that are due after a place in the work list, grouped by owner.
+/// The next references that are due after a place in the work list and before an owner, grouped by
+/// owner.
 pub async fn due(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    after: Option<(SourceAnchor, String, SourceAnchor)>,
+    after: (SourceAnchor, String, SourceAnchor),
+    before: Option<SourceAnchor>,
     limit: u32,
 ) -> Result<Vec<Due>, StoreError> {
-    let zero = SourceAnchor::from_bytes([0; 16]);
-    let (owner, attribute, referred) = after.unwrap_or((zero, String::new(), zero));
+    let (owner, attribute, referred) = after;
+    // No owner is beyond this one; the only id equal to it is no id of anything.
+    let before = before.unwrap_or(SourceAnchor::from_bytes([255; 16]));
     let sql = "SELECT r.owner, o.kind, o.target, r.attribute, r.referred, r.state, t.target \
                FROM reference_links r CROSS JOIN links o \
                LEFT JOIN links t ON t.tenant = r.tenant AND t.job = r.job AND t.anchor = r.referred \
                WHERE r.tenant = $1 AND r.job = $2 AND r.state IN (1, 3) \
-               AND (r.owner, r.attribute, r.referred) > ($3, $4, $5) \
+               AND (r.owner, r.attribute, r.referred) > ($3, $4, $5) AND r.owner < $6 \
                AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner \
-               ORDER BY r.owner, r.attribute, r.referred LIMIT $6";
+               ORDER BY r.owner, r.attribute, r.referred LIMIT $7";
     let params = [
         tenant.into(),
         job.into(),
         owner.into(),
         attribute.into(),
         referred.into(),
+        before.into(),
         limit.into(),
     ];
     tx.all(sql, &params).await

@@ -3,9 +3,9 @@
 use muster_engine::decide::{Cause, Current, Matched, Need};
 use muster_engine::port::{Life, Record};
 use muster_engine::scope::Policy;
+use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::{LinkState, TargetId};
-use muster_model::Value;
 
 use crate::seen::{Look, POLICY, Word, ana, at_target, link, rules, team};
 
@@ -15,12 +15,21 @@ fn check(look: Look, expected: &Word) {
 }
 
 fn unlinked(record: Record, matched: Option<Matched>) -> Look {
-    Look { record: Some(record), matched, ..Look::default() }
+    Look {
+        record: Some(record),
+        matched,
+        ..Look::default()
+    }
 }
 
 fn linked(record: Record, state: LinkState, current: Option<Current>) -> Look {
     let link = Some(link(Kind::User, state));
-    Look { record: Some(record), link, current, ..Look::default() }
+    Look {
+        record: Some(record),
+        link,
+        current,
+        ..Look::default()
+    }
 }
 
 fn changed(change: impl FnOnce(&mut Record)) -> Record {
@@ -37,22 +46,34 @@ fn an_unlinked_object_in_scope_is_matched_then_created_or_taken_over() {
     let equal = Matched::One(at_target(&[]));
     check(unlinked(ana(), Some(equal)), &Word::Equal);
     let other = Matched::One(at_target(&[("displayName", Value::from("Anna"))]));
-    check(unlinked(ana(), Some(other)), &Word::Update(vec!["displayName".to_owned()]));
+    check(
+        unlinked(ana(), Some(other)),
+        &Word::Update(vec!["displayName".to_owned()]),
+    );
 }
 
 #[test]
 fn ambiguous_matches_fail() {
     // 6.6
-    check(unlinked(ana(), Some(Matched::Several)), &Word::Fail("DuplicateTargetEntries"));
+    check(
+        unlinked(ana(), Some(Matched::Several)),
+        &Word::Fail("DuplicateTargetEntries"),
+    );
     let taken = Matched::Taken(TargetId("t9".to_owned()));
-    check(unlinked(ana(), Some(taken)), &Word::Fail("DuplicateSourceEntries"));
+    check(
+        unlinked(ana(), Some(taken)),
+        &Word::Fail("DuplicateSourceEntries"),
+    );
 }
 
 #[test]
 fn an_unlinked_object_out_of_scope_is_skipped_and_never_touched() {
     // 5.3, CY-3; silence about those who were never assigned
     let disabled = changed(|record| record.life = Life::Disabled);
-    check(unlinked(disabled, None), &Word::Skip("NotEffectivelyEntitled"));
+    check(
+        unlinked(disabled, None),
+        &Word::Skip("NotEffectivelyEntitled"),
+    );
     let unassigned = changed(|record| record.grants.clear());
     check(unlinked(unassigned, None), &Word::Nothing);
     check(Look::default(), &Word::Nothing);
@@ -73,12 +94,18 @@ fn a_linked_object_is_read_and_only_differences_are_sent() {
 fn a_null_source_value_never_clears_the_target() {
     // AM-1, 17.4
     let title = at_target(&[("title", Value::from("Engineer"))]);
-    check(linked(ana(), LinkState::Managed, Some(Current::There(title))), &Word::Equal);
+    check(
+        linked(ana(), LinkState::Managed, Some(Current::There(title))),
+        &Word::Equal,
+    );
 }
 
 #[test]
 fn a_changed_membership_alone_costs_no_request_for_a_managed_user() {
-    let look = Look { cause: Some(Cause::Entitlement), ..linked(ana(), LinkState::Managed, None) };
+    let look = Look {
+        cause: Some(Cause::Entitlement),
+        ..linked(ana(), LinkState::Managed, None)
+    };
     check(look, &Word::Nothing);
 }
 
@@ -87,7 +114,13 @@ fn a_linked_object_that_is_gone_at_the_target_is_matched_again() {
     // CY-5, section 15, 14
     let gone = || linked(ana(), LinkState::Managed, Some(Current::Missing));
     check(gone(), &Word::Need(Need::Match));
-    check(Look { matched: Some(Matched::Nobody), ..gone() }, &Word::Create);
+    check(
+        Look {
+            matched: Some(Matched::Nobody),
+            ..gone()
+        },
+        &Word::Create,
+    );
 }
 
 /// Sends `active: false`, and the link has this state afterwards.
@@ -113,20 +146,32 @@ fn a_second_reason_to_leave_sends_nothing_more() {
     let deleted = changed(|record| record.life = Life::SoftDeleted);
     check(linked(deleted, LinkState::Disabled, None), &Word::Nothing);
     let unassigned = changed(|record| record.grants.clear());
-    check(linked(unassigned.clone(), LinkState::Released, None), &Word::Nothing);
-    check(linked(unassigned, LinkState::Disabled, None), &Word::Leave(LinkState::Released));
+    check(
+        linked(unassigned.clone(), LinkState::Released, None),
+        &Word::Nothing,
+    );
+    check(
+        linked(unassigned, LinkState::Disabled, None),
+        &Word::Leave(LinkState::Released),
+    );
 }
 
 #[test]
 fn a_purge_deletes_what_was_managed_and_forgets_what_was_released() {
     // 5.5, CY-14, 17.3
-    let purged = |state| Look { link: Some(link(Kind::User, state)), ..Look::default() };
+    let purged = |state| Look {
+        link: Some(link(Kind::User, state)),
+        ..Look::default()
+    };
     check(purged(LinkState::Managed), &Word::Delete);
     check(purged(LinkState::Disabled), &Word::Delete);
     check(purged(LinkState::Released), &Word::Forget);
     let mut without_delete = rules().user;
     without_delete.actions.delete = false;
-    assert_eq!(purged(LinkState::Managed).decide(&without_delete), Word::Forget);
+    assert_eq!(
+        purged(LinkState::Managed).decide(&without_delete),
+        Word::Forget
+    );
 }
 
 #[test]
@@ -141,20 +186,31 @@ fn coming_back_into_scope_reuses_the_link() {
 fn the_skip_flag_and_a_missing_update_action_leave_the_account_alone() {
     // 5.6, 3.3
     let unassigned = changed(|record| record.grants.clear());
-    let skip = Policy { skip_out_of_scope_deletions: true, ..POLICY };
-    let look = Look { policy: Some(skip), ..linked(unassigned.clone(), LinkState::Managed, None) };
+    let skip = Policy {
+        skip_out_of_scope_deletions: true,
+        ..POLICY
+    };
+    let look = Look {
+        policy: Some(skip),
+        ..linked(unassigned.clone(), LinkState::Managed, None)
+    };
     check(look, &Word::Leave(LinkState::Released));
     let mut without_update = rules().user;
     without_update.actions.update = false;
     let look = linked(unassigned, LinkState::Managed, None);
-    assert_eq!(look.decide(&without_update), Word::Leave(LinkState::Released));
+    assert_eq!(
+        look.decide(&without_update),
+        Word::Leave(LinkState::Released)
+    );
 }
 
 #[test]
 fn without_a_mapping_of_is_soft_deleted_nothing_is_disabled() {
     // CY-9
     let mut mapping = rules().user;
-    mapping.attributes.retain(|attribute| attribute.target != "active");
+    mapping
+        .attributes
+        .retain(|attribute| attribute.target != "active");
     let disabled = changed(|record| record.life = Life::Disabled);
     let look = linked(disabled, LinkState::Managed, None);
     assert_eq!(look.decide(&mapping), Word::Leave(LinkState::Disabled));
@@ -166,7 +222,10 @@ fn actions_that_are_off_are_not_taken() {
     let mut mapping = rules().user;
     mapping.actions.create = false;
     let look = unlinked(ana(), Some(Matched::Nobody));
-    assert_eq!(look.decide(&mapping), Word::Skip("EntrySynchronizationSkipped"));
+    assert_eq!(
+        look.decide(&mapping),
+        Word::Skip("EntrySynchronizationSkipped")
+    );
     mapping.actions.update = false;
     let other = Matched::One(at_target(&[("displayName", Value::from("Anna"))]));
     assert_eq!(unlinked(ana(), Some(other)).decide(&mapping), Word::Equal);
@@ -197,12 +256,18 @@ fn a_group_that_leaves_scope_is_deleted() {
     assert_eq!(look().decide(&mapping), Word::Delete);
     let mut without_delete = mapping;
     without_delete.actions.delete = false;
-    assert_eq!(look().decide(&without_delete), Word::Leave(LinkState::Released));
+    assert_eq!(
+        look().decide(&without_delete),
+        Word::Leave(LinkState::Released)
+    );
 }
 
 #[test]
 fn equal_values_are_compared_by_type_and_case_rule() {
     // section 15, 8
     let text = at_target(&[("active", Value::from("True"))]);
-    check(linked(ana(), LinkState::Managed, Some(Current::There(text))), &Word::Equal);
+    check(
+        linked(ana(), LinkState::Managed, Some(Current::There(text))),
+        &Word::Equal,
+    );
 }

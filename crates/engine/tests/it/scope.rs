@@ -7,7 +7,10 @@ use muster_model::job::{DefaultAccess, JobSettings, Scope};
 
 use crate::seen::{POLICY, ana, rules};
 
-const DEFAULT: Grant = Grant { role: RoleId::DEFAULT_ACCESS, via: None };
+const DEFAULT: Grant = Grant {
+    role: RoleId::DEFAULT_ACCESS,
+    via: None,
+};
 
 #[track_caller]
 fn check(policy: &Policy, change: impl FnOnce(&mut muster_engine::port::Record), in_scope: bool) {
@@ -15,7 +18,10 @@ fn check(policy: &Policy, change: impl FnOnce(&mut muster_engine::port::Record),
     change(&mut record);
     let judged = judge(&mut record, policy, &rules().user);
     assert_eq!(judged.in_scope(), in_scope, "{judged:?}");
-    let soft_deleted = record.attributes.get("IsSoftDeleted").and_then(|it| it.as_bool());
+    let soft_deleted = record
+        .attributes
+        .get("IsSoftDeleted")
+        .and_then(|it| it.as_bool());
     assert_eq!(soft_deleted, Some(!in_scope));
 }
 
@@ -33,14 +39,28 @@ fn default_access_alone_is_excluded_once_the_application_has_roles() {
     check(&POLICY, |record| record.grants = vec![DEFAULT], false);
     check(&POLICY, |record| record.grants.push(DEFAULT), true);
     let settings = JobSettings::default();
-    check(&Policy::new(&settings, false), |record| record.grants = vec![DEFAULT], true);
-    let included = JobSettings { default_access: DefaultAccess::Included, ..settings };
-    check(&Policy::new(&included, true), |record| record.grants = vec![DEFAULT], true);
+    check(
+        &Policy::new(&settings, false),
+        |record| record.grants = vec![DEFAULT],
+        true,
+    );
+    let included = JobSettings {
+        default_access: DefaultAccess::Included,
+        ..settings
+    };
+    check(
+        &Policy::new(&included, true),
+        |record| record.grants = vec![DEFAULT],
+        true,
+    );
 }
 
 #[test]
 fn sync_all_needs_no_assignment() {
-    let all = Policy { scope: Scope::All, ..POLICY };
+    let all = Policy {
+        scope: Scope::All,
+        ..POLICY
+    };
     check(&all, |record| record.grants.clear(), true);
     check(&all, |record| record.life = Life::Disabled, false);
 }
@@ -52,5 +72,8 @@ fn a_reason_names_what_is_missing() {
     record.life = Life::Disabled;
     let judged = judge(&mut record, &POLICY, &rules().user);
     let reason = judged.reason();
-    assert!(reason.contains("disabled") && reason.contains("Default Access"), "{reason}");
+    assert!(
+        reason.contains("disabled") && reason.contains("Default Access"),
+        "{reason}"
+    );
 }

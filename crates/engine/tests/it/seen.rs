@@ -43,7 +43,10 @@ pub(crate) fn ana() -> Record {
         life: Life::Active,
         attributes,
         references: Vec::new(),
-        grants: vec![Grant { role: RoleId::from_bytes([9; 16]), via: None }],
+        grants: vec![Grant {
+            role: RoleId::from_bytes([9; 16]),
+            via: None,
+        }],
     }
 }
 
@@ -51,12 +54,23 @@ pub(crate) fn team() -> Record {
     let mut attributes = Attributes::new();
     attributes.set("displayName", "Team");
     attributes.set("objectId", "g1");
-    Record { kind: Kind::Group, name: "Team".to_owned(), attributes, ..ana() }
+    Record {
+        kind: Kind::Group,
+        name: "Team".to_owned(),
+        attributes,
+        ..ana()
+    }
 }
 
 pub(crate) fn link(kind: Kind, state: LinkState) -> Link {
     let since = Timestamp::from_micros(0);
-    Link { kind, anchor: anchor(), target: TargetId("t1".to_owned()), state, since }
+    Link {
+        kind,
+        anchor: anchor(),
+        target: TargetId("t1".to_owned()),
+        state,
+        since,
+    }
 }
 
 /// The target's object with what the default mappings make of Ana.
@@ -70,7 +84,11 @@ pub(crate) fn at_target(values: &[(&str, Value)]) -> TargetObject {
     for (path, value) in values {
         all.set(*path, value.clone());
     }
-    TargetObject { id: TargetId("t1".to_owned()), values: all, absent: Vec::new() }
+    TargetObject {
+        id: TargetId("t1".to_owned()),
+        values: all,
+        absent: Vec::new(),
+    }
 }
 
 /// A look at an object, to be decided about.
@@ -104,7 +122,9 @@ impl Look {
     pub(crate) fn decide(self, mapping: &ObjectMapping) -> Word {
         let policy = self.policy.unwrap_or(POLICY);
         let mut record = self.record;
-        let judged = record.as_mut().map(|record| judge(record, &policy, mapping));
+        let judged = record
+            .as_mut()
+            .map(|record| judge(record, &policy, mapping));
         let seen = Seen {
             record: record.as_ref().zip(judged.as_ref()),
             link: self.link.as_ref(),

@@ -77,6 +77,11 @@ async fn a_lost_lease_writes_nothing(test: &TestStore) {
     assert_eq!(kept.unwrap(), []);
 }
 
+/// Before the whole work list.
+fn start() -> (ObjectId, String, ObjectId) {
+    (anchor(0), String::new(), anchor(0))
+}
+
 fn anchor(number: u8) -> ObjectId {
     ObjectId::from_bytes([number; 16])
 }
@@ -139,14 +144,14 @@ async fn a_reference_waits_is_woken_and_settles(test: &TestStore) {
         let (owner, boss) = (anchor(1), anchor(2));
         links::put(tx, TENANT, job, &[link(1)]).await?;
         references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
-        let due = references::due(tx, TENANT, job, None, 10).await?;
+        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
         assert_eq!((due.len(), &due[0].referred_target), (1, &None));
         let manager = [(owner, "manager", boss)];
         references::settle(tx, TENANT, job, &manager, State::Waiting).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
         links::put(tx, TENANT, job, &[link(2)]).await?;
         references::wake(tx, TENANT, job, &[boss]).await?;
-        let due = references::due(tx, TENANT, job, None, 10).await?;
+        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
         assert_eq!(due[0].referred_target, Some(TargetId("t2".to_owned())));
         references::settle(tx, TENANT, job, &manager, State::Exported).await?;
         references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
@@ -193,7 +198,15 @@ fn event(job: JobId, cycle: CycleId, status: Status) -> Event {
             kind: StepKind::Scoping,
             status: Status::Success,
             description: "in scope".to_owned(),
-            details: vec![("Assigned to the application".to_owned(), "True".to_owned())],
+            details: [
+                ("Active in the source system", "True"),
+                ("Assigned to the application", "True"),
+                ("User has the required role", "True"),
+                ("Scoping filter evaluation passed", "True"),
+                ("ScopeEvaluationResult", "{\"a\":true}"),
+            ]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .to_vec(),
         }],
         modified: vec![Modified {
             name: "userName".to_owned(),
