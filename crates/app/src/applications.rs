@@ -47,13 +47,9 @@ pub async fn add(
     let gallery = gallery()?;
     let (id, name, schema) = match template {
         Template::Gallery(wanted) => {
-            let app: &GalleryApp = gallery.find(wanted).map_err(|missing| {
-                let hint = match missing.suggestions.as_slice() {
-                    [] => "see: muster app gallery".to_owned(),
-                    names => format!("did you mean {}?", names.join(", ")),
-                };
-                AppError::NotFound(format!("{missing}; {hint}"))
-            })?;
+            let app: &GalleryApp = gallery
+                .find(wanted)
+                .map_err(|missing| AppError::NotFound(missing.to_string()))?;
             let schema = gallery.default_schema(app).to_json();
             (Some(app.id.clone()), app.display_name.clone(), schema)
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
@@ -91,11 +92,13 @@ impl Run<'_> {
         if first <= Phase::Gone {
             self.gone().await?;
         }
-        if first <= Phase::Members && self.maps_members() {
-            self.all_members().await?;
-        }
+        // A large group is one long chain of requests; managers are set beside it.
+        self.enter(Phase::Members);
+        let (members, managers) =
+            tokio::join!(self.all_members(), self.references(Some(Kind::User), true));
+        self.cycle.counts.failed += members?.failed + managers?.failed;
         self.enter(Phase::References);
-        self.references(true).await?;
+        self.cycle.counts.failed += self.references(None, true).await?.failed;
         self.checkpoint = None;
         self.end(watermark).await
     }
@@ -188,12 +191,12 @@ impl Run<'_> {
         let mut filled = BTreeSet::new();
         let fresh = self.some(Kind::Group, groups).await?;
         if self.maps_members() {
-            for link in self.links_of(&fresh).await?.into_values() {
+            for (group, link) in self.links_of(&fresh).await? {
                 let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
-                let counts = self.pass(&path).fill(&link, MEMBERS).await?;
+                let counts = self.pass(&path).fill(link, MEMBERS).await?;
                 // The group itself was counted when it was linked.
                 self.cycle.counts.failed += counts.failed;
-                filled.insert(link.anchor);
+                filled.insert(group);
             }
         }
         if self.maps_members() {
@@ -202,7 +205,10 @@ impl Run<'_> {
                 .filter(|(group, _)| !filled.contains(group));
             self.memberships(rest.collect()).await?;
         }
-        self.references(false).await
+        let counts = self.references(None, false).await?;
+        self.cycle.counts.failed += counts.failed;
+        self.cycle.counts.updated += counts.updated;
+        Ok(())
     }
 
     /// Puts named objects through; answers those that were linked just now.
@@ -266,7 +272,7 @@ impl Run<'_> {
     async fn gone(&mut self) -> Result<(), EngineError> {
         let mut after = self.enter(Phase::Gone);
         loop {
-            let page = self.links_page(after).await?;
+            let page = self.links_page(after, None).await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
@@ -386,44 +392,36 @@ impl Run<'_> {
     }
 
     /// Every managed group's members are brought over, several groups beside each other.
-    async fn all_members(&mut self) -> Result<(), EngineError> {
-        let mut after = self.enter(Phase::Members);
-        let total = self.source.count(Kind::Group).await?;
-        let mut done = 0;
-        loop {
-            let page = self.links_page(after).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.anchor);
-            let groups: Vec<Link> = page
-                .into_iter()
-                .filter(|link| link.kind == Kind::Group && is_managed(link))
-                .collect();
-            let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
-            let pass = self.pass(&path);
-            let filled = stream::iter(groups)
-                .map(|link| {
-                    let pass = &pass;
-                    async move { pass.fill(&link, MEMBERS).await }
-                })
-                .buffer_unordered(FILLED)
-                .try_fold((done, Counts::default()), |(done, mut sum), counts| {
-                    sum.add(&counts);
-                    self.told(Phase::Members, done + 1, total);
-                    let stop = self.stop.is_cancelled();
-                    async move {
-                        if stop {
-                            Err(EngineError::Interrupted)
-                        } else {
-                            Ok((done + 1, sum))
-                        }
-                    }
-                })
-                .await?;
-            done = filled.0;
-            self.cycle.counts.failed += filled.1.failed;
+    async fn all_members(&self) -> Result<Counts, EngineError> {
+        let mut sum = Counts::default();
+        if !self.maps_members() {
+            return Ok(sum);
         }
+        let total = self.source.count(Kind::Group).await?;
+        let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
+        let pass = &self.pass(&path);
+        let pages = stream::try_unfold(None, |after| async move {
+            let page = self.links_page(after, Some(Kind::Group)).await?;
+            let last = page.last().map(|link| link.anchor);
+            Ok::<_, EngineError>(last.map(|last| (page, Some(last))))
+        })
+        .boxed();
+        let filled = pages
+            .map_ok(|page| stream::iter(page.into_iter().filter(is_managed).map(Ok)))
+            .try_flatten()
+            .map_ok(|link: Link| async move { pass.fill(link, MEMBERS).await }.boxed())
+            .try_buffer_unordered(FILLED);
+        let mut filled = std::pin::pin!(filled);
+        let mut done = 0;
+        while let Some(counts) = filled.try_next().await? {
+            sum.add(&counts);
+            done += 1;
+            self.told(Phase::Members, done, total);
+            if self.stop.is_cancelled() {
+                return Err(EngineError::Interrupted);
+            }
+        }
+        Ok(sum)
     }
 
     fn pass<'p>(&'p self, path: &'p (dyn Fn(Kind, &str) -> Option<String> + Sync)) -> Pass<'p> {
@@ -496,7 +494,7 @@ impl Run<'_> {
     }
 
     /// The second pass. In an initial cycle references belong to the objects counted already.
-    async fn references(&mut self, initial: bool) -> Result<(), EngineError> {
+    async fn references(&self, kind: Option<Kind>, initial: bool) -> Result<Counts, EngineError> {
         let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
         let Lease { tenant, job, .. } = self.lease;
         let total = if initial {
@@ -520,12 +518,7 @@ impl Run<'_> {
                 Ok(())
             }
         };
-        let counts = self.pass(&path).run(&told).await?;
-        self.cycle.counts.failed += counts.failed;
-        if !initial {
-            self.cycle.counts.updated += counts.updated;
-        }
-        Ok(())
+        self.pass(&path).run(kind, &told).await
     }
 
     /// Goes into a phase; answers where to go on in it.
@@ -550,10 +543,16 @@ impl Run<'_> {
         links_of(self.store, self.lease, anchors).await
     }
 
-    async fn links_page(&self, after: Option<SourceAnchor>) -> Result<Vec<Link>, StoreError> {
+    async fn links_page(
+        &self,
+        after: Option<SourceAnchor>,
+        kind: Option<Kind>,
+    ) -> Result<Vec<Link>, StoreError> {
         let Lease { tenant, job, .. } = self.lease;
         self.store
-            .read(|tx| Box::pin(async move { links::page(tx, tenant, job, after, PAGE).await }))
+            .read(|tx| {
+                Box::pin(async move { links::page(tx, tenant, job, after, kind, PAGE).await })
+            })
             .await
     }
 

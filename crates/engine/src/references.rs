@@ -76,9 +76,10 @@ impl Pass<'_> {
     /// stretches of it are worked off beside each other, or one large group would hold up all others.
     pub(crate) async fn run(
         &self,
+        kind: Option<Kind>,
         told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
     ) -> Result<Counts, EngineError> {
-        let stretches = (0..STRETCHES).map(|number| self.stretch(number, told));
+        let stretches = (0..STRETCHES).map(|number| self.stretch(number, kind, told));
         let mut counts = Counts::default();
         for stretch in try_join_all(stretches).await? {
             counts.add(&stretch);
@@ -89,6 +90,7 @@ impl Pass<'_> {
     async fn stretch(
         &self,
         number: u8,
+        kind: Option<Kind>,
         told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
     ) -> Result<Counts, EngineError> {
         let width = 255 / STRETCHES + 1;
@@ -107,7 +109,7 @@ impl Pass<'_> {
         );
         let end = (number + 1 < STRETCHES).then(|| edge((number + 1) * width));
         let mut counts = Counts::default();
-        let mut due = self.page(begin, end).await?;
+        let mut due = self.page(begin, end, kind).await?;
         let mut before: Vec<Settled> = Vec::new();
         // One page is sent while the one before is written down and the next one is read.
         while let Some(last) = due.last() {
@@ -117,7 +119,8 @@ impl Pass<'_> {
                 .map(|batch| self.send(batch))
                 .buffered(MOST)
                 .try_collect::<Vec<Settled>>();
-            let (sent, kept, next) = tokio::join!(send, self.keep(before), self.page(after, end));
+            let (sent, kept, next) =
+                tokio::join!(send, self.keep(before), self.page(after, end, kind));
             counts.add(&kept?);
             before = sent?;
             due = next?;
@@ -131,23 +134,49 @@ impl Pass<'_> {
     }
 
     /// Compares a group's members with what the target has, and brings the difference over.
-    pub(crate) async fn fill(&self, group: &Link, attribute: &str) -> Result<Counts, EngineError> {
+    pub(crate) async fn fill(&self, group: Link, attribute: &str) -> Result<Counts, EngineError> {
         let mut counts = Counts::default();
-        let mut after: Option<SourceAnchor> = None;
-        loop {
-            let members = self.source.members(group.anchor, after, PAGE).await?;
-            let last_page = members.len() < PAGE as usize;
-            let end = members.last().copied().filter(|_| !last_page);
-            let batch = self.compare(group, attribute, members, after, end).await?;
-            if !batch.is_empty() {
-                let settled = self.send(batch).await?;
-                counts.add(&self.keep(vec![settled]).await?);
-            }
-            if last_page {
-                return Ok(counts);
-            }
-            after = end;
+        let mut next = Some(self.difference(&group, attribute, None).await?);
+        let mut before: Vec<Settled> = Vec::new();
+        // One stretch is sent while the one before is written down and the next one is compared.
+        while let Some((batch, end)) = next {
+            let send = async {
+                if batch.is_empty() {
+                    Ok(None)
+                } else {
+                    self.send(batch).await.map(Some)
+                }
+            };
+            let compare = async {
+                match end {
+                    Some(_) => self.difference(&group, attribute, end).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (sent, kept, compared) = tokio::join!(send, self.keep(before), compare);
+            counts.add(&kept?);
+            before = sent?.into_iter().collect();
+            next = compared?;
         }
+        counts.add(&self.keep(before).await?);
+        Ok(counts)
+    }
+
+    /// The difference in the stretch of members that begins after `after`, and where it ends; the
+    /// last one has no end.
+    async fn difference(
+        &self,
+        group: &Link,
+        attribute: &str,
+        after: Option<SourceAnchor>,
+    ) -> Result<(Batch, Option<SourceAnchor>), EngineError> {
+        let members = self.source.members(group.anchor, after, PAGE).await?;
+        let is_last = members.len() < PAGE as usize;
+        let end = members.last().copied().filter(|_| !is_last);
+        Ok((
+            self.compare(group, attribute, members, after, end).await?,
+            end,
+        ))
     }
 
     /// The difference in one stretch of the members, from after `after` up to `end`.
@@ -222,11 +251,14 @@ impl Pass<'_> {
         &self,
         after: (SourceAnchor, String, SourceAnchor),
         end: Option<SourceAnchor>,
+        kind: Option<Kind>,
     ) -> Result<Vec<Due>, StoreError> {
         let Lease { tenant, job, .. } = self.lease;
         self.store
             .read(|tx| {
-                Box::pin(async move { references::due(tx, tenant, job, after, end, PAGE).await })
+                Box::pin(
+                    async move { references::due(tx, tenant, job, after, end, kind, PAGE).await },
+                )
             })
             .await
     }

@@ -102,24 +102,30 @@ pub async fn find_by_target(
         .await
 }
 
-/// Links in the order of their anchors, after `after`.
+/// Links in the order of their anchors, after `after`; of one kind, or of both.
 pub async fn page(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: Option<SourceAnchor>,
+    kind: Option<Kind>,
     limit: u32,
 ) -> Result<Vec<Link>, StoreError> {
     let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
+    let (first, last) = kind.map_or((Kind::User, Kind::Group), |kind| (kind, kind));
     let sql = format!(
-        "SELECT {COLUMNS} FROM links \
-         WHERE tenant = $1 AND job = $2 AND anchor > $3 ORDER BY anchor LIMIT $4"
+        "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor > $3 \
+         AND (kind = $4 OR kind = $5) ORDER BY anchor LIMIT $6"
     );
-    tx.all(
-        &sql,
-        &[tenant.into(), job.into(), after.into(), limit.into()],
-    )
-    .await
+    let params = [
+        tenant.into(),
+        job.into(),
+        after.into(),
+        first.into(),
+        last.into(),
+        limit.into(),
+    ];
+    tx.all(&sql, &params).await
 }
 
 /// Drops a link.

@@ -172,14 +172,15 @@ impl FromRow for Due {
     }
 }
 
-/// The next references that are due after a place in the work list and before an owner, grouped by
-/// owner.
+/// The next references that are due after a place in the work list and before an owner, of owners of
+/// one kind or of both, grouped by owner.
 pub async fn due(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: (SourceAnchor, String, SourceAnchor),
     before: Option<SourceAnchor>,
+    kind: Option<Kind>,
     limit: u32,
 ) -> Result<Vec<Due>, StoreError> {
     let (owner, attribute, referred) = after;
@@ -191,7 +192,9 @@ pub async fn due(
                WHERE r.tenant = $1 AND r.job = $2 AND r.state IN (1, 3) \
                AND (r.owner, r.attribute, r.referred) > ($3, $4, $5) AND r.owner < $6 \
                AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner \
-               ORDER BY r.owner, r.attribute, r.referred LIMIT $7";
+               AND (o.kind = $7 OR o.kind = $8) \
+               ORDER BY r.owner, r.attribute, r.referred LIMIT $9";
+    let (first, last) = kind.map_or((Kind::User, Kind::Group), |kind| (kind, kind));
     let params = [
         tenant.into(),
         job.into(),
@@ -199,6 +202,8 @@ pub async fn due(
         attribute.into(),
         referred.into(),
         before.into(),
+        first.into(),
+        last.into(),
         limit.into(),
     ];
     tx.all(sql, &params).await

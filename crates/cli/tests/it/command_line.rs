@@ -117,7 +117,10 @@ fn any_application_of_the_gallery_or_of_ones_own_can_be_added_and_found_by_a_nea
     let added = json(folder.path(), &["app", "add", "wss"]);
     assert_eq!(added["name"], "Symantec Web Security Service");
     json(folder.path(), &["app", "add", "--custom", "--name", "Mine"]);
-    let refused = run(folder.path(), &["app", "add", "Symantec Web Securty"]);
+    let refused = run(
+        folder.path(),
+        &["app", "add", "Symantec Web Securty Service"],
+    );
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("Symantec Web Security Service"), "{said}");
     let shown = json(folder.path(), &["app", "show", "mine"]);

@@ -72,7 +72,7 @@ async fn a_lost_lease_writes_nothing(test: &TestStore) {
     assert!(matches!(lost, Err(StoreError::LeaseLost)));
     let kept = write!(test, |tx| {
         second.check(tx, None).await?;
-        links::page(tx, TENANT, id, None, 10).await
+        links::page(tx, TENANT, id, None, None, 10).await
     });
     assert_eq!(kept.unwrap(), []);
 }
@@ -144,14 +144,14 @@ async fn a_reference_waits_is_woken_and_settles(test: &TestStore) {
         let (owner, boss) = (anchor(1), anchor(2));
         links::put(tx, TENANT, job, &[link(1)]).await?;
         references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
-        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
+        let due = references::due(tx, TENANT, job, start(), None, None, 10).await?;
         assert_eq!((due.len(), &due[0].referred_target), (1, &None));
         let manager = [(owner, "manager", boss)];
         references::settle(tx, TENANT, job, &manager, State::Waiting).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
         links::put(tx, TENANT, job, &[link(2)]).await?;
         references::wake(tx, TENANT, job, &[boss]).await?;
-        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
+        let due = references::due(tx, TENANT, job, start(), None, None, 10).await?;
         assert_eq!(due[0].referred_target, Some(TargetId("t2".to_owned())));
         references::settle(tx, TENANT, job, &manager, State::Exported).await?;
         references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
