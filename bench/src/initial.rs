@@ -25,7 +25,8 @@ pub(crate) async fn run(users: usize) -> Result<()> {
     recorder.start();
     let (counts, _) = stage.cycle(APP).await?;
     let script = recorder.finish(&target.scim_url);
-    let objects = counts.created as f64;
+    let created = counts.created;
+    let objects = created as f64;
     println!(
         "{objects} objects, {} requests with a body",
         script.requests()
@@ -39,7 +40,7 @@ pub(crate) async fn run(users: usize) -> Result<()> {
                 let target = stage.integration(&name).await?;
                 stage.application(&name, &target, &people).await?;
                 let (counts, millis) = stage.cycle(&name).await?;
-                anyhow::ensure!(counts.created as f64 == objects);
+                anyhow::ensure!(counts.created == created);
                 ours.push(objects / millis * 1000.0);
                 println!("  cycle {:>8.0} objects/s", objects / millis * 1000.0);
             } else {

@@ -10,7 +10,7 @@ use reqwest::redirect;
 /// Time to connect (section 15, 3).
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time for one answer (section 15, 3).
-pub(crate) const ANSWER: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER: Duration = Duration::from_mins(1);
 
 /// What outbound connections may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -141,7 +141,7 @@ pub fn decide<'r>(
         (None, true) => unlinked(seen, record, mapping, context),
         (None, false) => Verdict::Do(out_of_scope(judged)),
         (Some(link), true) => linked(seen, link, record, mapping, context),
-        (Some(link), false) => Verdict::Do(left(link, record, judged, policy, mapping, context)),
+        (Some(link), false) => Verdict::Do(left(link, record, judged, *policy, mapping, context)),
     }
 }
 
@@ -332,7 +332,7 @@ fn left<'r>(
     link: &Link,
     record: &Record,
     judged: &Judged,
-    policy: &Policy,
+    policy: Policy,
     mapping: &'r ObjectMapping,
     context: &Context<'_>,
 ) -> Decision<'r> {

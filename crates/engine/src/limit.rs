@@ -19,7 +19,7 @@ pub(crate) const MOST: usize = 64;
 /// Attempts of one request at most.
 pub(crate) const TRIES: u32 = 4;
 /// The longest wait that a target may ask for.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 pub(crate) struct Limiter {

@@ -138,7 +138,7 @@ impl Path<'_> {
                     match answer {
                         Ok(()) => continue,
                         Err(NotFound::Skip(code, detail)) => Decision::Skip(code, detail),
-                        Err(NotFound::Error(error)) => break self.failed(error, intent)?,
+                        Err(NotFound::Error(error)) => break Self::failed(error, intent)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -164,7 +164,7 @@ impl Path<'_> {
                         match self.ask(record, mapping, began, anchor).await {
                             Ok(found) => matched = Some(found),
                             Err(NotFound::Skip(..)) => {}
-                            Err(NotFound::Error(error)) => break self.failed(error, intent)?,
+                            Err(NotFound::Error(error)) => break Self::failed(error, intent)?,
                             Err(NotFound::Store(error)) => return Err(error.into()),
                         }
                     }
@@ -181,11 +181,11 @@ impl Path<'_> {
                                  the same user name, email or external id and remove it, or match \
                                  by another attribute"
                             ));
-                            break self.failed(error, intent)?;
+                            break Self::failed(error, intent)?;
                         }
                         Ok(found) => matched = Some(found),
                         Err(NotFound::Skip(..)) => {}
-                        Err(NotFound::Error(error)) => break self.failed(error, intent)?,
+                        Err(NotFound::Error(error)) => break Self::failed(error, intent)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -198,7 +198,7 @@ impl Path<'_> {
                         break Told::dropped();
                     }
                 }
-                Err(error) => break self.failed(error, intent)?,
+                Err(error) => break Self::failed(error, intent)?,
             }
         };
         let ended = self.clock.now();
@@ -436,7 +436,7 @@ impl Path<'_> {
     }
 
     /// A failure of one object, with what was to be done to it; or of the whole target.
-    fn failed(&self, error: TargetError, intent: Intent) -> Result<Told, EngineError> {
+    fn failed(error: TargetError, intent: Intent) -> Result<Told, EngineError> {
         if error.stops_the_cycle() {
             return Err(error.into());
         }

@@ -2,16 +2,14 @@
 
 use http::{HeaderMap, HeaderName, header};
 use muster_app::received::Precondition;
-use muster_scim::ScimError;
 
 /// The versions that `If-Match` names; `*` names any.
-pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition, ScimError> {
+pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
     match tags(headers, &header::IF_MATCH) {
-        None => Ok(Precondition::None),
-        Some(tags) if tags.contains(&"*") => Ok(Precondition::None),
-        Some(tags) => Ok(Precondition::Versions(
-            tags.into_iter().filter_map(version).collect(),
-        )),
+        Some(tags) if !tags.contains(&"*") => {
+            Precondition::Versions(tags.into_iter().filter_map(version).collect())
+        }
+        Some(_) | None => Precondition::None,
     }
 }
 

@@ -99,7 +99,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
             call.patch(*kind, &decode(id), &body).await
         }
         (Route::Resource(kind, id), "DELETE") => {
-            let condition = precondition(call.headers)?;
+            let condition = precondition(call.headers);
             call.provider
                 .delete(&call.caller, *kind, &decode(id), condition)
                 .await?;
@@ -173,7 +173,7 @@ impl Call<'_> {
 
     async fn replace(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
         let query = self.shape()?;
-        let condition = precondition(self.headers)?;
+        let condition = precondition(self.headers);
         self.provider
             .replace(&self.caller, kind, id, body, condition)
             .await?;
@@ -184,7 +184,7 @@ impl Call<'_> {
     /// asks for attributes (profile section 16).
     async fn patch(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
         let query = self.shape()?;
-        let condition = precondition(self.headers)?;
+        let condition = precondition(self.headers);
         let shown = self
             .provider
             .patch(&self.caller, kind, id, body, condition)

@@ -48,12 +48,11 @@ pub async fn sqlite_store() -> TestStore {
     reason = "tests are told by their runner where to find it"
 )]
 pub async fn postgres_store() -> TestStore {
-    let (url, cluster) = match std::env::var(SHARED) {
-        Ok(url) => (url, None),
-        Err(_) => {
-            let cluster = Cluster::start().expect("a private PostgreSQL cluster");
-            (cluster.url("postgres"), Some(cluster))
-        }
+    let (url, cluster) = if let Ok(url) = std::env::var(SHARED) {
+        (url, None)
+    } else {
+        let cluster = Cluster::start().expect("a private PostgreSQL cluster");
+        (cluster.url("postgres"), Some(cluster))
     };
     let url = StoreUrl::Postgres(create_database(&url).await);
     let store = Store::open(&url, key())

@@ -66,14 +66,11 @@ impl Paths {
     pub(super) fn read(&self, resource: &Map<String, Json>) -> (Attributes, Vec<String>) {
         let (mut values, mut absent) = (Attributes::new(), Vec::new());
         for (text, compiled) in &self.paths {
-            match compiled.path.get(resource) {
-                Some(value) => values.set(text.as_str(), value_of(value)),
-                None => {
-                    let element = compiled.element.as_ref();
-                    if element.is_some_and(|element| element.path.get(resource).is_none()) {
-                        absent.push(text.clone());
-                    }
-                }
+            let element = compiled.element.as_ref();
+            if let Some(value) = compiled.path.get(resource) {
+                values.set(text.as_str(), value_of(value));
+            } else if element.is_some_and(|element| element.path.get(resource).is_none()) {
+                absent.push(text.clone());
             }
         }
         (values, absent)
