@@ -13,34 +13,34 @@ const DEFAULT: Grant = Grant {
 };
 
 #[track_caller]
-fn check(policy: &Policy, change: impl FnOnce(&mut muster_engine::port::Record), in_scope: bool) {
+fn check(policy: Policy, change: impl FnOnce(&mut muster_engine::port::Record), in_scope: bool) {
     let mut record = ana();
     change(&mut record);
-    let judged = judge(&mut record, policy, &rules().user);
+    let judged = judge(&mut record, &policy, &rules().user);
     assert_eq!(judged.in_scope(), in_scope, "{judged:?}");
     let soft_deleted = record
         .attributes
         .get("IsSoftDeleted")
-        .and_then(|it| it.as_bool());
+        .and_then(muster_model::Value::as_bool);
     assert_eq!(soft_deleted, Some(!in_scope));
 }
 
 #[test]
 fn assigned_and_active_is_in_scope() {
-    check(&POLICY, |_| (), true);
-    check(&POLICY, |record| record.grants.clear(), false);
-    check(&POLICY, |record| record.life = Life::Disabled, false); // OM-15
-    check(&POLICY, |record| record.life = Life::SoftDeleted, false);
+    check(POLICY, |_| (), true);
+    check(POLICY, |record| record.grants.clear(), false);
+    check(POLICY, |record| record.life = Life::Disabled, false); // OM-15
+    check(POLICY, |record| record.life = Life::SoftDeleted, false);
 }
 
 #[test]
 fn default_access_alone_is_excluded_once_the_application_has_roles() {
     // 1.4
-    check(&POLICY, |record| record.grants = vec![DEFAULT], false);
-    check(&POLICY, |record| record.grants.push(DEFAULT), true);
+    check(POLICY, |record| record.grants = vec![DEFAULT], false);
+    check(POLICY, |record| record.grants.push(DEFAULT), true);
     let settings = JobSettings::default();
     check(
-        &Policy::new(&settings, false),
+        Policy::new(&settings, false),
         |record| record.grants = vec![DEFAULT],
         true,
     );
@@ -49,7 +49,7 @@ fn default_access_alone_is_excluded_once_the_application_has_roles() {
         ..settings
     };
     check(
-        &Policy::new(&included, true),
+        Policy::new(&included, true),
         |record| record.grants = vec![DEFAULT],
         true,
     );
@@ -61,8 +61,8 @@ fn sync_all_needs_no_assignment() {
         scope: Scope::All,
         ..POLICY
     };
-    check(&all, |record| record.grants.clear(), true);
-    check(&all, |record| record.life = Life::Disabled, false);
+    check(all, |record| record.grants.clear(), true);
+    check(all, |record| record.life = Life::Disabled, false);
 }
 
 #[test]
