@@ -78,6 +78,17 @@ pub async fn entitled(ctx: &Ctx, application: &str) -> Result<Entitled, AppError
     Ok(ctx.engine.entitled(ctx.tenant, job.id).await?)
 }
 
+/// How many changes of the directory the job has not looked at yet.
+pub async fn backlog(ctx: &Ctx, application: &str) -> Result<u64, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    let (tenant, after) = (ctx.tenant, job.watermark.unwrap_or_default());
+    ctx.store
+        .read(|tx| {
+            Box::pin(async move { Ok(muster_store::feed::backlog(tx, tenant, after).await?) })
+        })
+        .await
+}
+
 /// The latest cycles of a job, oldest first.
 pub async fn cycles(ctx: &Ctx, application: &str, limit: u32) -> Result<Vec<Cycle>, AppError> {
     let (_, job) = with_job(ctx, application).await?;

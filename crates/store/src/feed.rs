@@ -152,6 +152,19 @@ pub async fn read(
     tx.all(&sql, &params).await
 }
 
+/// How many committed entries are after a position, also those that a reader does not see yet because
+/// an older transaction, be it in another database of the same server, is still running.
+pub async fn backlog(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    after: Position,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM directory_changes \
+               WHERE tenant = $1 AND (tx, number) > ($2, $3)";
+    let params = [tenant.into(), after.transaction.into(), after.number.into()];
+    Ok(tx.one(sql, &params).await?.map_or(0, |(count,)| count))
+}
+
 /// A position that has everything committed so far behind it, and nothing that is still running.
 pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreError> {
     if tx.is_postgres() {

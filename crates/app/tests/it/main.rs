@@ -31,16 +31,26 @@ use muster_testkit::TestStore;
 
 pub(crate) const TENANT: TenantId = TenantId::FIRST;
 
-/// Everything that was written to the change feed.
+/// Everything that was written to the change feed, as soon as all of it can be read: transactions of
+/// other tests on the same PostgreSQL hold a reader back.
 pub(crate) async fn feed_of(test: &TestStore) -> Vec<Change> {
-    let read = test.store.read::<_, StoreError, _>(|tx| {
-        Box::pin(async move { feed::read(tx, TENANT, Position::START, 100_000).await })
-    });
-    read.await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.change)
-        .collect()
+    for _ in 0..1000 {
+        let read = test.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move {
+                let written = feed::backlog(tx, TENANT, Position::START).await?;
+                Ok((
+                    written,
+                    feed::read(tx, TENANT, Position::START, 100_000).await?,
+                ))
+            })
+        });
+        let (written, entries) = read.await.unwrap();
+        if entries.len() as u64 == written {
+            return entries.into_iter().map(|entry| entry.change).collect();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the feed cannot be read to its end");
 }
 
 /// The living user with this sign-in name.

@@ -311,8 +311,15 @@ impl Play<'_> {
     /// Waits until no cycle runs and no change is left.
     async fn settled(&self) -> Result<()> {
         let ctx = &self.server.node.ctx;
-        // Whatever the worker still has to say is said by a cycle of our own.
-        jobs::run(ctx, APP).await?;
+        // Whatever the worker still has to say is said by a cycle of our own. On a PostgreSQL that
+        // others use as well, the newest changes may take a moment to be readable.
+        for _ in 0..500 {
+            jobs::run(ctx, APP).await?;
+            if jobs::backlog(ctx, APP).await? == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         Ok(())
     }
 }
