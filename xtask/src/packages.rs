@@ -12,8 +12,8 @@ use spdx::{Expression, Licensee, ParseMode};
 
 use crate::Findings;
 
-/// Where packages come from unless `deny.toml` names more.
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// How the source of a package from cargo's registry begins.
+const REGISTRY: &str = "registry+";
 
 /// The rules of `deny.toml`.
 #[derive(Debug)]
@@ -104,8 +104,14 @@ impl Rules {
         if let Some((_, reason)) = self.banned.iter().find(|(name, _)| *name == package.name) {
             problems.push(format!("{shown} is banned: {reason}"));
         }
-        if let Some(source) = package.source.as_deref().filter(|it| *it != CRATES_IO) {
-            problems.push(format!("{shown} comes from {source}, not from crates.io"));
+        if let Some(source) = package
+            .source
+            .as_deref()
+            .filter(|it| !it.starts_with(REGISTRY))
+        {
+            problems.push(format!(
+                "{shown} comes from {source}, not from cargo's registry"
+            ));
         }
         match &package.licence {
             None => problems.push(format!("{shown} names no licence")),
@@ -151,12 +157,12 @@ mod tests {
 
     #[test]
     fn one_of_several_licences_must_be_allowed_and_all_of_those_joined_by_and() {
-        check("a", "MIT OR GPL-3.0-only", Some(CRATES_IO), &[]);
-        check("a", "MIT/Apache-2.0", Some(CRATES_IO), &[]);
+        check("a", "MIT OR GPL-3.0-only", Some(REGISTRY), &[]);
+        check("a", "MIT/Apache-2.0", Some(REGISTRY), &[]);
         check(
             "a",
             "MIT AND GPL-3.0-only",
-            Some(CRATES_IO),
+            Some(REGISTRY),
             &["a 1.0.0: deny.toml does not allow its licence MIT AND GPL-3.0-only"],
         );
     }
@@ -173,7 +179,7 @@ mod tests {
             "a",
             "MIT",
             Some("git+https://example.com/a"),
-            &["a 1.0.0 comes from git+https://example.com/a, not from crates.io"],
+            &["a 1.0.0 comes from git+https://example.com/a, not from cargo's registry"],
         );
     }
 }
