@@ -54,6 +54,7 @@ impl Stage {
         }));
         let ctx = Ctx {
             tenant: TenantId::FIRST,
+            actor: "bench".to_owned(),
             store: store.clone(),
             clock,
             engine,

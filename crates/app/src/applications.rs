@@ -8,7 +8,8 @@ use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scope};
 use muster_model::{ApplicationId, AssignmentId, JobId, ObjectId, RoleId};
 use muster_rules::gallery::{Gallery, GalleryApp};
-use muster_store::{StoreError, applications, assignments, jobs};
+use muster_store::schemas::SchemaVersion;
+use muster_store::{StoreError, applications, assignments, jobs, schemas};
 
 use crate::integrations::valid_name;
 use crate::{AppError, Ctx, directory};
@@ -75,6 +76,12 @@ pub async fn add(
         job: job.id,
         created: ctx.clock.now(),
     };
+    let first = SchemaVersion {
+        number: 1,
+        saved: application.created,
+        saved_by: ctx.actor.clone(),
+        note: "default mappings".to_owned(),
+    };
     let (tenant, kept) = (ctx.tenant, application.clone());
     ctx.store
         .write(move |tx| {
@@ -97,7 +104,8 @@ pub async fn add(
                     };
                     applications::add_role(tx, tenant, kept.id, &role).await?;
                 }
-                jobs::create(tx, tenant, &job, &schema).await?;
+                jobs::create(tx, tenant, &job).await?;
+                schemas::add(tx, tenant, job.id, &first, &schema).await?;
                 Ok::<_, AppError>(())
             })
         })
@@ -166,7 +174,7 @@ pub async fn show(ctx: &Ctx, name: &str) -> Result<Shown, AppError> {
                 Ok((
                     applications::roles(tx, tenant, id).await?,
                     assignments::list(tx, tenant, id, None, SHOWN).await?,
-                    jobs::schema(tx, tenant, job_id).await?,
+                    schemas::current(tx, tenant, job_id).await?,
                 ))
             })
         })
@@ -411,7 +419,7 @@ async fn test(
     let schema = ctx
         .store
         .read::<_, AppError, _>(|tx| {
-            Box::pin(async move { Ok(jobs::schema(tx, tenant, job).await?) })
+            Box::pin(async move { Ok(schemas::current(tx, tenant, job).await?) })
         })
         .await?;
     match ctx.engine.target(credentials, &schema) {

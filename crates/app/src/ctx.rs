@@ -11,6 +11,8 @@ use muster_store::Store;
 pub struct Ctx {
     /// Whose data.
     pub tenant: TenantId,
+    /// Who asks; for what is kept with a change.
+    pub actor: String,
     /// The store.
     pub store: Store,
     /// The clock.

@@ -129,7 +129,7 @@ async fn task_anywhere(place: &Place, task: Task) -> Result<Exit> {
         }
         Err(_) if answers(&socket).await => {
             each_file(task, |task, input| {
-                remote::send(&socket, task, place.json, input)
+                remote::send(&socket, task, place.json, config.actor.clone(), input)
             })
             .await
         }

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) allow_insecure_targets: bool,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
     pub(crate) key: Option<String>,
+    /// Who gives commands: the user of the operating system.
+    pub(crate) actor: String,
 }
 
 const LISTEN: SocketAddr =
@@ -53,6 +55,14 @@ const LISTEN: SocketAddr =
 )]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The name of the operating system's user, as the shell knows it.
+fn actor() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(environment)
+        .unwrap_or_else(|| "operator".to_owned())
 }
 
 impl Config {
@@ -110,6 +120,7 @@ impl Config {
             public_url,
             allow_insecure_targets,
             key,
+            actor: actor(),
         })
     }
 

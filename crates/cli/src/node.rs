@@ -54,6 +54,7 @@ impl Node {
         });
         let ctx = Ctx {
             tenant: TenantId::FIRST,
+            actor: config.actor.clone(),
             store,
             clock,
             engine: Arc::new(engine),
@@ -63,5 +64,17 @@ impl Node {
             public_url: config.public_url(config.listen),
             _home: home,
         })
+    }
+
+    /// The same, for a command that somebody else gives.
+    pub(crate) fn asked_by(&self, actor: String) -> Self {
+        Self {
+            ctx: Ctx {
+                actor,
+                ..self.ctx.clone()
+            },
+            public_url: self.public_url.clone(),
+            _home: None,
+        }
     }
 }

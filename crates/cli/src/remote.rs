@@ -29,6 +29,8 @@ const LONGEST: u64 = 1024 * 1024;
 struct Request {
     task: Task,
     json: bool,
+    /// Who asks. Only the folder's owner reaches the socket, so it is taken at its word.
+    actor: String,
 }
 
 /// Opens the socket. The folder is ours alone, so a file that is there already is left over.
@@ -75,7 +77,7 @@ async fn answer(stream: UnixStream, node: &Arc<Node>) -> Result<()> {
     let request: Request = serde_json::from_str(&line)
         .context("the running server is of another version; use its own muster")?;
     let (out, mut frames) = Out::new(request.json);
-    let node = Arc::clone(node);
+    let node = node.asked_by(request.actor);
     let work = tokio::spawn(async move {
         let input: Input = Box::new(SyncIoBridge::new(read));
         let exit = perform(&node, request.task, Some(input), &out).await;
@@ -95,13 +97,14 @@ pub(crate) async fn send(
     path: &Path,
     task: Task,
     json: bool,
+    actor: String,
     input: Option<Input>,
 ) -> Result<Exit> {
     let stream = UnixStream::connect(path)
         .await
         .with_context(|| format!("no server answers on {}", path.display()))?;
     let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(&Request { task, json })?;
+    let mut line = serde_json::to_vec(&Request { task, json, actor })?;
     line.push(b'\n');
     write.write_all(&line).await?;
     let feed = async move {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use muster_engine::port::{Changed, Grant, Life, Record, Source, SourceChange, SourceError};
+use muster_engine::port::{
+    Changed, Grant, Life, Record, SingleReference, Source, SourceChange, SourceError,
+};
 use muster_model::application::AppRole;
 use muster_model::directory::{Group, Kind, User};
 use muster_model::link::SourceAnchor;
@@ -283,6 +285,50 @@ impl Source for DirectorySource {
                             self.group_records(tx, found).await
                         }
                     }
+                })
+            })
+            .await
+            .map_err(unreadable)
+    }
+
+    async fn references(
+        &self,
+        kind: Kind,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<SingleReference>, SourceError> {
+        let tenant = self.tenant;
+        if kind == Kind::Group {
+            return Ok(Vec::new());
+        }
+        let managers = self
+            .store
+            .read(|tx| Box::pin(async move { users::managers(tx, tenant, anchors).await }))
+            .await
+            .map_err(unreadable)?;
+        Ok(managers
+            .into_iter()
+            .map(|(user, manager)| (user, "manager", manager))
+            .collect())
+    }
+
+    async fn referrers(
+        &self,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<(SourceAnchor, &'static str, SourceAnchor)>, SourceError> {
+        let tenant = self.tenant;
+        self.store
+            .read(|tx| {
+                Box::pin(async move {
+                    let reports = users::reports(tx, tenant, anchors).await?;
+                    let groups = memberships::groups_of(tx, tenant, anchors).await?;
+                    let named = |name| move |(owner, referred)| (owner, name, referred);
+                    Ok::<_, StoreError>(
+                        reports
+                            .into_iter()
+                            .map(named("manager"))
+                            .chain(groups.into_iter().map(named("members")))
+                            .collect(),
+                    )
                 })
             })
             .await

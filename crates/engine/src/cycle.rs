@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
 use muster_model::job::{Job, JobStatus};
@@ -17,37 +17,34 @@ use muster_model::{Clock, CycleId, Position, Timestamp};
 use muster_rules::schema::CompiledSchema;
 use muster_store::jobs::Lease;
 use muster_store::{Store, StoreError, escrows, links, references};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::changes::ChangeSet;
+use crate::conveyor::Feed;
 use crate::decide::{Cause, reads};
 use crate::error::EngineError;
-use crate::limit::{Limiter, MOST};
-use crate::object::{Outcome, Path, Work, matches_uniquely};
-use crate::port::{Changed, Record, Source, SourceChange, Target};
+use crate::limit::Limiter;
+use crate::object::Work;
+use crate::port::{Record, Source, Target};
 use crate::progress::{Checkpoint, Phase, Progress};
-use crate::record::{BATCH, keep};
 use crate::references::Pass;
 use crate::scope::Policy;
 
 /// Objects that are read from the source at once (section 15, 7).
 const PAGE: u32 = 500;
-/// Objects of one read while a cycle reads ahead; short, so that answers are not kept waiting.
-const STRETCH: u32 = 100;
-/// Objects that are read ahead at most.
-const AHEAD: usize = 200;
 /// Entries of the feed that are read at once.
 const FEED: u32 = 1000;
 /// Groups whose members are brought over beside each other.
 const FILLED: usize = 16;
-/// Batches that may wait for the database.
-const WAITING: usize = 4;
+/// Pages of users whose managers are brought over beside each other.
+const PAGES: usize = 3;
 
 /// One run of a job.
 pub(crate) struct Run<'a> {
     pub(crate) store: &'a Store,
     pub(crate) clock: &'a Arc<dyn Clock>,
-    pub(crate) source: &'a dyn Source,
+    pub(crate) source: &'a Arc<dyn Source>,
     pub(crate) target: &'a dyn Target,
     pub(crate) limiter: &'a Limiter,
     pub(crate) rules: &'a CompiledSchema,
@@ -82,7 +79,6 @@ impl Run<'_> {
         self.cycle.counts = checkpoint.counts;
         let (watermark, first) = (checkpoint.watermark, checkpoint.phase);
         self.checkpoint = Some(checkpoint);
-        self.has_escrows = true;
         if first <= Phase::Users {
             self.everything(Phase::Users, Kind::User).await?;
         }
@@ -94,11 +90,10 @@ impl Run<'_> {
         }
         // A large group is one long chain of requests; managers are set beside it.
         self.enter(Phase::Members);
-        let (members, managers) =
-            tokio::join!(self.all_members(), self.references(Some(Kind::User), true));
+        let (members, managers) = tokio::join!(self.all_members(), self.all_managers());
         self.cycle.counts.failed += members?.failed + managers?.failed;
         self.enter(Phase::References);
-        self.cycle.counts.failed += self.references(None, true).await?.failed;
+        self.cycle.counts.failed += self.references(true).await?.failed;
         self.checkpoint = None;
         self.end(watermark).await
     }
@@ -113,7 +108,13 @@ impl Run<'_> {
                 Box::pin(async move { escrows::due(tx, tenant, job, now, PAGE).await })
             })
             .await?;
-        self.has_escrows = true;
+        // Roles are attributes to a mapping that uses them.
+        let attributes = &self.rules.user.attributes;
+        let assigned = if attributes.iter().any(|it| reads(it, "appRoleAssignments")) {
+            Cause::Attributes
+        } else {
+            Cause::Entitlement
+        };
         let mut changes = ChangeSet::default();
         for escrow in due {
             changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
@@ -123,57 +124,13 @@ impl Run<'_> {
             let entries = self.source.changes(at, FEED).await?;
             let more = entries.len() as u32 == FEED;
             at = entries.last().map_or(at, |entry| entry.position);
-            self.note(&mut changes, &entries).await?;
+            changes.note(&**self.source, &entries, assigned).await?;
             self.work_off(std::mem::take(&mut changes)).await?;
             self.end(at).await?;
             if !more {
                 return Ok(());
             }
         }
-    }
-
-    /// Sorts feed entries into what must be looked at.
-    async fn note(
-        &self,
-        changes: &mut ChangeSet,
-        entries: &[SourceChange],
-    ) -> Result<(), EngineError> {
-        let mut assigned = BTreeSet::new();
-        for entry in entries {
-            match entry.what {
-                Changed::Object(kind, anchor) => changes.object(kind, anchor, Cause::Attributes),
-                Changed::Membership { group, member } => {
-                    changes.memberships.insert((group, member));
-                    // The membership may have brought or cost an assignment.
-                    changes.object(Kind::User, member, Cause::Entitlement);
-                }
-                Changed::Assignment(principal) => {
-                    assigned.insert(principal);
-                }
-                Changed::Elsewhere => {}
-            }
-        }
-        // Roles are attributes to a mapping that uses them.
-        let attributes = &self.rules.user.attributes;
-        let cause = if attributes.iter().any(|it| reads(it, "appRoleAssignments")) {
-            Cause::Attributes
-        } else {
-            Cause::Entitlement
-        };
-        for principal in assigned {
-            changes.object(Kind::User, principal, cause);
-            changes.object(Kind::Group, principal, cause);
-            let mut after = None;
-            loop {
-                let members = self.source.members(principal, after, PAGE).await?;
-                let Some(last) = members.last() else { break };
-                after = Some(*last);
-                for member in members {
-                    changes.object(Kind::User, member, cause);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Users, groups, memberships, references: only those named.
@@ -205,7 +162,7 @@ impl Run<'_> {
                 .filter(|(group, _)| !filled.contains(group));
             self.memberships(rest.collect()).await?;
         }
-        let counts = self.references(None, false).await?;
+        let counts = self.references(false).await?;
         self.cycle.counts.failed += counts.failed;
         self.cycle.counts.updated += counts.updated;
         Ok(())
@@ -282,10 +239,10 @@ impl Run<'_> {
                 let anchors: Vec<SourceAnchor> = links.iter().map(|link| link.anchor).collect();
                 let there: BTreeSet<SourceAnchor> = self
                     .source
-                    .read(kind, &anchors)
+                    .names(kind, &anchors)
                     .await?
                     .into_iter()
-                    .map(|record| record.anchor)
+                    .map(|(anchor, _)| anchor)
                     .collect();
                 let work = links
                     .into_iter()
@@ -301,87 +258,6 @@ impl Run<'_> {
                 self.put_through(kind, Feed::These(work), 0).await?;
             }
         }
-    }
-
-    /// Carries objects along their way, many at once, and writes down what came of them in order.
-    /// Reading ahead, carrying and writing go on beside each other.
-    async fn put_through(&mut self, kind: Kind, feed: Feed, total: u64) -> Result<(), EngineError> {
-        let mapping = match (kind, &self.rules.group) {
-            (Kind::User, _) => &self.rules.user,
-            (Kind::Group, Some(group)) => group,
-            (Kind::Group, None) => return Ok(()),
-        };
-        let path = Path {
-            store: self.store,
-            clock: self.clock,
-            target: self.target,
-            limiter: self.limiter,
-            policy: self.policy,
-            tenant: self.lease.tenant,
-            job: self.lease.job,
-            cycle: self.cycle.id,
-            no_users_yet: self.no_users_yet,
-        };
-        let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
-        let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
-        let reader = Reader {
-            store: self.store,
-            source: self.source,
-            lease: self.lease,
-        };
-        let read = reader.read(feed, objects);
-        let stop = self.stop;
-        let carry = async {
-            let work = stream::poll_fn(|cx| next.poll_recv(cx));
-            let mut outcomes = work.map(|work| path.carry(work, mapping)).buffered(MOST);
-            let mut batch = Vec::with_capacity(BATCH);
-            let mut failed = None;
-            while let Some(outcome) = outcomes.next().await {
-                match outcome {
-                    Ok(outcome) => batch.push(outcome),
-                    Err(error) => {
-                        failed = Some(error);
-                        break;
-                    }
-                }
-                if batch.len() == BATCH && batches.send(std::mem::take(&mut batch)).await.is_err() {
-                    break;
-                }
-                if stop.is_cancelled() {
-                    failed = Some(EngineError::Interrupted);
-                    break;
-                }
-            }
-            drop(outcomes);
-            // Nobody reads ahead for a carrier that has stopped.
-            next.close();
-            if !batch.is_empty() {
-                let _ = batches.send(batch).await;
-            }
-            drop(batches);
-            failed.map_or(Ok(()), Err)
-        };
-        let (store, clock, lease, has_escrows) =
-            (self.store, self.clock, self.lease, self.has_escrows);
-        let (cycle, checkpoint, progress) = (&mut self.cycle, &mut self.checkpoint, self.progress);
-        let write = async {
-            while let Some(outcomes) = waiting.recv().await {
-                for outcome in &outcomes {
-                    cycle.counts.add(&outcome.counts);
-                }
-                let place = checkpoint.as_mut().map(|checkpoint| {
-                    checkpoint.counts = cycle.counts;
-                    checkpoint.done += outcomes.len() as u64;
-                    checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
-                    tell(progress, cycle, checkpoint, total);
-                    checkpoint.to_json()
-                });
-                keep(store, lease, clock.now(), outcomes, place, has_escrows).await?;
-            }
-            Ok::<(), EngineError>(())
-        };
-        let (read, carried, written) = tokio::join!(read, carry, write);
-        written.and(carried).and(read)
     }
 
     fn maps_members(&self) -> bool {
@@ -400,14 +276,9 @@ impl Run<'_> {
         let total = self.source.count(Kind::Group).await?;
         let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
         let pass = &self.pass(&path);
-        let pages = stream::try_unfold(None, |after| async move {
-            let page = self.links_page(after, Some(Kind::Group)).await?;
-            let last = page.last().map(|link| link.anchor);
-            Ok::<_, EngineError>(last.map(|last| (page, Some(last))))
-        })
-        .boxed();
-        let filled = pages
-            .map_ok(|page| stream::iter(page.into_iter().filter(is_managed).map(Ok)))
+        let filled = self
+            .managed(Kind::Group)
+            .map_ok(|page| stream::iter(page.into_iter().map(Ok)))
             .try_flatten()
             .map_ok(|link: Link| async move { pass.fill(link, MEMBERS).await }.boxed())
             .try_buffer_unordered(FILLED);
@@ -424,11 +295,44 @@ impl Run<'_> {
         Ok(sum)
     }
 
+    /// Every managed user's manager is brought over, page by page.
+    async fn all_managers(&self) -> Result<Counts, EngineError> {
+        let mut sum = Counts::default();
+        if self.rules.user.references().next().is_none() {
+            return Ok(sum);
+        }
+        let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
+        let pass = &self.pass(&path);
+        let filled = self
+            .managed(Kind::User)
+            .map_ok(|page| async move { pass.fill_single(Kind::User, page).await }.boxed())
+            .try_buffer_unordered(PAGES);
+        let mut filled = std::pin::pin!(filled);
+        while let Some(counts) = filled.try_next().await? {
+            sum.add(&counts);
+            if self.stop.is_cancelled() {
+                return Err(EngineError::Interrupted);
+            }
+        }
+        Ok(sum)
+    }
+
+    /// The links of all managed objects of a kind, page by page.
+    fn managed(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Link>, EngineError>> {
+        stream::try_unfold(None, move |after| async move {
+            let mut page = self.links_page(after, Some(kind)).await?;
+            let last = page.last().map(|link| link.anchor);
+            page.retain(is_managed);
+            Ok::<_, EngineError>(last.map(|last| (page, Some(last))))
+        })
+        .boxed()
+    }
+
     fn pass<'p>(&'p self, path: &'p (dyn Fn(Kind, &str) -> Option<String> + Sync)) -> Pass<'p> {
         Pass {
             store: self.store,
             clock: self.clock,
-            source: self.source,
+            source: &**self.source,
             target: self.target,
             limiter: self.limiter,
             lease: self.lease,
@@ -494,7 +398,7 @@ impl Run<'_> {
     }
 
     /// The second pass. In an initial cycle references belong to the objects counted already.
-    async fn references(&self, kind: Option<Kind>, initial: bool) -> Result<Counts, EngineError> {
+    async fn references(&self, initial: bool) -> Result<Counts, EngineError> {
         let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
         let Lease { tenant, job, .. } = self.lease;
         let total = if initial {
@@ -518,7 +422,7 @@ impl Run<'_> {
                 Ok(())
             }
         };
-        self.pass(&path).run(kind, &told).await
+        self.pass(&path).run(&told).await
     }
 
     /// Goes into a phase; answers where to go on in it.
@@ -583,7 +487,7 @@ fn path_of(rules: &CompiledSchema, kind: Kind, attribute: &str) -> Option<String
         .map(|reference| reference.target.clone())
 }
 
-async fn links_of(
+pub(crate) async fn links_of(
     store: &Store,
     lease: Lease,
     anchors: &[SourceAnchor],
@@ -597,7 +501,7 @@ async fn links_of(
     Ok(links.into_iter().map(|link| (link.anchor, link)).collect())
 }
 
-fn tell(
+pub(crate) fn tell(
     progress: &watch::Sender<Option<Progress>>,
     cycle: &Cycle,
     checkpoint: &Checkpoint,
@@ -613,98 +517,11 @@ fn tell(
     }));
 }
 
-/// Which objects are put through.
-enum Feed {
-    /// All of a kind, page after page, from a place on.
-    Everything {
-        kind: Kind,
-        after: Option<SourceAnchor>,
-    },
-    /// These.
-    These(Vec<Work>),
-}
-
-/// Reads objects ahead of those that are being carried.
-struct Reader<'a> {
-    store: &'a Store,
-    source: &'a dyn Source,
-    lease: Lease,
-}
-
-impl Reader<'_> {
-    async fn read(&self, feed: Feed, objects: mpsc::Sender<Work>) -> Result<(), EngineError> {
-        let (kind, mut after) = match feed {
-            Feed::These(work) => {
-                for work in work {
-                    if objects.send(work).await.is_err() {
-                        break;
-                    }
-                }
-                return Ok(());
-            }
-            Feed::Everything { kind, after } => (kind, after),
-        };
-        loop {
-            let records = self.source.page(kind, after, STRETCH).await?;
-            let Some(last) = records.last() else {
-                return Ok(());
-            };
-            after = Some(last.anchor);
-            let anchors: Vec<SourceAnchor> = records.iter().map(|record| record.anchor).collect();
-            let mut linked = links_of(self.store, self.lease, &anchors).await?;
-            for record in records {
-                let work = Work {
-                    kind,
-                    anchor: record.anchor,
-                    link: linked.remove(&record.anchor),
-                    record: Some(record),
-                    cause: Cause::Attributes,
-                };
-                if objects.send(work).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-    }
-}
-
 /// The source attribute of group members.
 const MEMBERS: &str = "members";
 
 fn is_managed(link: &Link) -> bool {
     link.state == LinkState::Managed
-}
-
-/// What an incremental cycle must look at.
-#[derive(Debug, Default)]
-struct ChangeSet {
-    users: BTreeMap<SourceAnchor, Cause>,
-    groups: BTreeMap<SourceAnchor, Cause>,
-    memberships: BTreeSet<(SourceAnchor, SourceAnchor)>,
-}
-
-impl ChangeSet {
-    fn object(&mut self, kind: Kind, anchor: SourceAnchor, cause: Cause) {
-        let named = match kind {
-            Kind::User => &mut self.users,
-            Kind::Group => &mut self.groups,
-        };
-        let known = named.entry(anchor).or_insert(cause);
-        *known = (*known).max(cause);
-    }
-}
-
-/// Is matching superfluous in this cycle, because the target says that it holds no users and no two
-/// source users share their matching value? A target that learns of a user meanwhile answers a
-/// create with a conflict, and then it is matched after all.
-pub(crate) async fn no_users_yet(
-    source: &dyn Source,
-    target: &dyn Target,
-    limiter: &Limiter,
-    rules: &CompiledSchema,
-) -> Result<bool, EngineError> {
-    let unique = matches_uniquely(&rules.user, |name| source.is_unique(Kind::User, name));
-    Ok(unique && limiter.run(|| target.is_empty(Kind::User)).await?)
 }
 
 /// A cycle that begins now.

@@ -10,7 +10,7 @@ use muster_model::job::{Credentials, Job, JobStatus};
 use muster_model::{Clock, JobId, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, jobs, secrets};
+use muster_store::{Store, StoreError, cycles, escrows, jobs, schemas, secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cycle::{self, Run};
 use crate::error::EngineError;
 use crate::limit::Limiter;
-use crate::port::{Connector, Shape, Target, TargetError};
+use crate::matching::no_users_yet;
+use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::record::LEASE_SECONDS;
 use crate::scope::{Policy, judge};
@@ -178,14 +179,15 @@ impl Engine {
             connector,
             ..
         } = &self.options;
-        let (job, schema, checkpoint) = store
+        let (job, schema, checkpoint, escrows) = store
             .read::<_, EngineError, _>(|tx| {
                 Box::pin(async move {
                     let job = jobs::find(tx, tenant, id)
                         .await?
                         .ok_or(EngineError::NoSuchJob)?;
-                    let schema = jobs::schema(tx, tenant, id).await?;
-                    Ok((job, schema, jobs::progress(tx, tenant, id).await?))
+                    let schema = schemas::current(tx, tenant, id).await?;
+                    let (escrows, _) = escrows::outlook(tx, tenant, id).await?;
+                    Ok((job, schema, jobs::progress(tx, tenant, id).await?, escrows))
                 })
             })
             .await?;
@@ -202,7 +204,7 @@ impl Engine {
             Arc::clone(&opened.target),
             Arc::clone(&opened.limiter),
         );
-        let source = connector.source(tenant, &job);
+        let source: Arc<dyn Source> = Arc::from(connector.source(tenant, &job));
         let kind = match job.watermark {
             None => CycleKind::Initial,
             Some(_) => CycleKind::Incremental,
@@ -215,7 +217,7 @@ impl Engine {
         let mut run = Run {
             store,
             clock,
-            source: &*source,
+            source: &source,
             target: &*target,
             limiter: &limiter,
             rules: &rules,
@@ -226,13 +228,12 @@ impl Engine {
             cycle: cycle::begin(&job, kind, clock),
             checkpoint,
             no_users_yet: false,
-            has_escrows: false,
+            has_escrows: escrows > 0,
         };
         let outcome = async {
             match job.watermark {
                 None => {
-                    run.no_users_yet =
-                        cycle::no_users_yet(&*source, &*target, &limiter, &rules).await?;
+                    run.no_users_yet = no_users_yet(&*source, &*target, &limiter, &rules).await?;
                     run.initial().await
                 }
                 Some(watermark) => run.incremental(watermark).await,
@@ -392,7 +393,7 @@ impl Engine {
                     let job = jobs::find(tx, tenant, id)
                         .await?
                         .ok_or(EngineError::NoSuchJob)?;
-                    Ok((job, jobs::schema(tx, tenant, id).await?))
+                    Ok((job, schemas::current(tx, tenant, id).await?))
                 })
             })
             .await?;

@@ -10,12 +10,17 @@
 //! retry or request it comes from. What the engine needs of the world stands in [`port`]; links,
 //! references, escrows, events and watermarks are written here and nowhere else.
 
+mod changes;
+mod compare;
+mod conveyor;
 mod cycle;
 pub mod decide;
 mod engine;
 mod error;
 mod limit;
+mod matching;
 mod object;
+mod outcome;
 pub mod port;
 mod progress;
 mod record;

@@ -28,6 +28,9 @@ pub struct Record {
     pub grants: Vec<Grant>,
 }
 
+/// A single-valued reference: owner, attribute, whom it refers to; `None` refers to nobody.
+pub type SingleReference = (SourceAnchor, &'static str, Option<SourceAnchor>);
+
 /// The state of an object in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -99,6 +102,20 @@ pub trait Source: Send + Sync {
 
     /// These objects; those that are gone for good are left out.
     async fn read(&self, kind: Kind, anchors: &[SourceAnchor]) -> Result<Vec<Record>, SourceError>;
+
+    /// The single-valued references of these objects, as in [`Record::references`]: owner, attribute,
+    /// whom it refers to. Objects that are gone are left out.
+    async fn references(
+        &self,
+        kind: Kind,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<SingleReference>, SourceError>;
+
+    /// Who refers to these objects: owner, attribute, referred object.
+    async fn referrers(
+        &self,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<(SourceAnchor, &'static str, SourceAnchor)>, SourceError>;
 
     /// The names of these objects, for people to read; those that are gone are left out.
     async fn names(

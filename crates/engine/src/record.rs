@@ -2,15 +2,17 @@
 //!
 //! In batches, each one transaction that first proves the lease; never before the target answered.
 
+use std::collections::HashMap;
+
 use muster_model::Timestamp;
 use muster_model::directory::Kind;
-use muster_model::link::SourceAnchor;
+use muster_model::link::{Link, SourceAnchor, TargetId};
 use muster_store::escrows::Escrow;
 use muster_store::jobs::Lease;
 use muster_store::references::State;
 use muster_store::{Store, StoreError, Tx, escrows, events, links, references};
 
-use crate::object::{LinkChange, Outcome};
+use crate::outcome::{LinkChange, Outcome};
 
 /// Objects of one batch at most: as many as one statement writes, and few enough that the writer has
 /// time for others between two batches.
@@ -18,12 +20,16 @@ pub(crate) const BATCH: usize = 64;
 /// How long a lease lasts without being extended.
 pub(crate) const LEASE_SECONDS: i64 = 30;
 
+/// Who refers to an object that was linked just now: owner, attribute, the object.
+pub(crate) type Referrer = (SourceAnchor, &'static str, SourceAnchor);
+
 /// Keeps what came of some objects, and how far the cycle has come.
 pub(crate) async fn keep(
     store: &Store,
     lease: Lease,
     now: Timestamp,
     outcomes: Vec<Outcome>,
+    referrers: Vec<Referrer>,
     checkpoint: Option<String>,
     has_escrows: bool,
 ) -> Result<(), StoreError> {
@@ -33,7 +39,7 @@ pub(crate) async fn keep(
                 lease
                     .check(tx, Some(now.plus_seconds(LEASE_SECONDS)))
                     .await?;
-                write(tx, lease, now, outcomes, has_escrows).await?;
+                write(tx, lease, now, outcomes, referrers, has_escrows).await?;
                 if let Some(checkpoint) = checkpoint {
                     lease.set_progress(tx, Some(&checkpoint)).await?;
                 }
@@ -48,11 +54,11 @@ async fn write(
     lease: Lease,
     now: Timestamp,
     outcomes: Vec<Outcome>,
+    referrers: Vec<Referrer>,
     has_escrows: bool,
 ) -> Result<(), StoreError> {
     let (tenant, job) = (lease.tenant, lease.job);
-    let (mut changed, mut fresh, mut written) = (Vec::new(), Vec::new(), Vec::new());
-    let mut wanted = Vec::new();
+    let (mut changed, mut wanted, mut written) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in outcomes {
         let anchor = outcome.anchor;
         let mut is_new = false;
@@ -60,7 +66,11 @@ async fn write(
             LinkChange::Keep => {}
             LinkChange::New(link) => {
                 is_new = true;
-                fresh.push(anchor);
+                changed.push(link);
+            }
+            LinkChange::Moved(link) => {
+                // The object that had what it refers to is another one.
+                references::send_again(tx, tenant, job, anchor).await?;
                 changed.push(link);
             }
             LinkChange::Changed(link) => changed.push(link),
@@ -95,7 +105,15 @@ async fn write(
     }
     links::put(tx, tenant, job, &changed).await?;
     references::want(tx, tenant, job, &wanted).await?;
-    references::wake(tx, tenant, job, &fresh).await?;
+    let now_at: HashMap<SourceAnchor, &TargetId> = changed
+        .iter()
+        .map(|link: &Link| (link.anchor, &link.target))
+        .collect();
+    let woken: Vec<_> = referrers
+        .into_iter()
+        .filter_map(|reference| Some((reference, *now_at.get(&reference.2)?)))
+        .collect();
+    references::wake(tx, tenant, job, &woken).await?;
     events::append(tx, tenant, &written).await
 }
 
@@ -115,10 +133,10 @@ impl Place {
             attribute,
         } = *self;
         let mut known = false;
-        for (referred, state) in
+        for (referred, standing) in
             references::of(tx, tenant, job, owner, attribute, None, 100).await?
         {
-            known |= Some(referred) == wanted && state != State::Remove;
+            known |= Some(referred) == wanted && standing.state != State::Remove;
             if Some(referred) != wanted {
                 references::unwant(tx, tenant, job, owner, attribute, referred).await?;
             }

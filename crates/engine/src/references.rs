@@ -1,4 +1,5 @@
-//! The second pass: managers of users and members of groups, in chunks that the target accepts.
+//! The second pass: references that are due are sent in chunks that the target accepts, and written
+//! down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::link::{Link, SourceAnchor, TargetId};
+use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, events, links, references};
+use muster_store::{Store, StoreError, events, references};
 
 use crate::error::EngineError;
 use crate::limit::{Limiter, MOST};
@@ -38,21 +39,35 @@ pub(crate) struct Pass<'a> {
 }
 
 /// The references of one owner by one attribute that are due.
-struct Batch {
+pub(crate) struct Batch {
     owner: SourceAnchor,
     kind: Kind,
     target: TargetId,
     attribute: String,
-    add: Vec<(SourceAnchor, TargetId)>,
-    remove: Vec<(SourceAnchor, TargetId)>,
+    pub(crate) add: Vec<(SourceAnchor, TargetId)>,
+    pub(crate) remove: Vec<(SourceAnchor, TargetId)>,
     /// Referred objects that have no link.
-    waiting: Vec<SourceAnchor>,
+    pub(crate) waiting: Vec<SourceAnchor>,
     /// Not wanted any more, and the target has them no more either.
-    obsolete: Vec<SourceAnchor>,
+    pub(crate) obsolete: Vec<SourceAnchor>,
 }
 
 impl Batch {
-    fn is_empty(&self) -> bool {
+    /// Nothing is due yet.
+    pub(crate) fn new(owner: SourceAnchor, kind: Kind, target: TargetId, attribute: &str) -> Self {
+        Self {
+            owner,
+            kind,
+            target,
+            attribute: attribute.to_owned(),
+            add: Vec::new(),
+            remove: Vec::new(),
+            waiting: Vec::new(),
+            obsolete: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.add.is_empty()
             && self.remove.is_empty()
             && self.waiting.is_empty()
@@ -61,7 +76,7 @@ impl Batch {
 }
 
 /// What came of a batch.
-struct Settled {
+pub(crate) struct Settled {
     batch: Batch,
     added: usize,
     removed: usize,
@@ -76,10 +91,9 @@ impl Pass<'_> {
     /// stretches of it are worked off beside each other, or one large group would hold up all others.
     pub(crate) async fn run(
         &self,
-        kind: Option<Kind>,
         told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
     ) -> Result<Counts, EngineError> {
-        let stretches = (0..STRETCHES).map(|number| self.stretch(number, kind, told));
+        let stretches = (0..STRETCHES).map(|number| self.stretch(number, told));
         let mut counts = Counts::default();
         for stretch in try_join_all(stretches).await? {
             counts.add(&stretch);
@@ -90,7 +104,6 @@ impl Pass<'_> {
     async fn stretch(
         &self,
         number: u8,
-        kind: Option<Kind>,
         told: &(dyn Fn(u64) -> Result<(), EngineError> + Sync),
     ) -> Result<Counts, EngineError> {
         let width = 255 / STRETCHES + 1;
@@ -109,7 +122,7 @@ impl Pass<'_> {
         );
         let end = (number + 1 < STRETCHES).then(|| edge((number + 1) * width));
         let mut counts = Counts::default();
-        let mut due = self.page(begin, end, kind).await?;
+        let mut due = self.page(begin, end).await?;
         let mut before: Vec<Settled> = Vec::new();
         // One page is sent while the one before is written down and the next one is read.
         while let Some(last) = due.last() {
@@ -119,8 +132,7 @@ impl Pass<'_> {
                 .map(|batch| self.send(batch))
                 .buffered(MOST)
                 .try_collect::<Vec<Settled>>();
-            let (sent, kept, next) =
-                tokio::join!(send, self.keep(before), self.page(after, end, kind));
+            let (sent, kept, next) = tokio::join!(send, self.keep(before), self.page(after, end));
             counts.add(&kept?);
             before = sent?;
             due = next?;
@@ -133,138 +145,21 @@ impl Pass<'_> {
         Ok(counts)
     }
 
-    /// Compares a group's members with what the target has, and brings the difference over.
-    pub(crate) async fn fill(&self, group: Link, attribute: &str) -> Result<Counts, EngineError> {
-        let mut counts = Counts::default();
-        let mut next = Some(self.difference(&group, attribute, None).await?);
-        let mut before: Vec<Settled> = Vec::new();
-        // One stretch is sent while the one before is written down and the next one is compared.
-        while let Some((batch, end)) = next {
-            let send = async {
-                if batch.is_empty() {
-                    Ok(None)
-                } else {
-                    self.send(batch).await.map(Some)
-                }
-            };
-            let compare = async {
-                match end {
-                    Some(_) => self.difference(&group, attribute, end).await.map(Some),
-                    None => Ok(None),
-                }
-            };
-            let (sent, kept, compared) = tokio::join!(send, self.keep(before), compare);
-            counts.add(&kept?);
-            before = sent?.into_iter().collect();
-            next = compared?;
-        }
-        counts.add(&self.keep(before).await?);
-        Ok(counts)
-    }
-
-    /// The difference in the stretch of members that begins after `after`, and where it ends; the
-    /// last one has no end.
-    async fn difference(
-        &self,
-        group: &Link,
-        attribute: &str,
-        after: Option<SourceAnchor>,
-    ) -> Result<(Batch, Option<SourceAnchor>), EngineError> {
-        let members = self.source.members(group.anchor, after, PAGE).await?;
-        let is_last = members.len() < PAGE as usize;
-        let end = members.last().copied().filter(|_| !is_last);
-        Ok((
-            self.compare(group, attribute, members, after, end).await?,
-            end,
-        ))
-    }
-
-    /// The difference in one stretch of the members, from after `after` up to `end`.
-    async fn compare(
-        &self,
-        group: &Link,
-        attribute: &str,
-        members: Vec<SourceAnchor>,
-        after: Option<SourceAnchor>,
-        end: Option<SourceAnchor>,
-    ) -> Result<Batch, EngineError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let owner = group.anchor;
-        let (known, linked) = self
-            .store
-            .read::<_, StoreError, _>(|tx| {
-                Box::pin(async move {
-                    let (mut known, mut from) = (HashMap::new(), after);
-                    'stretch: loop {
-                        let page =
-                            references::of(tx, tenant, job, owner, attribute, from, PAGE).await?;
-                        let Some((last, _)) = page.last() else { break };
-                        from = Some(*last);
-                        for (member, state) in page {
-                            if end.is_some_and(|end| member > end) {
-                                break 'stretch;
-                            }
-                            known.insert(member, state);
-                        }
-                    }
-                    let mut both: Vec<SourceAnchor> = known.keys().copied().collect();
-                    both.extend(members.iter().filter(|member| !known.contains_key(member)));
-                    let linked: HashMap<SourceAnchor, TargetId> = links::of(tx, tenant, job, &both)
-                        .await?
-                        .into_iter()
-                        .map(|link| (link.anchor, link.target))
-                        .collect();
-                    Ok(((known, members), linked))
-                })
-            })
-            .await?;
-        let ((mut known, members), mut linked) = (known, linked);
-        let mut batch = Batch {
-            owner,
-            kind: group.kind,
-            target: group.target.clone(),
-            attribute: attribute.to_owned(),
-            add: Vec::new(),
-            remove: Vec::new(),
-            waiting: Vec::new(),
-            obsolete: Vec::new(),
-        };
-        for member in members {
-            match (known.remove(&member), linked.remove(&member)) {
-                (Some(State::Exported), _) | (Some(State::Waiting), None) => {}
-                (_, Some(target)) => batch.add.push((member, target)),
-                (_, None) => batch.waiting.push(member),
-            }
-        }
-        for (member, state) in known {
-            match (state, linked.remove(&member)) {
-                (State::Exported | State::Remove, Some(target)) => {
-                    batch.remove.push((member, target));
-                }
-                _ => batch.obsolete.push(member),
-            }
-        }
-        Ok(batch)
-    }
-
     async fn page(
         &self,
         after: (SourceAnchor, String, SourceAnchor),
         end: Option<SourceAnchor>,
-        kind: Option<Kind>,
     ) -> Result<Vec<Due>, StoreError> {
         let Lease { tenant, job, .. } = self.lease;
         self.store
             .read(|tx| {
-                Box::pin(
-                    async move { references::due(tx, tenant, job, after, end, kind, PAGE).await },
-                )
+                Box::pin(async move { references::due(tx, tenant, job, after, end, PAGE).await })
             })
             .await
     }
 
     /// Sends the requests of one batch, one after the other: never two on the same object.
-    async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
+    pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
         let began = self.clock.now();
         let mut settled = Settled {
             batch,
@@ -326,7 +221,7 @@ impl Pass<'_> {
     }
 
     /// Writes down what came of a page.
-    async fn keep(&self, settled: Vec<Settled>) -> Result<Counts, EngineError> {
+    pub(crate) async fn keep(&self, settled: Vec<Settled>) -> Result<Counts, EngineError> {
         let mut counts = Counts::default();
         if settled.is_empty() {
             return Ok(counts);
@@ -358,16 +253,16 @@ impl Pass<'_> {
                         } = &it.batch;
                         let named = |id: &SourceAnchor| (*owner, attribute.as_str(), *id);
                         let added = &it.batch.add[..it.added];
-                        exported.extend(added.iter().map(|(id, _)| named(id)));
-                        waiting.extend(it.batch.waiting.iter().map(named));
+                        exported.extend(added.iter().map(|(id, sent)| (named(id), Some(sent))));
+                        waiting.extend(it.batch.waiting.iter().map(|id| (named(id), None)));
                         let removed = &it.batch.remove[..it.removed];
                         gone.extend(removed.iter().map(|(id, _)| named(id)));
                         gone.extend(it.batch.obsolete.iter().map(named));
                         // What was not brought over stays due.
                         let (add, remove) =
                             (&it.batch.add[it.added..], &it.batch.remove[it.removed..]);
-                        to_add.extend(add.iter().map(|(id, _)| named(id)));
-                        to_remove.extend(remove.iter().map(|(id, _)| named(id)));
+                        to_add.extend(add.iter().map(|(id, _)| (named(id), None)));
+                        to_remove.extend(remove.iter().map(|(id, _)| (named(id), None)));
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
@@ -515,16 +410,14 @@ fn batches(due: Vec<Due>) -> Vec<Batch> {
             .last()
             .is_some_and(|last| last.owner == due.owner && last.attribute == due.attribute);
         if !same {
-            batches.push(Batch {
-                owner: due.owner,
-                kind: due.kind,
-                target: due.owner_target,
-                attribute: due.attribute,
-                add: Vec::new(),
-                remove: Vec::new(),
-                waiting: Vec::new(),
-                obsolete: Vec::new(),
-            });
+            let Due {
+                owner,
+                kind,
+                owner_target,
+                attribute,
+                ..
+            } = &due;
+            batches.push(Batch::new(*owner, *kind, owner_target.clone(), attribute));
         }
         let Some(batch) = batches.last_mut() else {
             continue;

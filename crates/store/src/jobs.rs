@@ -103,22 +103,16 @@ fn settings_json(settings: &JobSettings) -> String {
     .to_string()
 }
 
-/// Adds a job with its schema document.
-pub async fn create(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    job: &Job,
-    schema: &str,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, job_schema, fence) \
-               VALUES ($1, $2, $3, $4, $5, $6, 0)";
+/// Adds a job. Its schema document is kept in [`crate::schemas`].
+pub async fn create(tx: &mut Tx<'_>, tenant: TenantId, job: &Job) -> Result<(), StoreError> {
+    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, fence) \
+               VALUES ($1, $2, $3, $4, $5, 0)";
     let params = [
         tenant.into(),
         job.id.into(),
         job.application.into(),
         job.status.code().into(),
         settings_json(&job.settings).into(),
-        schema.into(),
     ];
     tx.exec(sql, &params).await.map(|_| ())
 }
@@ -142,30 +136,6 @@ pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, Job)>, StoreError> {
         }
     }
     Ok(jobs)
-}
-
-/// The schema document of a job, as JSON text.
-pub async fn schema(tx: &mut Tx<'_>, tenant: TenantId, id: JobId) -> Result<String, StoreError> {
-    let sql = "SELECT job_schema FROM jobs WHERE tenant = $1 AND id = $2";
-    Ok(tx
-        .one(sql, &[tenant.into(), id.into()])
-        .await?
-        .map(|(text,)| text)
-        .unwrap_or_default())
-}
-
-/// Replaces the schema document. The next cycle is an initial one (AM-14, AM-22).
-pub async fn set_schema(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    id: JobId,
-    schema: &str,
-) -> Result<(), StoreError> {
-    let sql = "UPDATE jobs SET job_schema = $1, watermark = NULL, progress = NULL \
-               WHERE tenant = $2 AND id = $3";
-    tx.exec(sql, &[schema.into(), tenant.into(), id.into()])
-        .await
-        .map(|_| ())
 }
 
 /// Changes the status.

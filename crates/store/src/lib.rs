@@ -36,6 +36,7 @@ mod postgres;
 pub mod references;
 pub mod resources;
 mod row;
+pub mod schemas;
 mod seal;
 pub mod secrets;
 mod sqlite;

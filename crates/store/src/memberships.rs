@@ -4,6 +4,7 @@ use muster_model::directory::{Kind, Membership};
 use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
+use crate::users::{LIST, id_list};
 use crate::{FromVal, StoreError, Tx, Val};
 
 impl From<Kind> for Val {
@@ -133,6 +134,24 @@ pub async fn members(
         &[tenant.into(), group.into(), after.into(), limit.into()],
     )
     .await
+}
+
+/// The groups that these objects are direct members of: group and member, in no order.
+pub async fn groups_of(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    members: &[ObjectId],
+) -> Result<Vec<(ObjectId, ObjectId)>, StoreError> {
+    let mut groups = Vec::new();
+    for ids in members.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!(
+            "SELECT group_id, member FROM memberships WHERE tenant = $1 AND member IN ({list})"
+        );
+        groups.extend(tx.all::<(ObjectId, ObjectId)>(&sql, &params).await?);
+    }
+    Ok(groups)
 }
 
 /// Is it a member right now?

@@ -5,13 +5,18 @@
 //! crash or a failed request costs a repetition and nothing else. A row whose referred object has
 //! no link waits; the link's creation wakes it, so that a reference heals when its object comes into
 //! scope later (better than CY-18 and CY-19).
+//!
+//! Nothing finds rows by the referred object: an index of it would be written all over with every
+//! group. Whoever links an object asks the source who refers to it, and wakes those rows by name. A
+//! row remembers as whom the referred object was sent, so that an object which got another id at the
+//! target is sent again.
 
 use muster_model::directory::Kind;
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::{JobId, TenantId};
 
 use crate::users::{LIST, id_list};
-use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
+use crate::{FromRow, FromVal, StoreError, Tx, Val};
 
 /// How far a reference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,28 +57,35 @@ impl FromVal for State {
 /// A reference: who refers, by which attribute, to whom.
 pub type Reference<'a> = (SourceAnchor, &'a str, SourceAnchor);
 
-fn rows(
-    tenant: TenantId,
-    job: JobId,
-    references: impl Iterator<Item = (SourceAnchor, impl Into<Val>, SourceAnchor)>,
-    state: State,
-) -> Vec<Vec<Val>> {
-    references
-        .map(|(owner, attribute, referred)| {
-            let (owner, referred) = (owner.into(), referred.into());
-            vec![
-                tenant.into(),
-                job.into(),
-                owner,
-                attribute.into(),
-                referred,
-                state.into(),
-            ]
-        })
-        .collect()
+/// As whom an object was sent: a digest of its id at the target, much shorter than most ids.
+pub fn digest(target: &TargetId) -> i64 {
+    use sha2::{Digest, Sha256};
+    let digest: [u8; 32] = Sha256::digest(target.0.as_bytes()).into();
+    digest[..8]
+        .iter()
+        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
 }
 
-const INSERT: &str = "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state)";
+fn row(
+    tenant: TenantId,
+    job: JobId,
+    (owner, attribute, referred): Reference<'_>,
+    state: State,
+    sent_as: Option<i64>,
+) -> Vec<Val> {
+    vec![
+        tenant.into(),
+        job.into(),
+        owner.into(),
+        attribute.into(),
+        referred.into(),
+        state.into(),
+        sent_as.into(),
+    ]
+}
+
+const INSERT: &str =
+    "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state, sent_as)";
 
 /// Wants references that are new or were to be removed; those the target has stay as they are.
 /// No reference is named twice.
@@ -83,7 +95,10 @@ pub async fn want(
     job: JobId,
     references: &[Reference<'_>],
 ) -> Result<(), StoreError> {
-    let rows = rows(tenant, job, references.iter().copied(), State::Add);
+    let rows = references
+        .iter()
+        .map(|reference| row(tenant, job, *reference, State::Add, None))
+        .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) DO UPDATE SET \
                 state = CASE reference_links.state WHEN 4 THEN 1 WHEN 3 THEN 2 \
                 ELSE reference_links.state END WHERE reference_links.state IN (3, 4)";
@@ -114,6 +129,22 @@ pub async fn unwant(
     tx.exec(sql, &place).await.map(|_| ())
 }
 
+/// How a reference stands at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How far it is.
+    pub state: State,
+    /// As whom the referred object was sent; see [`digest`].
+    pub sent_as: Option<i64>,
+}
+
+impl Standing {
+    /// Does the target have this reference, to the object as it is linked now?
+    pub fn is_at_target(&self, linked: Option<&TargetId>) -> bool {
+        self.state == State::Exported && linked.is_none_or(|id| self.sent_as == Some(digest(id)))
+    }
+}
+
 /// What `owner` refers to by `attribute`, in the order of the referred ids, after `after`.
 pub async fn of(
     tx: &mut Tx<'_>,
@@ -123,9 +154,9 @@ pub async fn of(
     attribute: &str,
     after: Option<SourceAnchor>,
     limit: u32,
-) -> Result<Vec<(SourceAnchor, State)>, StoreError> {
+) -> Result<Vec<(SourceAnchor, Standing)>, StoreError> {
     let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
-    let sql = "SELECT referred, state FROM reference_links \
+    let sql = "SELECT referred, state, sent_as FROM reference_links \
                WHERE tenant = $1 AND job = $2 AND owner = $3 AND attribute = $4 AND referred > $5 \
                ORDER BY referred LIMIT $6";
     let params = [
@@ -136,7 +167,41 @@ pub async fn of(
         after.into(),
         limit.into(),
     ];
-    tx.all(sql, &params).await
+    let rows: Vec<(SourceAnchor, State, Option<i64>)> = tx.all(sql, &params).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(referred, state, sent_as)| (referred, Standing { state, sent_as }))
+        .collect())
+}
+
+/// A row: owner, attribute, referred object, how it stands.
+pub type Row = (SourceAnchor, String, SourceAnchor, Standing);
+
+/// Everything that these objects refer to, in no order.
+pub async fn of_owners(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    owners: &[SourceAnchor],
+) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    for owners in owners.chunks(LIST) {
+        let (list, mut params) = id_list(3, owners.iter().map(|id| (*id).into()));
+        params.splice(0..0, [tenant.into(), job.into()]);
+        let sql = format!(
+            "SELECT owner, attribute, referred, state, sent_as FROM reference_links \
+             WHERE tenant = $1 AND job = $2 AND owner IN ({list})"
+        );
+        let rows: Vec<(SourceAnchor, String, SourceAnchor, State, Option<i64>)> =
+            tx.all(&sql, &params).await?;
+        found.extend(
+            rows.into_iter()
+                .map(|(owner, attribute, referred, state, sent_as)| {
+                    (owner, attribute, referred, Standing { state, sent_as })
+                }),
+        );
+    }
+    Ok(found)
 }
 
 /// A reference that the second pass must add or remove.
@@ -159,7 +224,7 @@ pub struct Due {
 }
 
 impl FromRow for Due {
-    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+    fn from_row(row: &mut crate::Row) -> Result<Self, StoreError> {
         Ok(Self {
             owner: row.take()?,
             kind: row.take()?,
@@ -172,15 +237,14 @@ impl FromRow for Due {
     }
 }
 
-/// The next references that are due after a place in the work list and before an owner, of owners of
-/// one kind or of both, grouped by owner.
+/// The next references that are due after a place in the work list and before an owner, grouped by
+/// owner.
 pub async fn due(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: (SourceAnchor, String, SourceAnchor),
     before: Option<SourceAnchor>,
-    kind: Option<Kind>,
     limit: u32,
 ) -> Result<Vec<Due>, StoreError> {
     let (owner, attribute, referred) = after;
@@ -199,10 +263,8 @@ pub async fn due(
                WHERE r.tenant = $1 AND r.job = $2 AND r.state IN (1, 3) \
                AND (r.owner, r.attribute, r.referred) > ($3, $4, $5) AND r.owner < $6 \
                AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner \
-               AND (o.kind = $7 OR o.kind = $8) \
-               ORDER BY r.owner, r.attribute, r.referred LIMIT $9"
+               ORDER BY r.owner, r.attribute, r.referred LIMIT $7"
     );
-    let (first, last) = kind.map_or((Kind::User, Kind::Group), |kind| (kind, kind));
     let params = [
         tenant.into(),
         job.into(),
@@ -210,8 +272,6 @@ pub async fn due(
         attribute.into(),
         referred.into(),
         before.into(),
-        first.into(),
-        last.into(),
         limit.into(),
     ];
     tx.all(&sql, &params).await
@@ -227,17 +287,21 @@ pub async fn count_due(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<
         .map_or(0, |(count,)| count))
 }
 
-/// Moves references to a state.
+/// Moves references to a state. What was added is kept with the id it was sent as.
 pub async fn settle(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    references: &[Reference<'_>],
+    references: &[(Reference<'_>, Option<&TargetId>)],
     state: State,
 ) -> Result<(), StoreError> {
-    let rows = rows(tenant, job, references.iter().copied(), state);
+    let rows = references
+        .iter()
+        .map(|(reference, sent_as)| row(tenant, job, *reference, state, sent_as.map(digest)))
+        .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) \
-                DO UPDATE SET state = excluded.state";
+                DO UPDATE SET state = excluded.state, \
+                sent_as = coalesce(excluded.sent_as, reference_links.sent_as)";
     tx.insert_many(INSERT, tail, rows).await.map(|_| ())
 }
 
@@ -264,39 +328,57 @@ pub async fn drop_all(
     Ok(())
 }
 
-/// Makes due whatever waits for these objects.
+/// Makes due again what waits for an object, or what was sent when it had another id at the target:
+/// these are the references to objects that were linked just now.
 pub async fn wake(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    referred: &[SourceAnchor],
+    references: &[(Reference<'_>, &TargetId)],
 ) -> Result<(), StoreError> {
-    for referred in referred.chunks(LIST) {
-        let (list, mut params) = id_list(3, referred.iter().map(|id| (*id).into()));
-        params.splice(0..0, [tenant.into(), job.into()]);
-        let sql = format!(
-            "UPDATE reference_links SET state = 1 \
-             WHERE tenant = $1 AND job = $2 AND referred IN ({list}) AND state = 4"
-        );
-        tx.exec(&sql, &params).await?;
+    let sql = "UPDATE reference_links SET state = 1 WHERE tenant = $1 AND job = $2 AND owner = $3 \
+               AND attribute = $4 AND referred = $5 \
+               AND (state = 4 OR (state = 2 AND (sent_as IS NULL OR sent_as <> $6)))";
+    for ((owner, attribute, referred), target) in references {
+        let params = [
+            tenant.into(),
+            job.into(),
+            (*owner).into(),
+            (*attribute).into(),
+            (*referred).into(),
+            digest(target).into(),
+        ];
+        tx.exec(sql, &params).await?;
     }
     Ok(())
 }
 
-/// Drops what a deleted object referred to, and lets what referred to it wait.
+/// Makes due again everything that an object refers to, because it is another object at the target.
+pub async fn send_again(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    owner: SourceAnchor,
+) -> Result<(), StoreError> {
+    let place = [tenant.into(), job.into(), owner.into()];
+    let sql = "DELETE FROM reference_links \
+               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state = 3";
+    tx.exec(sql, &place).await?;
+    let sql = "UPDATE reference_links SET state = 1 \
+               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state = 2";
+    tx.exec(sql, &place).await.map(|_| ())
+}
+
+/// Drops what an object referred to whose link is gone. What refers to it is sent again should it be
+/// linked again.
 pub async fn forget(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     object: SourceAnchor,
 ) -> Result<(), StoreError> {
-    let place = [tenant.into(), job.into(), object.into()];
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3";
-    tx.exec(sql, &place).await?;
-    let sql = "DELETE FROM reference_links \
-               WHERE tenant = $1 AND job = $2 AND referred = $3 AND state = 3";
-    tx.exec(sql, &place).await?;
-    let sql = "UPDATE reference_links SET state = 4 \
-               WHERE tenant = $1 AND job = $2 AND referred = $3 AND state <> 4";
-    tx.exec(sql, &place).await.map(|_| ())
+    tx.exec(sql, &[tenant.into(), job.into(), object.into()])
+        .await
+        .map(|_| ())
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use tokio::sync::{mpsc, watch};
 
@@ -159,6 +160,9 @@ fn connect(path: &Path, writable: bool) -> Result<Connection, StoreError> {
     // Pages kept in memory, in KiB: the writer needs its index leaves, a reader its path to them.
     let cache = if writable { -96_000 } else { -16_000 };
     connection.pragma_update(None, "cache_size", cache)?;
+    // Plans never depend on the values of parameters; else statements over partial indexes are prepared
+    // again with every other value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if !writable {
         connection.pragma_update(None, "query_only", true)?;
     }
@@ -260,6 +264,20 @@ pub(crate) fn exec(connection: &Connection, sql: &str, params: &[Val]) -> Result
     let mut statement = connection.prepare_cached(sql)?;
     let touched = statement.execute(params_from_iter(params))?;
     Ok(touched as u64)
+}
+
+/// Runs one statement once for each row of parameters; answers how many rows it touched in all.
+pub(crate) fn exec_each(
+    connection: &Connection,
+    sql: &str,
+    rows: &[Vec<Val>],
+) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut touched = 0;
+    for row in rows {
+        touched += statement.execute(params_from_iter(row))? as u64;
+    }
+    Ok(touched)
 }
 
 pub(crate) fn query(

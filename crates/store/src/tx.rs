@@ -36,7 +36,7 @@ impl std::fmt::Debug for Driver {
     }
 }
 
-/// Rows of one multi-row statement; both databases take up to 32,766 parameters.
+/// Rows of one multi-row statement on PostgreSQL, which takes up to 65,535 parameters.
 const ROWS_AT_ONCE: usize = 64;
 
 impl Tx<'_> {
@@ -85,8 +85,9 @@ impl Tx<'_> {
         Ok(self.all(sql, params).await?.into_iter().next())
     }
 
-    /// `head VALUES (…), (…) tail` for any number of rows, in statements of up to 64 rows.
-    /// Each row holds the same number of values.
+    /// `head VALUES (…) tail` for any number of rows; each row holds the same number of values.
+    /// PostgreSQL gets statements of up to 64 rows, which saves the way there and back; SQLite runs
+    /// the statement of one row again and again, which needs no new statement for each length.
     pub async fn insert_many(
         &mut self,
         head: &str,
@@ -97,11 +98,19 @@ impl Tx<'_> {
             return Ok(0);
         };
         let mut touched = 0;
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
-            let sql = values_sql(head, tail, width, params.len() / width);
-            touched += self.exec(&sql, &params).await?;
+        match &mut self.driver {
+            Driver::Sqlite(connection) => {
+                let sql = values_sql(head, tail, width, 1);
+                touched += sqlite::exec_each(connection, &sql, &rows)?;
+            }
+            Driver::Postgres(client) => {
+                let mut rows = rows.into_iter().peekable();
+                while rows.peek().is_some() {
+                    let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
+                    let sql = values_sql(head, tail, width, params.len() / width);
+                    touched += postgres::exec(client, &sql, &params).await?;
+                }
+            }
         }
         Ok(touched)
     }

@@ -165,6 +165,42 @@ pub async fn names(
     Ok(names)
 }
 
+/// The managers of these users, in no order.
+pub async fn managers(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    ids: &[ObjectId],
+) -> Result<Vec<(ObjectId, Option<ObjectId>)>, StoreError> {
+    let mut managers = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!("SELECT id, manager FROM users WHERE tenant = $1 AND id IN ({list})");
+        managers.extend(
+            tx.all::<(ObjectId, Option<ObjectId>)>(&sql, &params)
+                .await?,
+        );
+    }
+    Ok(managers)
+}
+
+/// Who reports to these people: user and manager, in no order.
+pub async fn reports(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    managers: &[ObjectId],
+) -> Result<Vec<(ObjectId, ObjectId)>, StoreError> {
+    let mut reports = Vec::new();
+    for ids in managers.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql =
+            format!("SELECT id, manager FROM users WHERE tenant = $1 AND manager IN ({list})");
+        reports.extend(tx.all::<(ObjectId, ObjectId)>(&sql, &params).await?);
+    }
+    Ok(reports)
+}
+
 /// How many users there are, soft-deleted ones left out.
 pub async fn count(tx: &mut Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM users WHERE tenant = $1 AND deleted IS NULL";

@@ -23,6 +23,7 @@ pub(crate) fn ctx(test: &TestStore) -> Ctx {
     };
     Ctx {
         tenant: TENANT,
+        actor: "ana".to_owned(),
         store,
         clock,
         engine: Arc::new(Engine::new(options)),

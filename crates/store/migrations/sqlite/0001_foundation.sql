@@ -14,6 +14,8 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_id ON users (tenant, id);
 -- find_by_name; two living users never share a sign-in name
 CREATE UNIQUE INDEX users_name ON users (tenant, name_key) WHERE deleted IS NULL;
+-- who reports to this user
+CREATE INDEX users_manager ON users (tenant, manager) WHERE manager IS NOT NULL;
 
 CREATE TABLE groups (
     tenant BIGINT NOT NULL,
@@ -90,7 +92,6 @@ CREATE TABLE jobs (
     status TEXT NOT NULL,
     quarantine TEXT,
     settings TEXT NOT NULL,
-    job_schema TEXT NOT NULL,
     watermark TEXT,
     last_cycle BIGINT,
     progress TEXT,
@@ -98,6 +99,19 @@ CREATE TABLE jobs (
     lease_until BIGINT,
     fence BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
+);
+
+-- Every version of a job's schema document; the highest is in force. Apart from `jobs`, whose rows are
+-- written with every batch of a cycle.
+CREATE TABLE job_schemas (
+    tenant BIGINT NOT NULL,
+    job BLOB NOT NULL,
+    version BIGINT NOT NULL,
+    saved BIGINT NOT NULL,
+    saved_by TEXT NOT NULL,
+    note TEXT NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, version)
 );
 
 CREATE TABLE secrets (
@@ -122,6 +136,7 @@ CREATE TABLE links (
 CREATE INDEX links_target ON links (tenant, job, target);
 
 -- References as the target has them, or should have them: a user's manager, a group's members.
+-- `sent_as` is a digest of the id by which the target knows the referred object.
 CREATE TABLE reference_links (
     tenant BIGINT NOT NULL,
     job BLOB NOT NULL,
@@ -129,13 +144,12 @@ CREATE TABLE reference_links (
     attribute TEXT NOT NULL,
     referred BLOB NOT NULL,
     state BIGINT NOT NULL,
+    sent_as BIGINT,
     PRIMARY KEY (tenant, job, owner, attribute, referred)
 ) WITHOUT ROWID;
 -- the work list of the second pass
 CREATE INDEX reference_links_due ON reference_links (tenant, job, owner, attribute, referred)
     WHERE state IN (1, 3);
--- who waits for this object, and who holds it
-CREATE INDEX reference_links_referred ON reference_links (tenant, job, referred, owner);
 
 CREATE TABLE escrows (
     tenant BIGINT NOT NULL,

@@ -9,6 +9,7 @@ use muster_model::{
 };
 use muster_store::events::EventQuery;
 use muster_store::references::{self, State};
+use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{StoreError, events, jobs, links, secrets};
 use muster_testkit::TestStore;
 
@@ -17,6 +18,7 @@ use crate::{NOW, TENANT, on_both};
 on_both!(
     a_lost_lease_writes_nothing,
     a_job_keeps_its_settings_and_watermark,
+    every_version_of_a_schema_is_kept_and_the_highest_is_in_force,
     a_reference_waits_is_woken_and_settles,
     an_unwanted_reference_is_removed_only_if_the_target_has_it,
     events_are_listed_from_the_newest_back,
@@ -55,7 +57,7 @@ async fn a_lost_lease_writes_nothing(test: &TestStore) {
     let job = job();
     let id = job.id;
     let (first, meanwhile, second) = write!(test, |tx| {
-        jobs::create(tx, TENANT, &job, "{}").await?;
+        jobs::create(tx, TENANT, &job).await?;
         Ok((
             jobs::claim(tx, TENANT, id, "a", NOW, later(30)).await?,
             jobs::claim(tx, TENANT, id, "b", later(10), later(40)).await?,
@@ -101,7 +103,7 @@ async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
     wanted.id = id;
     let job = wanted.clone();
     let found = write!(test, |tx| {
-        jobs::create(tx, TENANT, &job, "{\"a\":1}").await?;
+        jobs::create(tx, TENANT, &job).await?;
         let lease = jobs::claim(tx, TENANT, id, "a", NOW, later(30))
             .await?
             .unwrap();
@@ -122,7 +124,6 @@ async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
             next_attempt: later(60),
         };
         jobs::set_status(tx, TENANT, id, &status).await?;
-        assert_eq!(jobs::schema(tx, TENANT, id).await?, "{\"a\":1}");
         jobs::find(tx, TENANT, id).await
     })
     .unwrap()
@@ -138,24 +139,65 @@ async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
     assert_eq!(found.status.code(), "Quarantine");
 }
 
+async fn every_version_of_a_schema_is_kept_and_the_highest_is_in_force(test: &TestStore) {
+    let (job, other) = (JobId::new(), JobId::new());
+    let version = |number| SchemaVersion {
+        number,
+        saved: later(number.into()),
+        saved_by: "ana".to_owned(),
+        note: format!("change {number}"),
+    };
+    write!(test, |tx| {
+        for number in 1..=3 {
+            let doc = format!("{{\"a\":{number}}}");
+            schemas::add(tx, TENANT, job, &version(number), &doc).await?;
+        }
+        schemas::add(tx, TENANT, other, &version(1), "{}").await
+    })
+    .unwrap();
+    let twice = write!(test, |tx| {
+        schemas::add(tx, TENANT, job, &version(3), "{}").await
+    });
+    assert!(matches!(twice, Err(StoreError::Duplicate(_))), "{twice:?}");
+    let (current, second, missing, listed, older) = write!(test, |tx| {
+        Ok((
+            schemas::current(tx, TENANT, job).await?,
+            schemas::find(tx, TENANT, job, 2).await?,
+            schemas::find(tx, TENANT, job, 4).await?,
+            schemas::list(tx, TENANT, job, None, 2).await?,
+            schemas::list(tx, TENANT, job, Some(2), 2).await?,
+        ))
+    })
+    .unwrap();
+    assert_eq!(current, "{\"a\":3}");
+    assert_eq!((second.as_deref(), missing), (Some("{\"a\":2}"), None));
+    assert_eq!(listed, [version(3), version(2)]);
+    assert_eq!(older, [version(1)]);
+}
+
 async fn a_reference_waits_is_woken_and_settles(test: &TestStore) {
     let job = JobId::new();
     write!(test, |tx| {
         let (owner, boss) = (anchor(1), anchor(2));
         links::put(tx, TENANT, job, &[link(1)]).await?;
         references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
-        let due = references::due(tx, TENANT, job, start(), None, None, 10).await?;
+        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
         assert_eq!((due.len(), &due[0].referred_target), (1, &None));
-        let manager = [(owner, "manager", boss)];
-        references::settle(tx, TENANT, job, &manager, State::Waiting).await?;
+        let manager = (owner, "manager", boss);
+        let (first, second) = (link(2).target, TargetId("another".to_owned()));
+        references::settle(tx, TENANT, job, &[(manager, None)], State::Waiting).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
         links::put(tx, TENANT, job, &[link(2)]).await?;
-        references::wake(tx, TENANT, job, &[boss]).await?;
-        let due = references::due(tx, TENANT, job, start(), None, None, 10).await?;
+        references::wake(tx, TENANT, job, &[(manager, &first)]).await?;
+        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
         assert_eq!(due[0].referred_target, Some(TargetId("t2".to_owned())));
-        references::settle(tx, TENANT, job, &manager, State::Exported).await?;
-        references::want(tx, TENANT, job, &[(owner, "manager", boss)]).await?;
+        references::settle(tx, TENANT, job, &[(manager, Some(&first))], State::Exported).await?;
+        references::want(tx, TENANT, job, &[manager]).await?;
+        references::wake(tx, TENANT, job, &[(manager, &first)]).await?;
         assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
+        // The same person under another id at the target is sent again.
+        references::wake(tx, TENANT, job, &[(manager, &second)]).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 1);
         Ok(())
     })
     .unwrap();
@@ -168,11 +210,16 @@ async fn an_unwanted_reference_is_removed_only_if_the_target_has_it(test: &TestS
         links::put(tx, TENANT, job, &[link(1)]).await?;
         let members = [(owner, "members", anchor(2)), (owner, "members", anchor(3))];
         references::want(tx, TENANT, job, &members).await?;
-        references::settle(tx, TENANT, job, &members[..1], State::Exported).await?;
+        let sent = [(members[0], Some(&link(2).target))];
+        references::settle(tx, TENANT, job, &sent, State::Exported).await?;
         for member in [2, 3] {
             references::unwant(tx, TENANT, job, owner, "members", anchor(member)).await?;
         }
         let left = references::of(tx, TENANT, job, owner, "members", None, 10).await?;
+        let left: Vec<_> = left
+            .iter()
+            .map(|(member, it)| (*member, it.state))
+            .collect();
         assert_eq!(left, [(anchor(2), State::Remove)]);
         Ok(())
     })

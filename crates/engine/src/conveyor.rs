@@ -1,0 +1,197 @@
+//! Objects on their way, many at once: reading ahead, carrying and writing go on beside each other.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use muster_model::directory::Kind;
+use muster_model::link::SourceAnchor;
+use muster_store::Store;
+use muster_store::jobs::Lease;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::cycle::{Run, links_of, tell};
+use crate::decide::Cause;
+use crate::error::EngineError;
+use crate::limit::MOST;
+use crate::object::{Path, Work};
+use crate::outcome::{LinkChange, Outcome};
+use crate::port::{Source, SourceError};
+use crate::record::{BATCH, keep};
+
+/// Objects of one read while a cycle reads ahead; short, so that answers are not kept waiting.
+const STRETCH: u32 = 100;
+/// Objects that are read ahead at most.
+const AHEAD: usize = 200;
+
+/// Objects on their way at once, many more than requests may be in flight: outcomes are taken in
+/// order, and a slow answer must not keep others from being asked for.
+const UNDER_WAY: usize = 4 * MOST;
+/// Batches that may wait for the database.
+const WAITING: usize = 4;
+
+/// Which objects are put through.
+pub(crate) enum Feed {
+    /// All of a kind, page after page, from a place on.
+    Everything {
+        kind: Kind,
+        after: Option<SourceAnchor>,
+    },
+    /// These.
+    These(Vec<Work>),
+}
+
+impl Run<'_> {
+    /// Carries objects along their way, many at once, and writes down what came of them in order.
+    /// Reading ahead, carrying and writing go on beside each other.
+    pub(crate) async fn put_through(
+        &mut self,
+        kind: Kind,
+        feed: Feed,
+        total: u64,
+    ) -> Result<(), EngineError> {
+        let mapping = match (kind, &self.rules.group) {
+            (Kind::User, _) => &self.rules.user,
+            (Kind::Group, Some(group)) => group,
+            (Kind::Group, None) => return Ok(()),
+        };
+        let path = Path {
+            store: self.store,
+            clock: self.clock,
+            target: self.target,
+            limiter: self.limiter,
+            policy: self.policy,
+            tenant: self.lease.tenant,
+            job: self.lease.job,
+            cycle: self.cycle.id,
+            no_users_yet: self.no_users_yet,
+        };
+        let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
+        let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
+        let reader = Reader {
+            store: self.store.clone(),
+            source: Arc::clone(self.source),
+            lease: self.lease,
+        };
+        // Reading keeps a thread busy for milliseconds; answers must not wait for that.
+        let read = AbortOnDropHandle::new(tokio::spawn(reader.read(feed, objects)));
+        let stop = self.stop;
+        let carry = async {
+            let work = stream::poll_fn(|cx| next.poll_recv(cx));
+            let mut outcomes = work
+                .map(|work| path.carry(work, mapping))
+                .buffered(UNDER_WAY);
+            let mut batch = Vec::with_capacity(BATCH);
+            let mut failed = None;
+            while let Some(outcome) = outcomes.next().await {
+                match outcome {
+                    Ok(outcome) => batch.push(outcome),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+                if batch.len() == BATCH && batches.send(std::mem::take(&mut batch)).await.is_err() {
+                    break;
+                }
+                if stop.is_cancelled() {
+                    failed = Some(EngineError::Interrupted);
+                    break;
+                }
+            }
+            drop(outcomes);
+            // Nobody reads ahead for a carrier that has stopped.
+            next.close();
+            if !batch.is_empty() {
+                let _ = batches.send(batch).await;
+            }
+            drop(batches);
+            failed.map_or(Ok(()), Err)
+        };
+        let (store, clock, source, lease) = (self.store, self.clock, self.source, self.lease);
+        let (cycle, checkpoint, progress) = (&mut self.cycle, &mut self.checkpoint, self.progress);
+        let has_escrows = &mut self.has_escrows;
+        let write = async {
+            while let Some(mut outcomes) = waiting.recv().await {
+                for outcome in &mut outcomes {
+                    cycle.counts.add(&outcome.counts);
+                    *has_escrows |= outcome.failed.is_some();
+                    if checkpoint.is_some() {
+                        // An initial cycle compares all references once everything is linked.
+                        outcome.references.clear();
+                    }
+                }
+                let place = checkpoint.as_mut().map(|checkpoint| {
+                    checkpoint.counts = cycle.counts;
+                    checkpoint.done += outcomes.len() as u64;
+                    checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
+                    tell(progress, cycle, checkpoint, total);
+                    checkpoint.to_json()
+                });
+                let referrers = match checkpoint {
+                    Some(_) => Vec::new(),
+                    None => source.referrers(&linked_anew(&outcomes)).await?,
+                };
+                let now = clock.now();
+                keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
+            }
+            Ok::<(), EngineError>(())
+        };
+        let (read, carried, written) = tokio::join!(read, carry, write);
+        let read = read.map_err(|_| SourceError("reading ahead was broken off".to_owned()));
+        written.and(carried).and(read?)
+    }
+}
+
+/// Objects that have a link now which they had not before, or one to another object at the target.
+fn linked_anew(outcomes: &[Outcome]) -> Vec<SourceAnchor> {
+    outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.link, LinkChange::New(_) | LinkChange::Moved(_)))
+        .map(|outcome| outcome.anchor)
+        .collect()
+}
+
+/// Reads objects ahead of those that are being carried.
+struct Reader {
+    store: Store,
+    source: Arc<dyn Source>,
+    lease: Lease,
+}
+
+impl Reader {
+    async fn read(self, feed: Feed, objects: mpsc::Sender<Work>) -> Result<(), EngineError> {
+        let (kind, mut after) = match feed {
+            Feed::These(work) => {
+                for work in work {
+                    if objects.send(work).await.is_err() {
+                        break;
+                    }
+                }
+                return Ok(());
+            }
+            Feed::Everything { kind, after } => (kind, after),
+        };
+        loop {
+            let records = self.source.page(kind, after, STRETCH).await?;
+            let Some(last) = records.last() else {
+                return Ok(());
+            };
+            after = Some(last.anchor);
+            let anchors: Vec<SourceAnchor> = records.iter().map(|record| record.anchor).collect();
+            let mut linked = links_of(&self.store, self.lease, &anchors).await?;
+            for record in records {
+                let work = Work {
+                    kind,
+                    anchor: record.anchor,
+                    link: linked.remove(&record.anchor),
+                    record: Some(record),
+                    cause: Cause::Attributes,
+                };
+                if objects.send(work).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Which object at the target is it? Matching by precedence, and reading what is linked.
+
+use muster_model::Timestamp;
+use muster_model::directory::Kind;
+use muster_model::id::fill_random;
+use muster_model::link::{Link, SourceAnchor};
+use muster_rules::schema::CompiledSchema;
+use muster_rules::{Context, MappingSource, ObjectMapping};
+
+use crate::decide::{Current, Matched};
+use crate::error::EngineError;
+use crate::limit::Limiter;
+use crate::object::Path;
+use crate::port::{Record, Source, Target, TargetError, TargetObject};
+
+/// Why nothing was found.
+pub(crate) enum NotFound {
+    Skip(&'static str, String),
+    Error(TargetError),
+    Store(muster_store::StoreError),
+}
+
+impl Path<'_> {
+    pub(crate) async fn find(
+        &self,
+        record: &Record,
+        mapping: &ObjectMapping,
+        at: Timestamp,
+        anchor: SourceAnchor,
+    ) -> Result<Matched, NotFound> {
+        if self.no_users_yet && record.kind == Kind::User {
+            return Ok(Matched::Nobody);
+        }
+        self.ask(record, mapping, at, anchor).await
+    }
+
+    /// Asks the target by each matching attribute in the order of precedence (5.4).
+    pub(crate) async fn ask(
+        &self,
+        record: &Record,
+        mapping: &ObjectMapping,
+        at: Timestamp,
+        anchor: SourceAnchor,
+    ) -> Result<Matched, NotFound> {
+        let mut asked = false;
+        for attribute in mapping.matching() {
+            let value = attribute
+                .evaluate(&record.attributes, &context(at))
+                .map_err(|problem| {
+                    NotFound::Skip("AttributeValidationFailed", problem.to_string())
+                })?
+                .value
+                .filter(|value| !value.is_empty());
+            let Some(value) = value else { continue };
+            asked = true;
+            let request = || self.target.find(record.kind, &attribute.target, &value);
+            let mut found = self.limiter.run(request).await.map_err(NotFound::Error)?;
+            match found.len() {
+                0 => {}
+                1 => {
+                    let object = found.remove(0);
+                    return self.unless_taken(object, anchor).await;
+                }
+                _ => return Ok(Matched::Several),
+            }
+        }
+        if asked {
+            Ok(Matched::Nobody)
+        } else {
+            let matching = mapping.matching();
+            let attributes: Vec<&str> = matching
+                .iter()
+                .map(|attribute| attribute.target.as_str())
+                .collect();
+            Err(NotFound::Skip(
+                "ImportSkipped",
+                format!(
+                    "the object has no value for any matching attribute ({}); fill it in the \
+                     source or match by another attribute",
+                    attributes.join(", ")
+                ),
+            ))
+        }
+    }
+
+    async fn unless_taken(
+        &self,
+        object: TargetObject,
+        anchor: SourceAnchor,
+    ) -> Result<Matched, NotFound> {
+        let (tenant, job, id) = (self.tenant, self.job, object.id.clone());
+        let holder: Option<Link> = self
+            .store
+            .read(|tx| {
+                Box::pin(
+                    async move { muster_store::links::find_by_target(tx, tenant, job, &id).await },
+                )
+            })
+            .await
+            .map_err(NotFound::Store)?;
+        Ok(match holder {
+            Some(link) if link.anchor != anchor => Matched::Taken(object.id),
+            _ => Matched::One(object),
+        })
+    }
+
+    pub(crate) async fn read(&self, kind: Kind, link: &Link) -> Result<Current, NotFound> {
+        match self
+            .limiter
+            .run(|| self.target.read(kind, &link.target))
+            .await
+        {
+            Ok(object) => Ok(Current::There(object)),
+            Err(TargetError::NotFound) => Ok(Current::Missing),
+            Err(error) => Err(NotFound::Error(error)),
+        }
+    }
+}
+
+/// What expressions may ask for besides the object. Whether a value is taken at the target is found
+/// out by the target itself, which then answers a create with a conflict.
+pub(crate) fn context(now: Timestamp) -> Context<'static> {
+    Context {
+        now,
+        random: &fill_random,
+        taken: &|_, _| false,
+    }
+}
+
+/// Does a mapping take its matching value straight from an attribute that is unique in the source?
+fn matches_uniquely(mapping: &ObjectMapping, is_unique: impl Fn(&str) -> bool) -> bool {
+    match mapping.matching().as_slice() {
+        [only] => {
+            matches!(&only.source, MappingSource::Attribute(name) if is_unique(name))
+        }
+        _ => false,
+    }
+}
+
+/// Is matching superfluous in this cycle, because the target says that it holds no users and no two
+/// source users share their matching value? A target that learns of a user meanwhile answers a
+/// create with a conflict, and then it is matched after all.
+pub(crate) async fn no_users_yet(
+    source: &dyn Source,
+    target: &dyn Target,
+    limiter: &Limiter,
+    rules: &CompiledSchema,
+) -> Result<bool, EngineError> {
+    let unique = matches_uniquely(&rules.user, |name| source.is_unique(Kind::User, name));
+    Ok(unique && limiter.run(|| target.is_empty(Kind::User)).await?)
+}

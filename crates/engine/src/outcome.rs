@@ -1,0 +1,297 @@
+//! What came of an object: its outcome for the store, and what the log says of it.
+
+use muster_model::Value;
+use muster_model::cycle::Counts;
+use muster_model::directory::Kind;
+use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
+use muster_rules::ObjectMapping;
+
+use crate::decide::{Decision, Matched};
+use crate::error::EngineError;
+use crate::port::{Change, TargetError};
+use crate::scope::Judged;
+
+/// What came of an object, to be written down.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) kind: Kind,
+    pub(crate) anchor: SourceAnchor,
+    pub(crate) event: Option<Event>,
+    pub(crate) link: LinkChange,
+    /// The error code, when it failed.
+    pub(crate) failed: Option<&'static str>,
+    /// Single-valued references that it should have at the target.
+    pub(crate) references: Vec<(&'static str, Option<SourceAnchor>)>,
+    pub(crate) counts: Counts,
+}
+
+/// What becomes of the link.
+#[derive(Debug)]
+pub(crate) enum LinkChange {
+    Keep,
+    /// A new link.
+    New(Link),
+    /// A link that was there, now to another object at the target.
+    Moved(Link),
+    /// A link with another state.
+    Changed(Link),
+    Drop,
+}
+
+/// How an object's way ended.
+pub(crate) struct Told {
+    pub(crate) action: Action,
+    pub(crate) status: Status,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+    pub(crate) target: Option<TargetId>,
+    pub(crate) modified: Vec<Modified>,
+    pub(crate) link: LinkChange,
+}
+
+impl Told {
+    /// A decision that was carried out. `created` is the id of what it created; `linked` says what
+    /// becomes of the link when it is to name this object in this state.
+    pub(crate) fn done(
+        decision: Decision<'_>,
+        created: Option<TargetId>,
+        linked: impl Fn(TargetId, LinkState) -> LinkChange,
+    ) -> Self {
+        let link = |target: Option<TargetId>, state| {
+            target.map_or(LinkChange::Keep, |target| linked(target, state))
+        };
+        match decision {
+            Decision::Nothing => Self::nothing(),
+            Decision::Create(values) => Self {
+                action: Action::Create,
+                link: link(created.clone(), LinkState::Managed),
+                target: created,
+                modified: set(values),
+                ..Self::success("created at the target")
+            },
+            Decision::Update {
+                target,
+                changes,
+                matched,
+            } => Self {
+                action: Action::Update,
+                link: linked(target.clone(), LinkState::Managed),
+                target: Some(target),
+                modified: modified(changes),
+                ..Self::success(if matched {
+                    "matched an object at the target, linked and updated it"
+                } else {
+                    "updated at the target"
+                })
+            },
+            Decision::Equal { target, matched } => Self {
+                link: linked(target.clone(), LinkState::Managed),
+                target: Some(target),
+                ..Self::skipped(
+                    "RedundantExport",
+                    if matched {
+                        "matched an object at the target that has these values already; linked"
+                    } else {
+                        "both sides are equal already"
+                    },
+                )
+            },
+            Decision::Disable {
+                target,
+                changes,
+                state,
+            } => Self {
+                action: Action::Disable,
+                link: linked(target.clone(), state),
+                target: Some(target),
+                modified: modified(changes),
+                ..Self::success("disabled at the target")
+            },
+            Decision::Delete(target) => Self {
+                action: Action::Delete,
+                link: LinkChange::Drop,
+                target: Some(target),
+                ..Self::success("deleted at the target")
+            },
+            Decision::Leave(target, state, reason) => Self {
+                link: linked(target.clone(), state),
+                target: Some(target),
+                ..Self::skipped("EntrySynchronizationSkipped", reason)
+            },
+            Decision::Forget(target, reason) => Self {
+                link: LinkChange::Drop,
+                target: Some(target),
+                ..Self::skipped("EntrySynchronizationSkipped", reason)
+            },
+            Decision::Skip(code, detail) => Self {
+                detail,
+                ..Self::skipped(code, "")
+            },
+            Decision::Fail(code, detail) => Self::failure(code, detail),
+        }
+    }
+
+    /// A failure of one object, with what was to be done to it; or of the whole target.
+    pub(crate) fn failed(
+        error: &TargetError,
+        tried: Option<Decision<'_>>,
+    ) -> Result<Self, EngineError> {
+        if error.stops_the_cycle() {
+            return Err(error.clone().into());
+        }
+        let failure = Self::failure(error.code(), error.to_string());
+        Ok(match tried {
+            Some(Decision::Create(values)) => Self {
+                action: Action::Create,
+                modified: set(values),
+                ..failure
+            },
+            Some(Decision::Update {
+                target, changes, ..
+            }) => Self {
+                action: Action::Update,
+                target: Some(target),
+                modified: modified(changes),
+                ..failure
+            },
+            Some(Decision::Disable {
+                target, changes, ..
+            }) => Self {
+                action: Action::Disable,
+                target: Some(target),
+                modified: modified(changes),
+                ..failure
+            },
+            Some(Decision::Delete(target)) => Self {
+                action: Action::Delete,
+                target: Some(target),
+                ..failure
+            },
+            _ => failure,
+        })
+    }
+
+    fn success(detail: &str) -> Self {
+        Self {
+            action: Action::Other,
+            status: Status::Success,
+            code: "",
+            detail: detail.to_owned(),
+            target: None,
+            modified: Vec::new(),
+            link: LinkChange::Keep,
+        }
+    }
+
+    fn skipped(code: &'static str, detail: &str) -> Self {
+        Self {
+            status: Status::Skipped,
+            code,
+            ..Self::success(detail)
+        }
+    }
+
+    fn failure(code: &'static str, detail: String) -> Self {
+        Self {
+            status: Status::Failure,
+            code,
+            detail,
+            ..Self::success("")
+        }
+    }
+
+    /// Nothing to say.
+    pub(crate) fn nothing() -> Self {
+        Self::skipped("", "")
+    }
+
+    pub(crate) fn dropped() -> Self {
+        Self {
+            status: Status::Warning,
+            code: "InvalidAnchor",
+            link: LinkChange::Drop,
+            ..Self::success("the linked object is gone at the target; the link was dropped")
+        }
+    }
+}
+
+/// Values that were set on a new object.
+fn set(values: Vec<(&str, Value)>) -> Vec<Modified> {
+    values
+        .into_iter()
+        .map(|(name, new)| Modified {
+            name: name.to_owned(),
+            old: Value::Null,
+            new,
+        })
+        .collect()
+}
+
+fn modified(changes: Vec<Change>) -> Vec<Modified> {
+    changes
+        .into_iter()
+        .map(|Change { path, old, new, .. }| Modified {
+            name: path,
+            old,
+            new,
+        })
+        .collect()
+}
+
+/// Values of mappings that say so are kept out of the log (AM-20).
+pub(crate) fn redact(modified: &mut [Modified], mapping: &ObjectMapping) {
+    for attribute in mapping
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.redacted())
+    {
+        for it in modified.iter_mut().filter(|it| it.name == attribute.target) {
+            (it.old, it.new) = (Value::Null, Value::from("[redacted]"));
+        }
+    }
+}
+
+pub(crate) fn scoping_step(judged: &Judged) -> Step {
+    let (status, description) = if judged.in_scope() {
+        (Status::Success, "in scope".to_owned())
+    } else {
+        (
+            Status::Skipped,
+            format!("not in scope: {}", judged.reason()),
+        )
+    };
+    Step {
+        kind: StepKind::Scoping,
+        status,
+        description,
+        details: judged.flags(),
+    }
+}
+
+pub(crate) fn matching_step(matched: &Matched) -> Step {
+    let (status, description) = match matched {
+        Matched::Nobody => (
+            Status::Success,
+            "no object at the target matches".to_owned(),
+        ),
+        Matched::One(object) => (
+            Status::Success,
+            format!("matches {} at the target", object.id),
+        ),
+        Matched::Several => (
+            Status::Failure,
+            "several objects at the target match".to_owned(),
+        ),
+        Matched::Taken(id) => (
+            Status::Failure,
+            format!("matches {id} at the target, which is linked already"),
+        ),
+    };
+    Step {
+        kind: StepKind::Matching,
+        status,
+        description,
+        details: Vec::new(),
+    }
+}
