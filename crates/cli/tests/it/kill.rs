@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run::{Server, free_port, json};
+use crate::run::{APP, Server, free_port, json, receiver};
 
-const APP: &str = "Symantec Web Security Service";
 const USERS: usize = 10_000;
 const GROUPS: usize = 40;
 const KILLS: usize = 10;
@@ -83,11 +82,8 @@ fn ten_kills_in_the_initial_cycle_lose_nothing_and_double_nothing() {
             0
         );
     }
-    let integration = json(&data, &["integration", "create", "Receiver"]);
-    let (url, token) = (
-        integration["scimUrl"].as_str().unwrap(),
-        integration["token"].as_str().unwrap(),
-    );
+    let (url, token) = receiver(&data);
+    let (url, token) = (url.as_str(), token.as_str());
     json(&data, &["app", "add", APP]);
     for number in 0..GROUPS {
         json(&data, &["app", "assign", APP, "--group", &id(2, number)]);
@@ -178,7 +174,7 @@ fn compare(url: &str, token: &str, expected: &Expected) {
     assert_eq!(memberships, expected.memberships);
 }
 
-fn read_all(url: &str, token: &str, path: &str) -> Vec<Value> {
+pub(crate) fn read_all(url: &str, token: &str, path: &str) -> Vec<Value> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

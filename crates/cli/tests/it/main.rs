@@ -1,8 +1,10 @@
 //! The binary as people run it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod another_id;
 mod bad_input;
 mod command_line;
 mod demo;
 mod kill;
+mod lost_answer;
 mod run;

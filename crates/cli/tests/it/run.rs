@@ -6,6 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The tutorial's application.
+pub(crate) const APP: &str = "Symantec Web Security Service";
+
 /// A command on a data folder.
 pub(crate) fn muster(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
@@ -31,6 +34,24 @@ pub(crate) fn json(data: &Path, args: &[&str]) -> Value {
     assert!(output.status.success(), "{args:?}: {output:?}");
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     serde_json::from_str(said.lines().last().unwrap_or_default()).expect("JSON")
+}
+
+/// Makes an integration; answers its SCIM URL and token.
+pub(crate) fn receiver(data: &Path) -> (String, String) {
+    let integration = json(data, &["integration", "create", "Receiver"]);
+    let text = |name: &str| integration[name].as_str().expect(name).to_owned();
+    (text("scimUrl"), text("token"))
+}
+
+/// Adds the tutorial's application with everybody in scope, and gives it credentials.
+pub(crate) fn everybody(data: &Path, tenant_url: &str, token: &str) {
+    json(data, &["app", "add", APP]);
+    json(data, &["app", "scope", APP, "all"]);
+    let credentials = ["--tenant-url", tenant_url, "--secret-token", token];
+    json(
+        data,
+        &[&["app", "credentials", APP][..], &credentials].concat(),
+    );
 }
 
 /// The exit code and the one line on standard error of a command that fails.
