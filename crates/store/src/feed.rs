@@ -127,6 +127,17 @@ pub async fn append(
     Ok(())
 }
 
+/// The condition that an entry is after the position ($2, $3). SQLite does not see that a comparison
+/// of rows could use the index as far as `number`, and would read every entry; but there the
+/// transaction is always 0.
+const fn beyond(tx: &Tx<'_>) -> &'static str {
+    if tx.is_postgres() {
+        "(tx, number) > ($2, $3)"
+    } else {
+        "tx = $2 AND number > $3"
+    }
+}
+
 /// The next entries of the directory's feed after `after`, oldest first.
 pub async fn read(
     tx: &mut Tx<'_>,
@@ -139,9 +150,10 @@ pub async fn read(
     } else {
         String::new()
     };
+    let beyond = beyond(tx);
     let sql = format!(
         "SELECT tx, number, what, object, other, at FROM directory_changes \
-         WHERE tenant = $1 AND (tx, number) > ($2, $3) {settled} ORDER BY tx, number LIMIT $4"
+         WHERE tenant = $1 AND {beyond} {settled} ORDER BY tx, number LIMIT $4"
     );
     let params = [
         tenant.into(),
@@ -159,10 +171,10 @@ pub async fn backlog(
     tenant: TenantId,
     after: Position,
 ) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM directory_changes \
-               WHERE tenant = $1 AND (tx, number) > ($2, $3)";
+    let beyond = beyond(tx);
+    let sql = format!("SELECT count(*) FROM directory_changes WHERE tenant = $1 AND {beyond}");
     let params = [tenant.into(), after.transaction.into(), after.number.into()];
-    Ok(tx.one(sql, &params).await?.map_or(0, |(count,)| count))
+    Ok(tx.one(&sql, &params).await?.map_or(0, |(count,)| count))
 }
 
 /// A position that has everything committed so far behind it, and nothing that is still running.
@@ -175,7 +187,8 @@ pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreErr
             number: i64::MAX,
         });
     }
-    let sql = "SELECT coalesce(max(number), 0) FROM directory_changes WHERE tenant = $1";
+    let sql = "SELECT number FROM directory_changes WHERE tenant = $1 AND tx = 0 \
+               ORDER BY number DESC LIMIT 1";
     let (number,) = tx.one(sql, &[tenant.into()]).await?.unwrap_or((0_i64,));
     Ok(Position {
         transaction: 0,

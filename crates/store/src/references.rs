@@ -237,6 +237,15 @@ impl FromRow for Due {
     }
 }
 
+/// Left to itself, SQLite may walk all references instead of the few that are due.
+const fn hint(tx: &Tx<'_>) -> &'static str {
+    if tx.is_postgres() {
+        ""
+    } else {
+        "INDEXED BY reference_links_due"
+    }
+}
+
 /// The next references that are due after a place in the work list and before an owner, grouped by
 /// owner.
 pub async fn due(
@@ -250,12 +259,7 @@ pub async fn due(
     let (owner, attribute, referred) = after;
     // No owner is beyond this one; the only id equal to it is no id of anything.
     let before = before.unwrap_or(SourceAnchor::from_bytes([255; 16]));
-    // Left to itself, SQLite may walk all references instead of the few that are due.
-    let hint = if tx.is_postgres() {
-        ""
-    } else {
-        "INDEXED BY reference_links_due"
-    };
+    let hint = hint(tx);
     let sql = format!(
         "SELECT r.owner, o.kind, o.target, r.attribute, r.referred, r.state, t.target \
                FROM reference_links r {hint} CROSS JOIN links o \
@@ -279,10 +283,13 @@ pub async fn due(
 
 /// How many references are due.
 pub async fn count_due(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM reference_links \
-               WHERE tenant = $1 AND job = $2 AND state IN (1, 3)";
+    let hint = hint(tx);
+    let sql = format!(
+        "SELECT count(*) FROM reference_links {hint} \
+         WHERE tenant = $1 AND job = $2 AND state IN (1, 3)"
+    );
     Ok(tx
-        .one(sql, &[tenant.into(), job.into()])
+        .one(&sql, &[tenant.into(), job.into()])
         .await?
         .map_or(0, |(count,)| count))
 }

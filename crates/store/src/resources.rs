@@ -374,6 +374,22 @@ pub async fn has_member(
     Ok(row.is_some())
 }
 
+/// The groups that hold this member, in the order of their ids; at most `limit`.
+pub async fn groups_holding(
+    tx: &mut Tx<'_>,
+    place: Place,
+    member: &str,
+    limit: u32,
+) -> Result<Vec<Resource>, StoreError> {
+    let sql = "SELECT r.id, r.kind, r.name_key, r.external_id, r.active, r.version, r.created, \
+               r.modified, r.doc FROM resource_members m CROSS JOIN resources r \
+               WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
+               AND r.tenant = m.tenant AND r.integration = m.integration \
+               AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";
+    tx.all(sql, &place.params([member.into(), limit.into()]))
+        .await
+}
+
 /// The groups that a resource is a direct member of, with their documents; at most `limit`.
 pub async fn groups_of(
     tx: &mut Tx<'_>,

@@ -158,7 +158,7 @@ fn connect(path: &Path, writable: bool) -> Result<Connection, StoreError> {
             other => open_error(path, &other.to_string()),
         })?;
     // Pages kept in memory, in KiB: the writer needs its index leaves, a reader its path to them.
-    let cache = if writable { -96_000 } else { -16_000 };
+    let cache = if writable { -64_000 } else { -2_000 };
     connection.pragma_update(None, "cache_size", cache)?;
     // Plans never depend on the values of parameters; else statements over partial indexes are prepared
     // again with every other value.

@@ -181,8 +181,10 @@ impl Provider {
             return Ok(());
         }
         if let Some(selected) = self.selected(look).await? {
+            // Whoever holds the member that alone is asked for, matches: its members need no reading.
+            let known = look.asks_only_for_a_member();
             for (resource, document) in selected {
-                if look.matches(&document) {
+                if known || look.matches(&document) {
                     found(resource, &document)?;
                 }
             }
@@ -210,11 +212,19 @@ impl Provider {
         let Some(selection) = look.selection() else {
             return Ok(None);
         };
-        let (place, kind, beside) = (look.place, look.kind, look.beside());
+        let (place, kind) = (look.place, look.kind);
+        let beside = if look.asks_only_for_a_member() {
+            Wanted::NOTHING
+        } else {
+            look.beside()
+        };
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
                     let found: Vec<Resource> = match selection {
+                        Selection::Member(id) => {
+                            resources::groups_holding(tx, place, id, SELECTED).await?
+                        }
                         Selection::Name(name) => resources::find_by_name(tx, place, kind, name)
                             .await?
                             .into_iter()
@@ -230,6 +240,10 @@ impl Provider {
                             Err(_) => Vec::new(),
                         },
                     };
+                    if found.len() as u32 == SELECTED {
+                        // There may be more: only a scan finds them all.
+                        return Ok(None);
+                    }
                     Ok(Some(complete_all(tx, place, found, beside).await?))
                 })
             })
@@ -267,6 +281,7 @@ enum Selection<'a> {
     Name(&'a str),
     ExternalId(&'a str),
     Id(&'a str),
+    Member(&'a str),
 }
 
 impl<'a> Look<'a> {
@@ -294,8 +309,21 @@ impl<'a> Look<'a> {
                 Conjunct::Equal { path, value } if path.is("id", None) => {
                     Some(Selection::Id(value))
                 }
+                Conjunct::Member(id) if self.kind == Kind::Group => Some(Selection::Member(id)),
                 Conjunct::Equal { .. } | Conjunct::Typed { .. } | Conjunct::Member(_) => None,
             })
+    }
+
+    /// Is the whole filter `members eq "…"`, in any of its forms?
+    fn asks_only_for_a_member(&self) -> bool {
+        let Some(filter) = self.filter.filter(|_| self.kind == Kind::Group) else {
+            return false;
+        };
+        let mut conjuncts = filter.conjuncts();
+        let first = conjuncts.next();
+        matches!(first, Some(Conjunct::Member(_)))
+            && conjuncts.next().is_none()
+            && filter.is_conjuncts_only()
     }
 
     /// What the filter looks at that is not in the document.

@@ -80,6 +80,16 @@ fn what_somebody_deleted_at_the_target_is_made_again_with_everything_that_refers
     json(&data, &["job", "run", APP]);
     let before = target(&url, &token);
     check(&before);
+    let boss = named(&before.0, "userName", "boss@example.test")["id"]
+        .as_str()
+        .unwrap();
+    let holding = |more: &str| {
+        let filter = format!("Groups?filter=members.value%20eq%20%22{boss}%22{more}");
+        read_all(&url, &token, &filter).len()
+    };
+    assert_eq!(holding(""), 1);
+    assert_eq!(holding("%20and%20displayName%20eq%20%22team%22"), 1);
+    assert_eq!(holding("%20and%20displayName%20eq%20%22other%22"), 0);
 
     // The manager is gone, and is noticed with the next change.
     let boss = named(&before.0, "userName", "boss@example.test")["id"].clone();

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Groups that are read at once; each may have very many members.
-const GROUPS: u64 = 10;
+/// Resources that are read at once.
+const PAGE: u64 = 500;
 
 /// The receiving side.
 pub(super) struct Target {
@@ -30,13 +30,14 @@ pub(super) struct Counted {
 struct List {
     total_results: u64,
     #[serde(default, rename = "Resources")]
-    resources: Vec<Group>,
+    resources: Vec<Listed>,
 }
 
 #[derive(Deserialize)]
-struct Group {
+struct Listed {
+    id: String,
     #[serde(default)]
-    members: Vec<IgnoredAny>,
+    groups: Vec<IgnoredAny>,
 }
 
 impl Target {
@@ -44,34 +45,57 @@ impl Target {
         Self { http, url, token }
     }
 
-    /// Counts users, groups and memberships.
+    /// Counts users, groups and memberships. Memberships are counted from the members' side: a group
+    /// may hold everybody, while a page of members is never large.
     pub(super) async fn count(&self) -> Result<Counted> {
-        let users = self.list("/Users?count=0").await?.total_results;
         let active = self
             .list("/Users?count=0&filter=active%20eq%20true")
             .await?
             .total_results;
-        let (mut at, mut memberships) = (1, 0);
-        let groups = loop {
-            let page = self
-                .list(&format!("/Groups?startIndex={at}&count={GROUPS}"))
-                .await?;
-            if page.resources.is_empty() {
-                break page.total_results;
-            }
-            at += page.resources.len() as u64;
-            memberships += page
-                .resources
-                .iter()
-                .map(|group| group.members.len() as u64)
-                .sum::<u64>();
-        };
+        let mut memberships = 0;
+        let users = self
+            .each("/Users?attributes=groups", async |user| {
+                memberships += user.groups.len() as u64;
+                Ok(())
+            })
+            .await?;
+        let groups = self
+            .each("/Groups?attributes=displayName", async |group| {
+                let path = format!(
+                    "/Groups?count=0&filter=members.value%20eq%20%22{}%22",
+                    group.id
+                );
+                memberships += self.list(&path).await?.total_results;
+                Ok(())
+            })
+            .await?;
         Ok(Counted {
             users,
             active_users: active,
             groups,
             memberships,
         })
+    }
+
+    /// Reads a list page by page; answers how many resources it says that there are.
+    async fn each(
+        &self,
+        path: &str,
+        mut one: impl AsyncFnMut(Listed) -> Result<()>,
+    ) -> Result<u64> {
+        let mut at = 1;
+        loop {
+            let page = self
+                .list(&format!("{path}&startIndex={at}&count={PAGE}"))
+                .await?;
+            if page.resources.is_empty() {
+                return Ok(page.total_results);
+            }
+            at += page.resources.len() as u64;
+            for resource in page.resources {
+                one(resource).await?;
+            }
+        }
     }
 
     async fn list(&self, path: &str) -> Result<List> {
