@@ -95,16 +95,18 @@ impl Judged {
             );
         }
         if !self.filter.passed {
-            let failing: Vec<String> = self
+            let failing: Vec<&str> = self
                 .filter
                 .clauses
                 .iter()
-                .filter(|clause| !clause.passed)
-                .map(|clause| clause.label.clone())
+                .filter(|clause| clause.decided)
+                .map(|clause| clause.label.as_str())
                 .collect();
+            let changes: Vec<String> = self.filter.flip.iter().map(ToString::to_string).collect();
             reasons.push(format!(
-                "it does not pass the scoping filter: {}",
-                failing.join("; ")
+                "it does not pass the scoping filter: {}; to bring it in, {}",
+                failing.join("; "),
+                changes.join(" and ")
             ));
         }
         reasons.join(", and ")

@@ -20,7 +20,7 @@ mod suggest;
 mod types;
 
 pub use compare::same;
-pub use expr::{Context, EvalError, Expression, Outcome, Problem, Problems};
+pub use expr::{Context, EvalError, Expression, Outcome, Problem, Problems, Trace, Traced};
 
 pub use gallery::{Gallery, GalleryApp};
 pub use mapping::{
@@ -28,5 +28,5 @@ pub use mapping::{
 };
 
 pub use schema::{CompiledSchema, Schema, SchemaProblem};
-pub use scope::{ClauseResult, ScopeOutcome, ScopingFilter, ScopingFilters};
+pub use scope::{ClauseResult, Flip, ScopeOutcome, ScopingFilter, ScopingFilters};
 pub use types::TargetType;

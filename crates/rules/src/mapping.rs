@@ -71,6 +71,8 @@ pub struct AttributeMapping {
     pub apply: Apply,
     /// Is it sent with every write of the object, changed or not (`FlowAlways`)?
     pub flow_always: bool,
+    /// Does an empty source clear the target (`flowNullValues`)? Off by default (AM-1).
+    pub clears: bool,
     /// Can the target not do without it (AM-3)?
     pub required: bool,
     /// Is a change of case a change?
@@ -117,8 +119,8 @@ pub enum Apply {
 pub struct Mapped<'m> {
     /// The mapping.
     pub mapping: &'m AttributeMapping,
-    /// The value in the type of the target; `None` is null, which is not exported and never clears
-    /// anything (AM-1).
+    /// The value in the type of the target; `None` is null, which is not exported and clears nothing
+    /// unless the mapping says so (AM-1).
     pub value: Option<Value>,
     /// The default value in the type of the target; only there when `value` is null.
     pub default: Option<Value>,
@@ -137,7 +139,7 @@ impl Mapped<'_> {
     }
 
     /// What an existing target object should have, given whether the attribute is empty there
-    /// (17.4); `None` leaves it alone.
+    /// (17.4); `None` leaves it alone, null clears it.
     pub fn for_update(&self, target_is_empty: bool) -> Option<&Value> {
         if self.mapping.read_only || self.mapping.immutable {
             return None;
@@ -151,7 +153,9 @@ impl Mapped<'_> {
                 let default = (self.mapping.source == MappingSource::None && target_is_empty)
                     .then_some(self.default.as_ref())
                     .flatten();
-                self.value.as_ref().or(default)
+                let cleared = (self.mapping.clears && !self.skip && !target_is_empty)
+                    .then_some(const { &Value::Null });
+                self.value.as_ref().or(default).or(cleared)
             }
         }
     }
@@ -261,6 +265,7 @@ impl AttributeMapping {
             matching: None,
             apply: Apply::Always,
             flow_always: false,
+            clears: false,
             required: false,
             case_exact: true,
             multi_valued: false,
@@ -299,11 +304,7 @@ impl AttributeMapping {
             MappingSource::Attribute(name) => Ok(source.get(name).map_or(Val::Null, Val::from)),
             MappingSource::Constant(text) => Ok(Val::borrowed(text)),
             MappingSource::Expression(expression) => {
-                let env = Env {
-                    source,
-                    context,
-                    target: &self.target,
-                };
+                let env = Env::new(source, context, &self.target);
                 eval::evaluate(expression.root(), env)
             }
             MappingSource::None => Ok(Val::Null),

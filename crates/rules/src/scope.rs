@@ -1,5 +1,6 @@
 //! Scoping filters: which objects a mapping applies to (section 4 of the behaviour reference).
 
+mod flip;
 mod operator;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use crate::expr::EvalError;
 use crate::pattern::{Pattern, TooCostly};
 use crate::suggest::closest;
 
+pub use flip::Flip;
 pub use operator::ScopeOperator;
 
 /// Clauses in all filters of one mapping at most.
@@ -88,6 +90,8 @@ struct Clause {
     attribute: String,
     operator: ScopeOperator,
     operand: Operand,
+    /// The operand as it is written.
+    value: String,
     label: String,
 }
 
@@ -107,6 +111,8 @@ pub struct ScopeOutcome {
     pub passed: bool,
     /// Every clause of every filter, in order.
     pub clauses: Vec<ClauseResult>,
+    /// When it does not pass: the fewest changes of the object that would bring it in.
+    pub flip: Vec<Flip>,
     /// A clause could not be decided: `passed` must not be acted on, above all not by taking
     /// accounts away.
     pub problem: Option<EvalError>,
@@ -119,6 +125,9 @@ pub struct ClauseResult {
     pub label: String,
     /// Does it hold?
     pub passed: bool,
+    /// Did it decide: is it of a filter that lets the object through, or one of those that keep it
+    /// out?
+    pub decided: bool,
     /// What the attribute was.
     pub seen: Value,
 }
@@ -217,29 +226,89 @@ impl ScopingFilters {
 
     /// Evaluates every clause, for logs and explanations.
     pub fn evaluate(&self, source: &Attributes) -> ScopeOutcome {
-        let clauses = self
-            .filters
-            .iter()
-            .flat_map(|filter| &filter.clauses)
-            .map(|clause| {
-                let seen = source.get(&clause.attribute);
-                ClauseResult {
-                    label: clause.label.clone(),
-                    passed: clause.holds(seen).unwrap_or(false),
-                    seen: seen.cloned().unwrap_or_default(),
-                }
-            })
-            .collect();
         let (passed, problem) = match self.passes(source) {
             Ok(passed) => (passed, None),
             Err(problem) => (false, Some(problem)),
         };
+        let mut clauses = Vec::new();
+        for filter in &self.filters {
+            let lets_through = passed && filter.passes(source).unwrap_or(false);
+            clauses.extend(filter.clauses.iter().map(|clause| {
+                let seen = source.get(&clause.attribute);
+                let holds = clause.holds(seen).unwrap_or(false);
+                ClauseResult {
+                    label: clause.label.clone(),
+                    passed: holds,
+                    decided: if passed { lets_through } else { !holds },
+                    seen: seen.cloned().unwrap_or_default(),
+                }
+            }));
+        }
+        let flip = if passed {
+            Vec::new()
+        } else {
+            self.flip(source)
+        };
         ScopeOutcome {
             passed,
             clauses,
+            flip,
             problem,
         }
     }
+
+    /// What is allowed and yet hardly meant, for whoever edits the filters.
+    pub fn warnings(&self) -> Vec<ScopeWarning> {
+        let mut warnings = Vec::new();
+        for (filter_at, filter) in self.filters.iter().enumerate() {
+            let mut warn = |clause, message| {
+                warnings.push(ScopeWarning {
+                    filter: filter_at,
+                    clause,
+                    message,
+                });
+            };
+            if filter.clauses.is_empty() {
+                warn(
+                    None,
+                    "the filter has no clauses and says nothing".to_owned(),
+                );
+            }
+            for (clause_at, clause) in filter.clauses.iter().enumerate() {
+                let Clause {
+                    attribute,
+                    operator,
+                    ..
+                } = clause;
+                if matches!(
+                    operator,
+                    ScopeOperator::NotEquals
+                        | ScopeOperator::NotRegexMatch
+                        | ScopeOperator::NotOccursIn
+                ) {
+                    warn(
+                        Some(clause_at),
+                        format!(
+                            "`{operator}` is false for whoever has no `{attribute}` (SF-9); to let \
+                             them in, add a filter with `{attribute} IS NULL`"
+                        ),
+                    );
+                }
+            }
+        }
+        warnings
+    }
+}
+
+/// A filter that does what it says, which may not be what was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeWarning {
+    /// Which filter, counting from zero.
+    pub filter: usize,
+    /// Which clause, counting from zero; `None` is the filter as a whole.
+    pub clause: Option<usize>,
+    /// What to know, in plain words.
+    pub message: String,
 }
 
 impl ScopingFilter {
@@ -291,6 +360,7 @@ impl Clause {
             attribute: attribute.to_owned(),
             operator,
             operand,
+            value: value.to_owned(),
             label,
         })
     }

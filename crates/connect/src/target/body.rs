@@ -99,12 +99,16 @@ impl Paths {
     }
 
     /// One operation for each change; what belongs to an element that does not exist yet is added as
-    /// one element.
+    /// one element, and a null removes.
     pub(super) fn update(&self, changes: &[Change]) -> Result<Vec<Json>, TargetError> {
         let mut operations = Vec::new();
         let mut added: Vec<(&Element, Map<String, Json>)> = Vec::new();
         for change in changes {
             let compiled = self.get(&change.path)?;
+            if change.new.is_null() {
+                operations.push(removal(compiled, &change.path));
+                continue;
+            }
             let value = json_of(&change.new);
             match &compiled.element {
                 Some(element) if change.absent => {
@@ -134,6 +138,15 @@ impl Paths {
         }
         Ok(operations)
     }
+}
+
+/// Clears an attribute; an element without its value would be left over, so it goes as a whole.
+fn removal(compiled: &Compiled, path: &str) -> Json {
+    let path = match &compiled.element {
+        Some(element) if path.ends_with("].value") => element.text.as_str(),
+        _ => path,
+    };
+    json!({ "op": "remove", "path": path })
 }
 
 fn set(compiled: &Compiled, body: &mut Map<String, Json>, value: Json) -> Result<(), TargetError> {
@@ -290,6 +303,26 @@ mod tests {
                 "emails": [{ "type": "work", "value": "ana@example.test", "primary": true }],
                 urn: { "department": "Legal" }
             })
+        );
+    }
+
+    #[test]
+    fn what_is_cleared_is_removed_and_an_element_goes_with_its_value() {
+        let gone = |path: &str| change(path, "x".into(), Value::Null, false);
+        let operations = paths()
+            .update(&[
+                gone(DEPARTMENT),
+                gone("emails[type eq \"work\"].value"),
+                gone("addresses[type eq \"work\"].locality"),
+            ])
+            .unwrap();
+        assert_eq!(
+            Json::Array(operations),
+            json!([
+                { "op": "remove", "path": DEPARTMENT },
+                { "op": "remove", "path": "emails[type eq \"work\"]" },
+                { "op": "remove", "path": "addresses[type eq \"work\"].locality" },
+            ])
         );
     }
 

@@ -8,6 +8,7 @@ use muster_model::{Attributes, Value};
 
 use super::ast::{Call, Comparison, Node, Word};
 use super::lexer::Operator;
+use super::trace::Recorder;
 use super::value::{NotSingle, Val};
 use super::{Context, EvalError, MAX_RESULT_BYTES};
 use crate::date;
@@ -36,10 +37,36 @@ pub(crate) struct Env<'a> {
     pub(crate) context: &'a Context<'a>,
     /// The attribute that is mapped; for the uniqueness check.
     pub(crate) target: &'a str,
+    /// Who wants to know what every node came to.
+    pub(super) recorder: Option<&'a Recorder>,
+}
+
+impl<'a> Env<'a> {
+    /// To evaluate the mapping to `target`.
+    pub(crate) const fn new(
+        source: &'a Attributes,
+        context: &'a Context<'a>,
+        target: &'a str,
+    ) -> Self {
+        Self {
+            source,
+            context,
+            target,
+            recorder: None,
+        }
+    }
 }
 
 /// The value of a node.
 pub(crate) fn evaluate<'a>(node: &'a Node, env: Env<'a>) -> Result<Val<'a>, Stop> {
+    let result = value(node, env);
+    if let Some(recorder) = env.recorder {
+        recorder.note(node, &result);
+    }
+    result
+}
+
+fn value<'a>(node: &'a Node, env: Env<'a>) -> Result<Val<'a>, Stop> {
     match node {
         Node::Attribute(name) => Ok(env.source.get(name).map_or(Val::Null, Val::from)),
         Node::Text(text) => Ok(Val::borrowed(text)),

@@ -6,6 +6,7 @@ pub mod func;
 mod lexer;
 mod parser;
 mod problem;
+mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::fmt;
 use muster_model::{Attributes, Timestamp, Value};
 
 pub use problem::{Problem, Problems};
+pub use trace::{Trace, Traced};
 
 pub(crate) use ast::{Node, Word};
 pub(crate) use value::{Val, owned, text_of, truth};
@@ -99,17 +101,7 @@ impl Expression {
         source: &Attributes,
         context: &Context<'_>,
     ) -> Result<Outcome, EvalError> {
-        let env = Env {
-            source,
-            context,
-            target: "",
-        };
-        match eval::evaluate(&self.root, env) {
-            Ok(value) => Ok(Outcome::Value(value.into_value())),
-            Err(Stop::Skip) => Ok(Outcome::Skip),
-            Err(Stop::SkipObject) => Ok(Outcome::SkipObject),
-            Err(Stop::Error(error)) => Err(error),
-        }
+        outcome(eval::evaluate(&self.root, Env::new(source, context, "")))
     }
 
     /// The source attributes it reads, each once, in the order of the text.
@@ -153,6 +145,15 @@ impl Expression {
             }
         });
         found
+    }
+}
+
+fn outcome(result: Result<Val<'_>, Stop>) -> Result<Outcome, EvalError> {
+    match result {
+        Ok(value) => Ok(Outcome::Value(value.into_value())),
+        Err(Stop::Skip) => Ok(Outcome::Skip),
+        Err(Stop::SkipObject) => Ok(Outcome::SkipObject),
+        Err(Stop::Error(error)) => Err(error),
     }
 }
 

@@ -40,6 +40,37 @@ fn check_flow(
     );
 }
 
+#[test]
+fn an_empty_source_clears_the_target_only_where_the_mapping_says_so() {
+    // AM-1, and its opt-in
+    let context = Context::at(Timestamp::default());
+    let cleared = |mapping: &AttributeMapping, value: Value, target_is_empty| {
+        let source = source(value);
+        let mapped = mapping.evaluate(&source, &context).unwrap();
+        assert_eq!(mapped.for_create().is_some(), mapped.value.is_some());
+        mapped.for_update(target_is_empty).cloned()
+    };
+    let clears = AttributeMapping {
+        clears: true,
+        ..direct()
+    };
+    assert_eq!(cleared(&direct(), Value::Null, false), None);
+    assert_eq!(cleared(&clears, Value::Null, false), Some(Value::Null));
+    assert_eq!(cleared(&clears, Value::Null, true), None);
+    assert_eq!(cleared(&clears, "a".into(), false), Some("a".into()));
+    // Left out of the flow is not empty: three states, not two.
+    let skipping = AttributeMapping {
+        clears: true,
+        ..expression("IgnoreFlowIfNullOrEmpty([x])")
+    };
+    assert_eq!(cleared(&skipping, Value::Null, false), None);
+    let creation = AttributeMapping {
+        apply: Apply::OnlyDuringCreation,
+        ..clears
+    };
+    assert_eq!(cleared(&creation, Value::Null, false), None);
+}
+
 // 17.4
 #[test]
 fn default_and_creation_only_follow_the_table() {

@@ -254,6 +254,7 @@ impl<'s> Compiler<'s> {
             matching: (mapping.matching_priority > 0).then_some(mapping.matching_priority),
             apply,
             flow_always: mapping.flow_always,
+            clears: mapping.flow_null_values == Some(true),
             required: definition.required,
             case_exact: definition.case_exact,
             multi_valued: definition.multi_valued,
@@ -272,6 +273,26 @@ impl<'s> Compiler<'s> {
     /// Does everything that can be known before there is an object fit the target?
     fn fits(&mut self, mapping: &AttributeMapping, at: &str) {
         let kind = mapping.target_type;
+        let uncleared = if mapping.matching.is_some() {
+            Some("it is used for matching")
+        } else if mapping.required {
+            Some("the target requires it")
+        } else if mapping.multi_valued {
+            Some("it has several values")
+        } else if kind == TargetType::Reference {
+            Some("it is a reference, which is removed with its source anyway")
+        } else {
+            None
+        };
+        if let (true, Some(reason)) = (mapping.clears, uncleared) {
+            self.problem(
+                format!("{at}/flowNullValues"),
+                format!(
+                    "`{}` cannot be cleared when the source is empty: {reason}",
+                    mapping.target
+                ),
+            );
+        }
         let mut constant = |text: &str, member: &str| {
             if to_target(Val::borrowed(text), kind, mapping.multi_valued).is_err() {
                 self.problem(

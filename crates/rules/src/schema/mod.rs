@@ -209,6 +209,8 @@ pub struct AttributeMappingText {
     pub export_missing_references: bool,
     /// Is it sent with every write of the object?
     pub flow_always: bool,
+    /// Does an empty source clear the target? Off when the document does not say.
+    pub flow_null_values: Option<bool>,
     /// When it applies.
     pub flow_type: FlowType,
     /// Where the value comes from.
@@ -418,6 +420,7 @@ impl AttributeMappingText {
             default: None,
             export_missing_references: false,
             flow_always: false,
+            flow_null_values: None,
             flow_type: FlowType::Always,
             source,
             other: Map::new(),

@@ -336,6 +336,11 @@ fn attribute_mapping(mut fields: Fields<'_>) -> AttributeMappingText {
             .find("flowBehavior", &text, &FLOW_BEHAVIORS)
             .unwrap_or(false),
     };
+    let flow_null_values = match fields.take("flowNullValues") {
+        None | Some(Json::Null) => None,
+        Some(Json::Bool(flag)) => Some(flag),
+        Some(_) => fields.wrong("flowNullValues", "true or false"),
+    };
     let source = fields.take("source").and_then(|json| {
         let pointer = fields.at("source");
         fields.reader.fields(json, pointer).map(source)
@@ -346,6 +351,7 @@ fn attribute_mapping(mut fields: Fields<'_>) -> AttributeMappingText {
         default: fields.text("defaultValue"),
         export_missing_references: fields.flag("exportMissingReferences", false),
         flow_always,
+        flow_null_values,
         flow_type: fields.word("flowType"),
         source,
         other: fields.members,

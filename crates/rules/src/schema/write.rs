@@ -171,7 +171,7 @@ fn attribute_mapping(mapping: &AttributeMappingText) -> Json {
         .iter()
         .find(|(always, _)| *always == mapping.flow_always)
         .map_or("", |(_, word)| word);
-    with(
+    let mut json = with(
         json!({
             "targetAttributeName": mapping.target,
             "matchingPriority": mapping.matching_priority,
@@ -182,7 +182,11 @@ fn attribute_mapping(mapping: &AttributeMappingText) -> Json {
             "source": mapping.source.as_ref().map(Source::to_value),
         }),
         &mapping.other,
-    )
+    );
+    if let (Some(flag), Json::Object(members)) = (mapping.flow_null_values, &mut json) {
+        members.insert("flowNullValues".to_owned(), flag.into());
+    }
+    json
 }
 
 impl Source {

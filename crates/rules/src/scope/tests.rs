@@ -249,3 +249,108 @@ fn clauses_that_cannot_be_used_are_refused() {
     none.values.clear();
     check_problem(&none, ScopePart::Value, "needs a value");
 }
+
+#[track_caller]
+fn check_flip(clauses: &[(&str, &str, &str)], source: &[(&str, &str)], want: &[&str]) {
+    let clauses = clauses
+        .iter()
+        .map(|(attribute, operator, value)| clause(attribute, operator, value));
+    let filters = ScopingFilters::compile(&[filter("f", clauses.collect())]).unwrap();
+    let source: Attributes = source
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+        .collect();
+    let got: Vec<String> = filters
+        .flip(&source)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn the_smallest_change_that_would_turn_the_answer_around_is_told() {
+    check_flip(
+        &[
+            ("department", "EQUALS", "Sales"),
+            ("city", "IS NOT NULL", ""),
+        ],
+        &[("department", "sales"), ("city", "Oslo")],
+        &["`department` must be exactly `Sales`; upper and lower case and blanks count"],
+    );
+    check_flip(
+        &[
+            ("department", "EQUALS", "Sales"),
+            ("city", "IS NOT NULL", ""),
+        ],
+        &[],
+        &["`department` must be `Sales`", "`city` must have a value"],
+    );
+    // SF-9
+    check_flip(
+        &[("department", "NOT EQUALS", "Sales")],
+        &[],
+        &["`department` must have a value other than `Sales`"],
+    );
+    // In scope: one clause less is enough to leave.
+    check_flip(
+        &[
+            ("department", "EQUALS", "Sales"),
+            ("city", "IS NOT NULL", ""),
+        ],
+        &[("department", "Sales"), ("city", "Oslo")],
+        &["`department` must not be `Sales`"],
+    );
+    check_flip(
+        &[("number", "Greater_Than", "10")],
+        &[("number", "10")],
+        &["`number` must be a whole number above 10"],
+    );
+    check_flip(&[], &[], &[]);
+}
+
+#[test]
+fn the_filter_that_needs_the_fewest_changes_is_chosen_and_every_open_door_must_shut() {
+    let two = |title| {
+        vec![
+            clause("department", "EQUALS", title),
+            clause("city", "EQUALS", "Oslo"),
+        ]
+    };
+    let one = vec![clause("title", "IS TRUE", "")];
+    let filters = ScopingFilters::compile(&[filter("a", two("Sales")), filter("b", one)]).unwrap();
+    let mut source = Attributes::new();
+    assert_eq!(filters.flip(&source)[0].to_string(), "`title` must be true");
+    let outcome = filters.evaluate(&source);
+    assert!(outcome.clauses.iter().all(|clause| clause.decided));
+    for (name, value) in [("department", "Sales"), ("city", "Oslo")] {
+        source.set(name, value);
+    }
+    source.set("title", true);
+    assert_eq!(filters.flip(&source).len(), 2);
+    source.set("title", false);
+    let outcome = filters.evaluate(&source);
+    let decided: Vec<bool> = outcome
+        .clauses
+        .iter()
+        .map(|clause| clause.decided)
+        .collect();
+    assert_eq!((outcome.passed, decided), (true, vec![true, true, false]));
+}
+
+#[test]
+fn a_clause_that_is_false_for_a_missing_value_is_warned_of() {
+    let clauses = vec![
+        clause("department", "NOT EQUALS", "Sales"),
+        clause("city", "EQUALS", "Oslo"),
+    ];
+    let filters = ScopingFilters::compile(&[filter("a", clauses), filter("b", vec![])]).unwrap();
+    let warnings = filters.warnings();
+    assert_eq!(warnings.len(), 2);
+    assert_eq!((warnings[0].filter, warnings[0].clause), (0, Some(0)));
+    assert!(
+        warnings[0].message.contains("`department IS NULL`"),
+        "{warnings:?}"
+    );
+    assert_eq!((warnings[1].filter, warnings[1].clause), (1, None));
+}
