@@ -5,6 +5,7 @@
 //! engine runs. Members that we do not know are kept, so that a document survives import and export.
 
 mod compile;
+mod diff;
 mod merge;
 mod read;
 mod source;
@@ -16,6 +17,7 @@ use crate::TargetType;
 use crate::mapping::{Actions, Apply, ObjectMapping};
 use crate::scope::FilterText;
 
+pub use diff::SchemaChange;
 pub use source::{Parameter, Source, SourceKind};
 
 /// Bytes of a document at most.

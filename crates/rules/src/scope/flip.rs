@@ -89,11 +89,12 @@ impl Clause {
             (Op::IsNull, true) | (Op::IsNotNull, false) => "must be empty".to_owned(),
             (Op::IsNull, false) | (Op::IsNotNull, true) => "must have a value".to_owned(),
             (Op::RegexMatch, true) => format!("must match `{text}` as a whole"),
-            (Op::RegexMatch, false) => format!("must not match `{text}`"),
             (Op::NotRegexMatch, true) if empty => {
                 format!("must have a value that does not match `{text}`")
             }
-            (Op::NotRegexMatch, true) => format!("must not match `{text}`"),
+            (Op::RegexMatch, false) | (Op::NotRegexMatch, true) => {
+                format!("must not match `{text}`")
+            }
             (Op::NotRegexMatch, false) => format!("must match `{text}` as a whole, or be empty"),
             (Op::GreaterThan, true) => format!("must be a whole number above {text}"),
             (Op::GreaterThan, false) => format!("must be at most {text}"),
@@ -104,11 +105,12 @@ impl Clause {
             (Op::EndsWith, true) => format!("must end with `{text}`"),
             (Op::EndsWith, false) => format!("must not end with `{text}`"),
             (Op::OccursIn, true) => format!("must occur in `{text}`"),
-            (Op::OccursIn, false) => format!("must not occur in `{text}`"),
             (Op::NotOccursIn, true) if empty => {
                 format!("must have a value that does not occur in `{text}`")
             }
-            (Op::NotOccursIn, true) => format!("must not occur in `{text}`"),
+            (Op::OccursIn, false) | (Op::NotOccursIn, true) => {
+                format!("must not occur in `{text}`")
+            }
             (Op::NotOccursIn, false) => format!("must occur in `{text}`, or be empty"),
         }
     }
