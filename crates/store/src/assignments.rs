@@ -111,6 +111,23 @@ pub(crate) async fn remove_principal(
     Ok(())
 }
 
+/// Says that the assignments of a principal have another effect than before.
+pub(crate) async fn touch_principal(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    principal: ObjectId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "SELECT DISTINCT application FROM assignments WHERE tenant = $1 AND principal = $2";
+    let applications: Vec<(ApplicationId,)> =
+        tx.all(sql, &[tenant.into(), principal.into()]).await?;
+    let touched: Vec<Change> = applications
+        .into_iter()
+        .map(|(application,)| change(application, principal))
+        .collect();
+    feed::append(tx, tenant, at, &touched).await
+}
+
 fn change(application: ApplicationId, principal: ObjectId) -> Change {
     Change::Assignment {
         application: feed::application_object(application),

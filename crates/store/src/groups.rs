@@ -82,6 +82,11 @@ pub async fn put(
     group: &Group,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    let grants = |enabled: bool, deleted: Option<Timestamp>| enabled && deleted.is_none();
+    let sql = "SELECT security_enabled, deleted FROM groups WHERE tenant = $1 AND id = $2";
+    let before: Option<(bool, Option<Timestamp>)> =
+        tx.one(sql, &[tenant.into(), group.id.into()]).await?;
+    let granted = before.map(|(enabled, deleted)| grants(enabled, deleted));
     let sql = "INSERT INTO groups \
                (tenant, id, display_name, name_key, security_enabled, doc, deleted) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -98,7 +103,14 @@ pub async fn put(
         group.deleted.into(),
     ];
     tx.exec(sql, &params).await?;
-    feed::append(tx, tenant, at, &[Change::Group(group.id.into())]).await
+    feed::append(tx, tenant, at, &[Change::Group(group.id.into())]).await?;
+    match granted {
+        // Its assignments begin or cease to entitle its members (OM-3).
+        Some(granted) if granted != grants(group.security_enabled, group.deleted) => {
+            crate::assignments::touch_principal(tx, tenant, group.id.into(), at).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the group for good, with its memberships and assignments.

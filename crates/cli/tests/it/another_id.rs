@@ -19,7 +19,7 @@ fn import(data: &Path, name: &str, text: &str) {
 
 fn delete(url: &str, token: &str, path: &str) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let client = reqwest::Client::new();
+    let client = crate::kill::client();
     let request = client.delete(format!("{url}/{path}")).bearer_auth(token);
     let answer = runtime.block_on(request.send()).unwrap();
     assert_eq!(answer.status(), 204);
@@ -53,9 +53,9 @@ fn check((users, groups): &(Vec<Value>, Vec<Value>)) {
         .iter()
         .map(|it| &it["value"])
         .collect();
-    members.sort_by_key(|id| id.to_string());
+    members.sort_by_key(ToString::to_string);
     let mut expected = vec![&boss["id"], &member["id"]];
-    expected.sort_by_key(|id| id.to_string());
+    expected.sort_by_key(ToString::to_string);
     assert_eq!(members, expected);
 }
 

@@ -174,11 +174,16 @@ fn compare(url: &str, token: &str, expected: &Expected) {
     assert_eq!(memberships, expected.memberships);
 }
 
-pub(crate) fn read_all(url: &str, token: &str, path: &str) -> Vec<Value> {
+/// A plain HTTP client.
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().build().unwrap()
+}
+
+pub(crate) fn read_all(url: &str, token: &str, path: &str) -> Vec<Value> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let client = reqwest::Client::builder().build().unwrap();
+        let client = client();
         let mut all = Vec::new();
         loop {
             let separator = if path.contains('?') { '&' } else { '?' };

@@ -8,3 +8,4 @@ mod demo;
 mod kill;
 mod lost_answer;
 mod run;
+mod security_group;
