@@ -87,10 +87,15 @@ impl Config {
             .clone()
             .or_else(|| environment("MUSTER_DATABASE"))
             .or(file.database)
-            .map_or_else(
-                || StoreUrl::File(data.join("muster.db")),
-                |url| StoreUrl::parse(&url),
-            );
+            .map(|url| {
+                // Not quoted: it may hold a password.
+                StoreUrl::parse(&url).context(
+                    "the database must be a URL like postgres://user@host/name; without one, \
+                     muster.db in the data folder is used (choose the folder with --data)",
+                )
+            })
+            .transpose()?
+            .unwrap_or_else(|| StoreUrl::File(data.join("muster.db")));
         let listen = match environment("MUSTER_LISTEN") {
             Some(text) => text.parse().with_context(|| {
                 format!("MUSTER_LISTEN: `{text}` is not an address like 127.0.0.1:8080")

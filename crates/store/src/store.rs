@@ -20,16 +20,13 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// Reads `postgres://…`, `sqlite:PATH` or a plain path.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Self::Postgres(text.to_owned())
-        } else {
-            let path = text
-                .strip_prefix("sqlite://")
-                .or_else(|| text.strip_prefix("sqlite:"));
-            Self::File(PathBuf::from(path.unwrap_or(text)))
-        }
+    /// Reads `postgres://…`; `None` for anything else. A SQLite file has no URL: it lies in the data
+    /// folder, whose lock keeps a second process from it.
+    pub fn parse(text: &str) -> Option<Self> {
+        ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+            .then(|| Self::Postgres(text.to_owned()))
     }
 }
 

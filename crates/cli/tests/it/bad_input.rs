@@ -173,6 +173,22 @@ fn a_data_folder_in_use_names_its_holder() {
 }
 
 #[test]
+fn no_file_is_taken_for_a_database_outside_the_folder_that_locks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let elsewhere = folder.path().join("shared.db");
+    let file = elsewhere.to_str().unwrap();
+    let sqlite = format!("sqlite:{file}");
+    for url in [file, sqlite.as_str(), "mysql://root:hidden@host/name"] {
+        let (code, said) = refusal(&run(&data, &["app", "list", "--database", url]));
+        assert_eq!(code, Some(1));
+        assert!(said.contains("postgres://user@host/name"), "{said}");
+        assert!(!said.contains("hidden"), "{said}");
+    }
+    assert!(!elsewhere.exists() && !data.exists(), "nothing is made");
+}
+
+#[test]
 fn an_address_in_use_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
