@@ -10,6 +10,7 @@ use muster_store::jobs::Lease;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::claims::Claims;
 use crate::cycle::{Run, links_of, tell};
 use crate::decide::Cause;
 use crate::error::EngineError;
@@ -55,6 +56,7 @@ impl Run<'_> {
             (Kind::Group, Some(group)) => group,
             (Kind::Group, None) => return Ok(()),
         };
+        let claims = Claims::default();
         let path = Path {
             store: self.store,
             clock: self.clock,
@@ -65,6 +67,7 @@ impl Run<'_> {
             job: self.lease.job,
             cycle: self.cycle.id,
             no_users_yet: self.no_users_yet,
+            claims: &claims,
         };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
         let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
@@ -132,8 +135,10 @@ impl Run<'_> {
                     Some(_) => Vec::new(),
                     None => source.referrers(&linked_anew(&outcomes)).await?,
                 };
+                let written = outcomes.iter().map(|outcome| outcome.anchor).collect();
                 let now = clock.now();
                 keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
+                claims.give_back(&written);
             }
             Ok::<(), EngineError>(())
         };

@@ -193,13 +193,7 @@ fn unlinked<'r>(
              or match by another attribute"
                 .to_owned(),
         ),
-        Matched::Taken(target) => Decision::Fail(
-            "DuplicateSourceEntries",
-            format!(
-                "the object {target} at the target is linked to another source object with the \
-                 same matching value; make the value unique in the source"
-            ),
-        ),
+        Matched::Taken(target) => taken(target),
         Matched::One(object) => match differences(record, object, mapping, context) {
             Ok(changes) => update(object.id.clone(), changes, true, mapping),
             Err(problem) => problem,
@@ -210,6 +204,17 @@ fn unlinked<'r>(
         ),
         Matched::Nobody => create(record, mapping, context),
     })
+}
+
+/// Another source object holds this object of the target.
+pub(crate) fn taken<'r>(target: &TargetId) -> Decision<'r> {
+    Decision::Fail(
+        "DuplicateSourceEntries",
+        format!(
+            "the object {target} at the target is linked to another source object with the same \
+             matching value; make the value unique in the source"
+        ),
+    )
 }
 
 fn create<'r>(record: &Record, mapping: &'r ObjectMapping, context: &Context<'_>) -> Decision<'r> {
@@ -375,7 +380,13 @@ fn left<'r>(
             "it left scope, and the mapping does not update and so does not disable",
         );
     }
-    let changes = softly_deleted(record, mapping, context);
+    let changes = match softly_deleted(record, mapping, context) {
+        Ok(changes) => changes,
+        // Never told as done: it is tried again until it can be.
+        Err(problem) => {
+            return Decision::Fail("AttributeValidationFailed", problem.to_string());
+        }
+    };
     if changes.is_empty() {
         return Decision::Leave(
             target,
@@ -390,24 +401,29 @@ fn left<'r>(
     }
 }
 
-/// What the mappings that depend on `IsSoftDeleted` make of it (CY-9, CY-10).
-fn softly_deleted(record: &Record, mapping: &ObjectMapping, context: &Context<'_>) -> Vec<Change> {
-    let Ok(mapped) = mapping.evaluate(&record.attributes, context) else {
-        return Vec::new();
-    };
-    mapped
-        .into_iter()
-        .filter(|mapped| reads(mapped.mapping, "IsSoftDeleted"))
-        .filter_map(|mapped| {
-            let new = mapped.for_update(false)?.clone();
+/// What the mappings that depend on `IsSoftDeleted` make of it (CY-9, CY-10). Only those are evaluated:
+/// no other mapping may keep somebody from being disabled.
+fn softly_deleted(
+    record: &Record,
+    mapping: &ObjectMapping,
+    context: &Context<'_>,
+) -> Result<Vec<Change>, MappingProblem> {
+    let mut changes = Vec::new();
+    for attribute in &mapping.attributes {
+        if attribute.is_reference() || !reads(attribute, "IsSoftDeleted") {
+            continue;
+        }
+        let mapped = attribute.evaluate(&record.attributes, context)?;
+        let Some(new) = mapped.for_update(false).cloned() else {
+            continue;
+        };
+        changes.push(Change {
+            path: attribute.target.clone(),
             // What the target has is not read first; a boolean can only be the opposite.
-            let old = new.as_bool().map_or(Value::Null, |on| Value::Bool(!on));
-            Some(Change {
-                path: mapped.mapping.target.clone(),
-                old,
-                new,
-                absent: false,
-            })
-        })
-        .collect()
+            old: new.as_bool().map_or(Value::Null, |on| Value::Bool(!on)),
+            new,
+            absent: false,
+        });
+    }
+    Ok(changes)
 }

@@ -11,6 +11,7 @@
 //! references, escrows, events and watermarks are written here and nowhere else.
 
 mod changes;
+mod claims;
 mod compare;
 mod conveyor;
 mod cycle;

@@ -88,6 +88,10 @@ impl Path<'_> {
         object: TargetObject,
         anchor: SourceAnchor,
     ) -> Result<Matched, NotFound> {
+        // Claimed before the store is asked: whoever held it until now has written its link.
+        if !self.claims.claim(&object.id, anchor) {
+            return Ok(Matched::Taken(object.id));
+        }
         let (tenant, job, id) = (self.tenant, self.job, object.id.clone());
         let holder: Option<Link> = self
             .store

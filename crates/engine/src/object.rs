@@ -12,7 +12,8 @@ use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp};
 use muster_rules::ObjectMapping;
 use muster_store::Store;
 
-use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide};
+use crate::claims::Claims;
+use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
 use crate::limit::{Limiter, TRIES};
 use crate::matching::{NotFound, context};
@@ -43,6 +44,7 @@ pub(crate) struct Path<'a> {
     pub(crate) cycle: CycleId,
     /// The target said it holds no users, and the matching attribute is unique in the source.
     pub(crate) no_users_yet: bool,
+    pub(crate) claims: &'a Claims,
 }
 
 impl Path<'_> {
@@ -130,6 +132,10 @@ impl Path<'_> {
                 steps.push(matching_step(matched));
             }
             let error = match self.perform(kind, &decision).await {
+                // Somebody else matched it before its creation was answered.
+                Ok(Some(created)) if !self.claims.claim(&created, anchor) => {
+                    break Told::done(taken(&created), None, linked);
+                }
                 Ok(created) => break Told::done(decision, created, linked),
                 Err(error) => error,
             };

@@ -86,7 +86,7 @@ async fn write(
                 attribute,
             };
             if is_new || place.set(tx, referred).await? {
-                wanted.extend(referred.map(|referred| (anchor, attribute, referred)));
+                wanted.extend(referred.map(|referred| ((anchor, attribute, referred), None)));
             }
         }
         match outcome.failed {
@@ -104,7 +104,7 @@ async fn write(
         written.extend(outcome.event);
     }
     links::put(tx, tenant, job, &changed).await?;
-    references::want(tx, tenant, job, &wanted).await?;
+    references::settle(tx, tenant, job, &wanted, State::Add).await?;
     let now_at: HashMap<SourceAnchor, &TargetId> = changed
         .iter()
         .map(|link: &Link| (link.anchor, &link.target))
@@ -132,11 +132,16 @@ impl Place {
             owner,
             attribute,
         } = *self;
+        let held: Vec<SourceAnchor> = wanted.into_iter().collect();
+        let linked = links::of(tx, tenant, job, &held).await?;
+        let linked = linked.first().map(|link| &link.target);
         let mut known = false;
         for (referred, standing) in
             references::of(tx, tenant, job, owner, attribute, None, 100).await?
         {
-            known |= Some(referred) == wanted && standing.state != State::Remove;
+            // What waits is looked at again: it may have been linked while its owner was not managed.
+            known |= Some(referred) == wanted
+                && (standing.state == State::Add || standing.is_at_target(linked));
             if Some(referred) != wanted {
                 references::unwant(tx, tenant, job, owner, attribute, referred).await?;
             }

@@ -87,7 +87,8 @@ fn row(
 const INSERT: &str =
     "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state, sent_as)";
 
-/// Wants references that are new or were to be removed; those the target has stay as they are.
+/// Wants references that are new, wait, or were to be removed; those the target has stay as they are.
+/// What was to be removed is sent again: its removal may have arrived without an answer.
 /// No reference is named twice.
 pub async fn want(
     tx: &mut Tx<'_>,
@@ -100,8 +101,7 @@ pub async fn want(
         .map(|reference| row(tenant, job, *reference, State::Add, None))
         .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) DO UPDATE SET \
-                state = CASE reference_links.state WHEN 4 THEN 1 WHEN 3 THEN 2 \
-                ELSE reference_links.state END WHERE reference_links.state IN (3, 4)";
+                state = 1 WHERE reference_links.state IN (3, 4)";
     tx.insert_many(INSERT, tail, rows).await.map(|_| ())
 }
 

@@ -7,5 +7,6 @@ mod command_line;
 mod demo;
 mod kill;
 mod lost_answer;
+mod races;
 mod run;
 mod security_group;

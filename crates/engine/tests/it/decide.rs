@@ -6,6 +6,7 @@ use muster_engine::scope::Policy;
 use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::{LinkState, TargetId};
+use muster_rules::{Expression, MappingSource, ObjectMapping};
 
 use crate::seen::{Look, POLICY, Word, ana, at_target, link, rules, team};
 
@@ -214,6 +215,40 @@ fn without_a_mapping_of_is_soft_deleted_nothing_is_disabled() {
     let disabled = changed(|record| record.life = Life::Disabled);
     let look = linked(disabled, LinkState::Managed, None);
     assert_eq!(look.decide(&mapping), Word::Leave(LinkState::Disabled));
+}
+
+#[test]
+fn no_failing_mapping_keeps_anybody_from_being_disabled() {
+    let mut mapping = rules().user;
+    let broken =
+        |text: &str| MappingSource::Expression(Expression::parse(text).expect("an expression"));
+    let set = |mapping: &mut ObjectMapping, target: &str, source: MappingSource| {
+        let mut all = mapping.attributes.iter_mut();
+        all.find(|it| it.target == target).expect(target).source = source;
+    };
+    let left = || {
+        linked(
+            changed(|it| it.life = Life::Disabled),
+            LinkState::Managed,
+            None,
+        )
+    };
+    set(
+        &mut mapping,
+        "displayName",
+        broken("CStr(CDate([displayName]))"),
+    );
+    assert_eq!(left().decide(&mapping), disable(LinkState::Disabled));
+    // What says whether it is disabled fails itself: told, and tried again.
+    set(
+        &mut mapping,
+        "active",
+        broken("IIF([IsSoftDeleted], CDate([displayName]), \"True\")"),
+    );
+    assert_eq!(
+        left().decide(&mapping),
+        Word::Fail("AttributeValidationFailed")
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ on_both!(
     every_version_of_a_schema_is_kept_and_the_highest_is_in_force,
     a_reference_waits_is_woken_and_settles,
     an_unwanted_reference_is_removed_only_if_the_target_has_it,
+    a_reference_wanted_again_is_sent_again_because_its_removal_may_have_arrived,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
 );
@@ -221,6 +222,24 @@ async fn an_unwanted_reference_is_removed_only_if_the_target_has_it(test: &TestS
             .map(|(member, it)| (*member, it.state))
             .collect();
         assert_eq!(left, [(anchor(2), State::Remove)]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+async fn a_reference_wanted_again_is_sent_again_because_its_removal_may_have_arrived(
+    test: &TestStore,
+) {
+    let job = JobId::new();
+    write!(test, |tx| {
+        let member = (anchor(1), "members", anchor(2));
+        links::put(tx, TENANT, job, &[link(1), link(2)]).await?;
+        let sent = [(member, Some(&link(2).target))];
+        references::settle(tx, TENANT, job, &sent, State::Exported).await?;
+        references::unwant(tx, TENANT, job, anchor(1), "members", anchor(2)).await?;
+        references::want(tx, TENANT, job, &[member]).await?;
+        let due = references::due(tx, TENANT, job, start(), None, 10).await?;
+        assert_eq!((due.len(), due[0].state), (1, State::Add));
         Ok(())
     })
     .unwrap();
