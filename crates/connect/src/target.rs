@@ -3,6 +3,8 @@
 mod answer;
 mod body;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -234,8 +236,22 @@ impl Target for ScimTarget {
         path: &str,
         referred: &[TargetId],
     ) -> Result<(), TargetError> {
-        self.patch(kind, owner, body::remove_references(kind, path, referred))
-            .await
+        let remove =
+            |referred| self.patch(kind, owner, body::remove_references(kind, path, referred));
+        match remove(referred).await {
+            // One that is not there keeps the others of the same request from being removed.
+            Err(TargetError::NoTarget(_)) if referred.len() > 1 => {
+                for one in referred.chunks(1) {
+                    match remove(one).await {
+                        Ok(()) | Err(TargetError::NoTarget(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+            Err(TargetError::NoTarget(_)) => Ok(()),
+            answer => answer,
+        }
     }
 
     async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {

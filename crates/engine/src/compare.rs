@@ -47,7 +47,51 @@ impl Pass<'_> {
             next = compared?;
         }
         counts.add(&self.keep(before).await?);
+        let (lease, anchor) = (self.lease, group.anchor);
+        self.store
+            .write::<_, StoreError, _>(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx, None).await?;
+                    links::set_filled(tx, lease.tenant, lease.job, anchor).await
+                })
+            })
+            .await?;
         Ok(counts)
+    }
+
+    /// Writes down what is about to be sent, so that nothing is forgotten of what may have arrived
+    /// should we not live to hear the answer.
+    async fn announce(&self, batches: &[Batch]) -> Result<(), StoreError> {
+        let named = |references: fn(&Batch) -> &[(SourceAnchor, TargetId)]| -> Vec<_> {
+            let of = |it: &Batch| {
+                let (owner, attribute) = (it.owner, it.attribute.clone());
+                let ids = references(it).iter().map(|(referred, _)| *referred);
+                ids.map(move |id| (owner, attribute.clone(), id))
+                    .collect::<Vec<_>>()
+            };
+            batches.iter().flat_map(of).collect()
+        };
+        let (add, remove) = (named(|it| &it.add), named(|it| &it.remove));
+        if add.is_empty() && remove.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease;
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx, None).await?;
+                    let Lease { tenant, job, .. } = lease;
+                    for (references, state) in [(&add, State::Sending), (&remove, State::Remove)] {
+                        let references: Vec<_> = references
+                            .iter()
+                            .map(|(owner, attribute, id)| ((*owner, attribute.as_str(), *id), None))
+                            .collect();
+                        references::settle(tx, tenant, job, &references, state).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// The difference in the stretch of members that begins after `after`, and where it ends; the
@@ -61,10 +105,9 @@ impl Pass<'_> {
         let members = self.source.members(group.anchor, after, PAGE).await?;
         let is_last = members.len() < PAGE as usize;
         let end = members.last().copied().filter(|_| !is_last);
-        Ok((
-            self.compare(group, attribute, members, after, end).await?,
-            end,
-        ))
+        let batch = self.compare(group, attribute, members, after, end).await?;
+        self.announce(std::slice::from_ref(&batch)).await?;
+        Ok((batch, end))
     }
 
     /// The difference in one stretch of the members, from after `after` up to `end`.
@@ -152,7 +195,9 @@ impl Pass<'_> {
                 let batch = difference(owners.get(&owner)?, attribute, wanted, known, &linked);
                 (!batch.is_empty()).then_some(batch)
             });
-        let settled: Vec<Settled> = stream::iter(batches.collect::<Vec<Batch>>())
+        let batches: Vec<Batch> = batches.collect();
+        self.announce(&batches).await?;
+        let settled: Vec<Settled> = stream::iter(batches)
             .map(|batch| self.send(batch))
             .buffered(MOST)
             .try_collect()
@@ -188,10 +233,11 @@ fn difference(
     }
     for (referred, standing) in known {
         match (standing.state, linked.get(&referred)) {
-            (State::Exported | State::Remove, Some(target)) => {
+            // What was sent without an answer may have arrived.
+            (State::Exported | State::Remove | State::Add | State::Sending, Some(target)) => {
                 batch.remove.push((referred, target.clone()));
             }
-            _ => batch.obsolete.push(referred),
+            (State::Waiting, _) | (_, None) => batch.obsolete.push(referred),
         }
     }
     batch

@@ -8,16 +8,19 @@ use muster_model::link::SourceAnchor;
 use muster_store::Store;
 use muster_store::jobs::Lease;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claims::Claims;
 use crate::cycle::{Run, links_of, tell};
 use crate::decide::Cause;
 use crate::error::EngineError;
+use crate::intents::intents;
 use crate::limit::MOST;
 use crate::object::{Path, Work};
 use crate::outcome::{LinkChange, Outcome};
 use crate::port::{Source, SourceError};
+use crate::progress::Phase;
 use crate::record::{BATCH, keep};
 
 /// Objects of one read while a cycle reads ahead; short, so that answers are not kept waiting.
@@ -57,6 +60,7 @@ impl Run<'_> {
             (Kind::Group, None) => return Ok(()),
         };
         let claims = Claims::default();
+        let (intents, noting) = intents();
         let path = Path {
             store: self.store,
             clock: self.clock,
@@ -68,6 +72,7 @@ impl Run<'_> {
             cycle: self.cycle.id,
             no_users_yet: self.no_users_yet,
             claims: &claims,
+            intents,
         };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
         let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
@@ -78,7 +83,7 @@ impl Run<'_> {
         };
         // Reading keeps a thread busy for milliseconds; answers must not wait for that.
         let read = AbortOnDropHandle::new(tokio::spawn(reader.read(feed, objects)));
-        let stop = self.stop;
+        let (stop, carried_all) = (self.stop, CancellationToken::new());
         let carry = async {
             let work = stream::poll_fn(|cx| next.poll_recv(cx));
             let mut outcomes = work
@@ -103,6 +108,7 @@ impl Run<'_> {
                 }
             }
             drop(outcomes);
+            carried_all.cancel();
             // Nobody reads ahead for a carrier that has stopped.
             next.close();
             if !batch.is_empty() {
@@ -127,14 +133,15 @@ impl Run<'_> {
                 let place = checkpoint.as_mut().map(|checkpoint| {
                     checkpoint.counts = cycle.counts;
                     checkpoint.done += outcomes.len() as u64;
-                    checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
+                    // Looking for what is gone begins anew after a crash: it asks little.
+                    if checkpoint.phase != Phase::Gone {
+                        checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
+                    }
                     tell(progress, cycle, checkpoint, total);
                     checkpoint.to_json()
                 });
-                let referrers = match checkpoint {
-                    Some(_) => Vec::new(),
-                    None => source.referrers(&linked_anew(&outcomes)).await?,
-                };
+                let anew = linked_anew(&outcomes, checkpoint.is_some());
+                let referrers = source.referrers(&anew).await?;
                 let written = outcomes.iter().map(|outcome| outcome.anchor).collect();
                 let now = clock.now();
                 keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
@@ -142,17 +149,26 @@ impl Run<'_> {
             }
             Ok::<(), EngineError>(())
         };
-        let (read, carried, written) = tokio::join!(read, carry, write);
+        let note = noting.run(self.store, self.lease, &carried_all);
+        let (read, carried, noted, written) = tokio::join!(read, carry, note, write);
         let read = read.map_err(|_| SourceError("reading ahead was broken off".to_owned()));
-        written.and(carried).and(read?)
+        written?;
+        noted?;
+        carried.and(read?)
     }
 }
 
-/// Objects that have a link now which they had not before, or one to another object at the target.
-fn linked_anew(outcomes: &[Outcome]) -> Vec<SourceAnchor> {
+/// Objects to which references must be sent (again): those that have a link now which they had not
+/// before, and those that are not the same at the target any more. An initial cycle compares all
+/// references in the end, and finds the former by itself.
+fn linked_anew(outcomes: &[Outcome], initial: bool) -> Vec<SourceAnchor> {
     outcomes
         .iter()
-        .filter(|outcome| matches!(outcome.link, LinkChange::New(_) | LinkChange::Moved(_)))
+        .filter(|outcome| match outcome.link {
+            LinkChange::New(_) => !initial,
+            LinkChange::Moved(_) => true,
+            LinkChange::Keep | LinkChange::Changed(_) | LinkChange::Drop => false,
+        })
         .map(|outcome| outcome.anchor)
         .collect()
 }
@@ -192,6 +208,8 @@ impl Reader {
                     link: linked.remove(&record.anchor),
                     record: Some(record),
                     cause: Cause::Attributes,
+                    // Those that are left of an earlier cycle were seen to before.
+                    intent: None,
                 };
                 if objects.send(work).await.is_err() {
                     return Ok(());

@@ -3,7 +3,7 @@
 //! Both put objects through the same path and differ only in which objects they look at. Order:
 //! users, groups, objects that are gone, memberships, then references; the watermark last.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +15,7 @@ use muster_model::job::{Job, JobStatus};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::{Clock, CycleId, Position, Timestamp};
 use muster_rules::schema::CompiledSchema;
+use muster_store::intents::{self, Intent};
 use muster_store::jobs::Lease;
 use muster_store::{Store, StoreError, escrows, links, references};
 use tokio::sync::watch;
@@ -77,6 +78,7 @@ impl Run<'_> {
         };
         (self.cycle.id, self.cycle.began) = (checkpoint.cycle, checkpoint.began);
         self.cycle.counts = checkpoint.counts;
+        self.recover().await?;
         let (watermark, first) = (checkpoint.watermark, checkpoint.phase);
         self.checkpoint = Some(checkpoint);
         if first <= Phase::Users {
@@ -115,6 +117,7 @@ impl Run<'_> {
         } else {
             Cause::Entitlement
         };
+        self.recover().await?;
         let mut changes = ChangeSet::default();
         for escrow in due {
             changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
@@ -133,6 +136,36 @@ impl Run<'_> {
         }
     }
 
+    /// Sees to what a cycle that was broken off was about to do: somebody may have an account of which
+    /// nobody knows, and no right to it any more.
+    async fn recover(&mut self) -> Result<(), EngineError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let mut after = None;
+        loop {
+            let left = self
+                .store
+                .read::<_, StoreError, _>(|tx| {
+                    Box::pin(async move { intents::page(tx, tenant, job, after, PAGE).await })
+                })
+                .await?;
+            let Some(last) = left.last() else {
+                return Ok(());
+            };
+            after = Some(last.anchor);
+            let anchors: Vec<SourceAnchor> = left.iter().map(|it| it.anchor).collect();
+            // Those that failed are tried again when it is their turn.
+            let escrowed = self.escrowed(&anchors).await?;
+            for kind in [Kind::User, Kind::Group] {
+                let named = left
+                    .iter()
+                    .filter(|it| it.kind == kind && !escrowed.contains(&it.anchor))
+                    .map(|it| (it.anchor, Cause::Attributes))
+                    .collect();
+                self.some(kind, named).await?;
+            }
+        }
+    }
+
     /// Users, groups, memberships, references: only those named.
     async fn work_off(&mut self, changes: ChangeSet) -> Result<(), EngineError> {
         let ChangeSet {
@@ -141,40 +174,57 @@ impl Run<'_> {
             memberships,
         } = changes;
         self.some(Kind::User, users).await?;
-        let groups: BTreeMap<_, _> = match self.rules.group {
-            Some(_) => groups,
-            None => BTreeMap::new(),
-        };
-        let mut filled = BTreeSet::new();
-        let fresh = self.some(Kind::Group, groups).await?;
-        if self.maps_members() {
-            for (group, link) in self.links_of(&fresh).await? {
-                let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
-                let counts = self.pass(&path).fill(link, MEMBERS).await?;
-                // The group itself was counted when it was linked.
-                self.cycle.counts.failed += counts.failed;
-                filled.insert(group);
-            }
+        if self.rules.group.is_none() {
+            // Nothing retries a group that is not provisioned any more.
+            self.give_up(Kind::Group, groups.into_keys().collect())
+                .await?;
+            return self.references_changed().await;
         }
+        self.some(Kind::Group, groups).await?;
         if self.maps_members() {
-            let rest = memberships
-                .into_iter()
-                .filter(|(group, _)| !filled.contains(group));
-            self.memberships(rest.collect()).await?;
+            self.fill_groups().await?;
+            self.memberships(memberships.into_iter().collect()).await?;
         }
+        self.references_changed().await
+    }
+
+    async fn references_changed(&mut self) -> Result<(), EngineError> {
         let counts = self.references(false).await?;
         self.cycle.counts.failed += counts.failed;
         self.cycle.counts.updated += counts.updated;
         Ok(())
     }
 
-    /// Puts named objects through; answers those that were linked just now.
+    /// Brings over the members of groups that were linked just now, or in a cycle that was broken off.
+    async fn fill_groups(&mut self) -> Result<(), EngineError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let mut after = None;
+        loop {
+            let page = self
+                .store
+                .read::<_, StoreError, _>(|tx| {
+                    Box::pin(async move { links::unfilled(tx, tenant, job, after, PAGE).await })
+                })
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.anchor);
+            for group in page {
+                let path = |kind: Kind, attribute: &str| path_of(self.rules, kind, attribute);
+                let counts = self.pass(&path).fill(group, MEMBERS).await?;
+                // The group itself was counted when it was linked.
+                self.cycle.counts.failed += counts.failed;
+            }
+        }
+    }
+
+    /// Puts named objects through.
     async fn some(
         &mut self,
         kind: Kind,
         named: BTreeMap<SourceAnchor, Cause>,
-    ) -> Result<Vec<SourceAnchor>, EngineError> {
-        let mut fresh = Vec::new();
+    ) -> Result<(), EngineError> {
         let named: Vec<_> = named.into_iter().collect();
         for part in named.chunks(PAGE as usize) {
             let anchors: Vec<SourceAnchor> = part.iter().map(|(anchor, _)| *anchor).collect();
@@ -186,34 +236,88 @@ impl Run<'_> {
                 .map(|record| (record.anchor, record))
                 .collect();
             let mut linked = self.links_of(&anchors).await?;
-            let work: Vec<Work> = part
-                .iter()
-                .map(|(anchor, cause)| Work {
+            let escrowed = self.escrowed(&anchors).await?;
+            let mut intents = self.intents(&anchors).await?;
+            let mut nowhere = Vec::new();
+            let mut work = Vec::with_capacity(part.len());
+            for (anchor, cause) in part {
+                let (record, link) = (records.remove(anchor), linked.remove(anchor));
+                let link = link.filter(|link| link.kind == kind);
+                let intent = intents.remove(anchor).filter(|it| it.kind == kind);
+                let is_escrowed = escrowed.contains(anchor);
+                if record.is_none() && link.is_none() && intent.is_none() {
+                    // An object of the other kind, never ours, or gone before it ever succeeded.
+                    nowhere.extend(is_escrowed.then_some(*anchor));
+                    continue;
+                }
+                work.push(Work {
                     kind,
                     anchor: *anchor,
-                    record: records.remove(anchor),
-                    link: linked.remove(anchor).filter(|link| link.kind == kind),
-                    cause: *cause,
-                })
-                // Neither in the source nor linked: an object of the other kind, or never ours.
-                .filter(|work| work.record.is_some() || work.link.is_some())
-                .collect();
-            let before: BTreeSet<SourceAnchor> = work
-                .iter()
-                .filter(|work| work.link.as_ref().is_some_and(is_managed))
-                .map(|work| work.anchor)
-                .collect();
+                    record,
+                    link,
+                    // What failed is tried as a whole.
+                    cause: if is_escrowed {
+                        Cause::Attributes
+                    } else {
+                        *cause
+                    },
+                    intent,
+                });
+            }
             self.put_through(kind, Feed::These(work), 0).await?;
-            let after = self.links_of(&anchors).await?;
-            fresh.extend(
-                after
-                    .into_values()
-                    .filter(|link| link.kind == kind && is_managed(link))
-                    .map(|link| link.anchor)
-                    .filter(|anchor| !before.contains(anchor)),
-            );
+            self.give_up(kind, nowhere).await?;
         }
-        Ok(fresh)
+        Ok(())
+    }
+
+    /// Those of these objects that failed and await their retry.
+    async fn escrowed(
+        &self,
+        anchors: &[SourceAnchor],
+    ) -> Result<HashSet<SourceAnchor>, StoreError> {
+        if !self.has_escrows {
+            return Ok(HashSet::new());
+        }
+        let Lease { tenant, job, .. } = self.lease;
+        let escrowed = self.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { escrows::of(tx, tenant, job, anchors).await })
+        });
+        Ok(escrowed.await?.into_iter().collect())
+    }
+
+    /// What was about to be done for these objects.
+    async fn intents(
+        &self,
+        anchors: &[SourceAnchor],
+    ) -> Result<HashMap<SourceAnchor, Intent>, StoreError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let intents = self.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { intents::of(tx, tenant, job, anchors).await })
+        });
+        Ok(intents
+            .await?
+            .into_iter()
+            .map(|it| (it.anchor, it))
+            .collect())
+    }
+
+    /// Drops the escrows of objects of a kind that are neither in the source nor at the target.
+    async fn give_up(&self, kind: Kind, gone: Vec<SourceAnchor>) -> Result<(), StoreError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease;
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx, None).await?;
+                    for anchor in gone {
+                        escrows::remove(tx, lease.tenant, lease.job, kind, anchor).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// Puts every object of a kind through, page after page.
@@ -227,7 +331,8 @@ impl Run<'_> {
 
     /// Linked objects that the source has no more.
     async fn gone(&mut self) -> Result<(), EngineError> {
-        let mut after = self.enter(Phase::Gone);
+        self.enter(Phase::Gone);
+        let mut after = None;
         loop {
             let page = self.links_page(after, None).await?;
             let Some(last) = page.last() else {
@@ -253,6 +358,7 @@ impl Run<'_> {
                         record: None,
                         link: Some(link.clone()),
                         cause: Cause::Attributes,
+                        intent: None,
                     })
                     .collect();
                 self.put_through(kind, Feed::These(work), 0).await?;

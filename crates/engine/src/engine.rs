@@ -24,6 +24,9 @@ use crate::progress::{Checkpoint, Progress};
 use crate::record::LEASE_SECONDS;
 use crate::scope::{Policy, judge};
 
+/// How often the lease is extended while a cycle runs.
+const BEAT: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
+
 /// The names under which credentials are kept (1.6).
 pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
 pub(crate) const SECRET_TOKEN: &str = "SecretToken";
@@ -126,17 +129,43 @@ impl Engine {
         if self.stop.is_cancelled() {
             return Err(EngineError::Interrupted);
         }
-        let lease = self.claim(tenant, job).await?;
-        let ended = self.cycle(lease, &mut kept, &running.progress).await;
-        running.progress.send_replace(None);
-        let released: Result<(), StoreError> = self
-            .options
-            .store
-            .write(move |tx| Box::pin(async move { lease.release(tx).await }))
-            .await;
-        let cycle = ended?;
-        released?;
-        Ok(cycle)
+        loop {
+            let lease = self.claim(tenant, job).await?;
+            let ended = tokio::select! {
+                ended = self.cycle(lease, &mut kept, &running.progress) => ended,
+                lost = self.hold(lease) => Err(lost),
+            };
+            running.progress.send_replace(None);
+            let released: Result<(), StoreError> = self
+                .options
+                .store
+                .write(move |tx| Box::pin(async move { lease.release(tx).await }))
+                .await;
+            match ended {
+                // It begins anew, with the settings of now.
+                Err(EngineError::Store(StoreError::Restarted)) => kept.0 = None,
+                Err(error) => return Err(error),
+                Ok(cycle) => {
+                    released?;
+                    return Ok(cycle);
+                }
+            }
+        }
+    }
+
+    /// Extends the lease while a cycle runs; comes back only when it is lost.
+    async fn hold(&self, lease: Lease) -> EngineError {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let until = self.options.clock.now().plus_seconds(LEASE_SECONDS);
+            let extended = self.options.store.write::<_, StoreError, _>(move |tx| {
+                Box::pin(async move { lease.holds(tx, Some(until)).await })
+            });
+            // The cycle meets other errors itself, should they last.
+            if let Err(lost @ StoreError::LeaseLost) = extended.await {
+                return lost.into();
+            }
+        }
     }
 
     /// Claims the lease; waits a little for another process to give it back.
@@ -194,7 +223,7 @@ impl Engine {
         let opened = match self.open(tenant, &job, schema, kept).await {
             Ok(opened) => opened,
             Err(error @ EngineError::Target(_)) => {
-                self.fail(tenant, &job, &error).await?;
+                self.fail(lease, &error).await?;
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -253,55 +282,71 @@ impl Engine {
                 detail: error.to_string(),
             },
         };
-        if worth_keeping(&cycle) {
-            let (cycle, job) = (cycle.clone(), job.clone());
-            store
-                .write::<_, StoreError, _>(move |tx| {
-                    Box::pin(async move {
-                        lease.check(tx, None).await?;
-                        if matches!(job.status, JobStatus::Quarantined { .. })
-                            && !matches!(cycle.state, CycleState::Failed { .. })
-                        {
-                            // Any success lifts quarantine (EH-9).
-                            jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
-                        }
-                        cycles::put(tx, tenant, &cycle).await
-                    })
-                })
-                .await?;
-        }
+        self.finish(lease, &cycle).await?;
         match outcome {
             Ok(()) => Ok(cycle),
             Err(error) => {
                 kept.0 = None;
                 if matches!(error, EngineError::Target(_)) {
-                    self.fail(tenant, &job, &error).await?;
+                    self.fail(lease, &error).await?;
                 }
                 Err(error)
             }
         }
     }
 
-    /// The target as a whole failed: the job goes into quarantine, unless it is switched off (6.2).
-    async fn fail(
-        &self,
-        tenant: TenantId,
-        job: &Job,
-        error: &EngineError,
-    ) -> Result<(), EngineError> {
-        if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
-            return Ok(());
-        }
-        let reason = "EncounteredQuarantineException";
-        let now = self.options.clock.now();
-        let (id, status) = (
-            job.id,
-            cycle::quarantined(job, now, reason, &error.to_string()),
-        );
+    /// Keeps what is worth it of a cycle that ended.
+    async fn finish(&self, lease: Lease, cycle: &Cycle) -> Result<(), EngineError> {
+        let Lease {
+            tenant, job: id, ..
+        } = lease;
+        let cycle = cycle.clone();
         self.options
             .store
             .write::<_, EngineError, _>(move |tx| {
-                Box::pin(async move { Ok(jobs::set_status(tx, tenant, id, &status).await?) })
+                Box::pin(async move {
+                    if !matches!(cycle.state, CycleState::Failed { .. }) {
+                        lease.check(tx, None).await?;
+                        let job = jobs::find(tx, tenant, id).await?;
+                        let is_quarantined =
+                            |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
+                        let ended = !matches!(cycle.state, CycleState::Running);
+                        if ended && job.as_ref().is_some_and(is_quarantined) {
+                            // Any success lifts quarantine (EH-9).
+                            jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
+                        }
+                    }
+                    if worth_keeping(&cycle) {
+                        cycles::put(tx, tenant, &cycle).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// The target as a whole failed: the job goes into quarantine, unless it was switched off meanwhile
+    /// (6.2).
+    async fn fail(&self, lease: Lease, error: &EngineError) -> Result<(), EngineError> {
+        let Lease {
+            tenant, job: id, ..
+        } = lease;
+        let (now, detail) = (self.options.clock.now(), error.to_string());
+        self.options
+            .store
+            .write::<_, EngineError, _>(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx, None).await?;
+                    let job = jobs::find(tx, tenant, id)
+                        .await?
+                        .ok_or(EngineError::NoSuchJob)?;
+                    if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
+                        return Ok(());
+                    }
+                    let reason = "EncounteredQuarantineException";
+                    let status = cycle::quarantined(&job, now, reason, &detail);
+                    Ok(jobs::set_status(tx, tenant, id, &status).await?)
+                })
             })
             .await
     }
@@ -531,10 +576,12 @@ fn worth_keeping(cycle: &Cycle) -> bool {
 const fn code(error: &EngineError) -> &'static str {
     match error {
         EngineError::Target(error) => TargetError::code(error),
+        EngineError::Store(StoreError::Restarted)
+        | EngineError::Busy
+        | EngineError::Interrupted => "Interrupted",
         EngineError::Store(_) | EngineError::Source(_) => "InternalError",
         EngineError::Mappings(_) => "InvalidMappings",
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
-        EngineError::Busy | EngineError::Interrupted => "Interrupted",
     }
 }
 

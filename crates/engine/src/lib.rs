@@ -18,6 +18,7 @@ mod cycle;
 pub mod decide;
 mod engine;
 mod error;
+mod intents;
 mod limit;
 mod matching;
 mod object;

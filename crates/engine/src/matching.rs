@@ -83,7 +83,7 @@ impl Path<'_> {
         }
     }
 
-    async fn unless_taken(
+    pub(crate) async fn unless_taken(
         &self,
         object: TargetObject,
         anchor: SourceAnchor,

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::link::{Link, SourceAnchor, TargetId};
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp};
 use muster_rules::ObjectMapping;
 use muster_store::Store;
+use muster_store::intents::Intent;
 
 use crate::claims::Claims;
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
+use crate::intents::Intents;
 use crate::limit::{Limiter, TRIES};
 use crate::matching::{NotFound, context};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
@@ -30,6 +32,8 @@ pub(crate) struct Work {
     pub(crate) record: Option<Record>,
     pub(crate) link: Option<Link>,
     pub(crate) cause: Cause,
+    /// What was about to be done for it in a cycle that was broken off, or without an answer.
+    pub(crate) intent: Option<Intent>,
 }
 
 /// Everything an object's way needs besides the object.
@@ -45,6 +49,7 @@ pub(crate) struct Path<'a> {
     /// The target said it holds no users, and the matching attribute is unique in the source.
     pub(crate) no_users_yet: bool,
     pub(crate) claims: &'a Claims,
+    pub(crate) intents: Intents,
 }
 
 impl Path<'_> {
@@ -59,14 +64,41 @@ impl Path<'_> {
             kind,
             anchor,
             mut record,
-            link,
+            mut link,
             cause,
+            intent,
         } = work;
+        // What the store knows, and what is assumed: that an intent was carried out.
+        let stored = link.clone();
+        let mut doubtful = intent.is_some();
+        let mut noted = doubtful;
+        if link.is_none()
+            && let Some(intent) = intent
+        {
+            match self.adopt(intent, began).await {
+                Ok(found) => link = found,
+                Err(NotFound::Store(error)) => return Err(error.into()),
+                Err(NotFound::Error(error)) => {
+                    let (steps, told) = (Vec::new(), Told::failed(&error, None)?);
+                    let at = (began, self.clock.now());
+                    return Ok(self.outcome(kind, anchor, record, None, steps, told, at));
+                }
+                Err(NotFound::Skip(..)) => {}
+            }
+        }
+        let adopted = stored.is_none() && link.is_some();
+        if doubtful && let Some(link) = &mut link {
+            link.state = LinkState::Managed;
+        }
         // What the input filters leave out is not looked at, whatever happens to it (4.5).
         let left_out = |record: &Record| matches!(mapping.reads(&record.attributes), Ok(false));
-        if record.as_ref().is_some_and(left_out) {
+        if !adopted && record.as_ref().is_some_and(left_out) {
             let (steps, told) = (Vec::new(), Told::nothing());
-            return Ok(self.outcome(kind, anchor, None, None, steps, told, (began, began)));
+            let outcome = self.outcome(kind, anchor, None, None, steps, told, (began, began));
+            return Ok(Outcome {
+                answered: noted,
+                ..outcome
+            });
         }
         let judged = record
             .as_mut()
@@ -74,7 +106,7 @@ impl Path<'_> {
         let seen_record = record.as_ref().zip(judged.as_ref());
         let (mut matched, mut current) = (None, None);
         let mut steps = Vec::new();
-        let (mut repaired, mut lost, mut tries) = (false, false, 1);
+        let (mut repaired, mut lost, mut tries) = (false, adopted, 1);
         let since = link.as_ref().map_or(began, |link| link.since);
         let linked = |target, state| {
             let wanted = Link {
@@ -84,12 +116,18 @@ impl Path<'_> {
                 state,
                 since,
             };
-            match &link {
+            match &stored {
                 Some(link) if *link == wanted => LinkChange::Keep,
                 Some(link) if link.target != wanted.target => LinkChange::Moved(wanted),
                 Some(_) => LinkChange::Changed(wanted),
                 None => LinkChange::New(wanted),
             }
+        };
+        // What was created is another object, even when the target gives it the id of the old one.
+        let linked_anew = |target, state| match (linked(target, state), &stored) {
+            (LinkChange::Changed(wanted), _) => LinkChange::Moved(wanted),
+            (LinkChange::Keep, Some(link)) => LinkChange::Moved(link.clone()),
+            (other, _) => other,
         };
         // What was tried last, for the log of a failure.
         let mut tried = None;
@@ -131,15 +169,33 @@ impl Path<'_> {
             if let Some(matched) = &matched {
                 steps.push(matching_step(matched));
             }
+            let is_managed = link
+                .as_ref()
+                .is_some_and(|it| it.state == LinkState::Managed);
+            let grants = match decision {
+                Decision::Create(_) => true,
+                Decision::Update { .. } => !is_managed,
+                _ => false,
+            };
+            if grants
+                && !noted
+                && let Some(record) = &record
+                && let Some(intent) = intent_of(record, mapping, began)
+            {
+                self.intents.note(intent).await?;
+                noted = true;
+            }
             let error = match self.perform(kind, &decision).await {
                 // Somebody else matched it before its creation was answered.
                 Ok(Some(created)) if !self.claims.claim(&created, anchor) => {
                     break Told::done(taken(&created), None, linked);
                 }
-                Ok(created) => break Told::done(decision, created, linked),
+                Ok(Some(created)) => break Told::done(decision, Some(created), linked_anew),
+                Ok(None) => break Told::done(decision, None, linked),
                 Err(error) => error,
             };
             let creating = matches!(decision, Decision::Create(_));
+            doubtful |= grants && error.may_have_arrived();
             tried = Some(decision);
             match error {
                 // The answer to a create is lost or throttled: it is never sent again blindly, but
@@ -203,7 +259,36 @@ impl Path<'_> {
             "created at the target; the answer was lost on the way".clone_into(&mut told.detail);
         }
         redact(&mut told.modified, mapping);
-        Ok(self.outcome(kind, anchor, record, judged, steps, told, (began, ended)))
+        let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));
+        Ok(Outcome {
+            answered: noted && (outcome.failed.is_none() || !doubtful),
+            ..outcome
+        })
+    }
+
+    /// The object that an intent has made or matched, as if it had been linked then.
+    async fn adopt(&self, intent: Intent, since: Timestamp) -> Result<Option<Link>, NotFound> {
+        let Intent {
+            kind,
+            anchor,
+            path,
+            value,
+        } = intent;
+        let find = || self.target.find(kind, &path, &value);
+        let mut found = self.limiter.run(find).await.map_err(NotFound::Error)?;
+        if found.len() != 1 {
+            return Ok(None);
+        }
+        Ok(match self.unless_taken(found.remove(0), anchor).await? {
+            Matched::One(object) => Some(Link {
+                kind,
+                anchor,
+                target: object.id,
+                state: LinkState::Managed,
+                since,
+            }),
+            Matched::Nobody | Matched::Several | Matched::Taken(_) => None,
+        })
     }
 
     /// Sends what a decision asks for; answers the id of what it created.
@@ -313,6 +398,22 @@ impl Path<'_> {
             failed,
             references,
             counts,
+            answered: false,
         }
     }
+}
+
+/// How to find the object that is about to be created or taken over. One without a matching value is
+/// found by nobody.
+fn intent_of(record: &Record, mapping: &ObjectMapping, at: Timestamp) -> Option<Intent> {
+    mapping.matching().into_iter().find_map(|matching| {
+        let mapped = matching.evaluate(&record.attributes, &context(at)).ok()?;
+        let value = mapped.value.filter(|value| !value.is_empty())?;
+        Some(Intent {
+            kind: record.kind,
+            anchor: record.anchor,
+            path: matching.target.clone(),
+            value,
+        })
+    })
 }

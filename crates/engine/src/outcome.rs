@@ -24,6 +24,8 @@ pub(crate) struct Outcome {
     /// Single-valued references that it should have at the target.
     pub(crate) references: Vec<(&'static str, Option<SourceAnchor>)>,
     pub(crate) counts: Counts,
+    /// It is known what came of a creation that was noted.
+    pub(crate) answered: bool,
 }
 
 /// What becomes of the link.

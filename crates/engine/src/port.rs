@@ -208,6 +208,9 @@ pub enum TargetError {
     /// There is no such object.
     #[error("the target has no such object")]
     NotFound,
+    /// There is nothing to change where it was to be changed (RFC 7644, 3.5.2: `noTarget`).
+    #[error("the target has nothing there to change: {0}")]
+    NoTarget(String),
     /// It refused the request.
     #[error("the target refused the request (HTTP {status}): {detail}")]
     Refused {
@@ -250,6 +253,7 @@ impl TargetError {
             Self::Unauthorized { .. }
             | Self::Conflict(_)
             | Self::NotFound
+            | Self::NoTarget(_)
             | Self::Refused { .. }
             | Self::Incompatible(_)
             | Self::NotAllowed(_) => Retry::No,
@@ -265,6 +269,23 @@ impl TargetError {
         }
     }
 
+    /// May the request have been carried out all the same?
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Timeout(_)
+            | Self::Failed { .. }
+            | Self::Incompatible(_) => true,
+            Self::Unauthorized { .. }
+            | Self::Throttled { .. }
+            | Self::Conflict(_)
+            | Self::NotFound
+            | Self::NoTarget(_)
+            | Self::Refused { .. }
+            | Self::NotAllowed(_) => false,
+        }
+    }
+
     /// The error code of 10.6.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -274,6 +295,7 @@ impl TargetError {
             Self::Timeout(_) => "Timeout",
             Self::Conflict(_) => "Conflict",
             Self::NotFound => "InvalidAnchor",
+            Self::NoTarget(_) => "UnprocessableEntity",
             Self::Refused { status, .. } => match status {
                 403 => "InsufficientRights",
                 405 => "MethodNotAllowed",
@@ -342,7 +364,8 @@ pub trait Target: Send + Sync {
         referred: &[TargetId],
     ) -> Result<(), TargetError>;
 
-    /// Removes references; at most [`Target::chunk`] of them.
+    /// Removes references; at most [`Target::chunk`] of them. Those that are not there are removed
+    /// already.
     async fn remove_references(
         &self,
         kind: Kind,

@@ -2,15 +2,13 @@
 //!
 //! In batches, each one transaction that first proves the lease; never before the target answered.
 
-use std::collections::HashMap;
-
 use muster_model::Timestamp;
 use muster_model::directory::Kind;
-use muster_model::link::{Link, SourceAnchor, TargetId};
+use muster_model::link::SourceAnchor;
 use muster_store::escrows::Escrow;
 use muster_store::jobs::Lease;
 use muster_store::references::State;
-use muster_store::{Store, StoreError, Tx, escrows, events, links, references};
+use muster_store::{Store, StoreError, Tx, escrows, events, intents, links, references};
 
 use crate::outcome::{LinkChange, Outcome};
 
@@ -33,20 +31,24 @@ pub(crate) async fn keep(
     checkpoint: Option<String>,
     has_escrows: bool,
 ) -> Result<(), StoreError> {
-    store
-        .write(move |tx| {
+    let until = now.plus_seconds(LEASE_SECONDS);
+    let goes_on = store
+        .write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
-                lease
-                    .check(tx, Some(now.plus_seconds(LEASE_SECONDS)))
-                    .await?;
+                let goes_on = lease.holds(tx, Some(until)).await?;
                 write(tx, lease, now, outcomes, referrers, has_escrows).await?;
-                if let Some(checkpoint) = checkpoint {
+                if let (Some(checkpoint), true) = (checkpoint, goes_on) {
                     lease.set_progress(tx, Some(&checkpoint)).await?;
                 }
-                Ok(())
+                Ok(goes_on)
             })
         })
-        .await
+        .await?;
+    if goes_on {
+        Ok(())
+    } else {
+        Err(StoreError::Restarted)
+    }
 }
 
 async fn write(
@@ -59,8 +61,10 @@ async fn write(
 ) -> Result<(), StoreError> {
     let (tenant, job) = (lease.tenant, lease.job);
     let (mut changed, mut wanted, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    let mut answered = Vec::new();
     for outcome in outcomes {
         let anchor = outcome.anchor;
+        answered.extend(outcome.answered.then_some(anchor));
         let mut is_new = false;
         match outcome.link {
             LinkChange::Keep => {}
@@ -98,22 +102,17 @@ async fn write(
                 };
                 escrow(tx, lease, now, &failure).await?;
             }
-            None if has_escrows => escrows::remove(tx, tenant, job, anchor).await?,
+            None if has_escrows => {
+                escrows::remove(tx, tenant, job, outcome.kind, anchor).await?;
+            }
             None => {}
         }
         written.extend(outcome.event);
     }
     links::put(tx, tenant, job, &changed).await?;
+    intents::remove(tx, tenant, job, &answered).await?;
     references::settle(tx, tenant, job, &wanted, State::Add).await?;
-    let now_at: HashMap<SourceAnchor, &TargetId> = changed
-        .iter()
-        .map(|link: &Link| (link.anchor, &link.target))
-        .collect();
-    let woken: Vec<_> = referrers
-        .into_iter()
-        .filter_map(|reference| Some((reference, *now_at.get(&reference.2)?)))
-        .collect();
-    references::wake(tx, tenant, job, &woken).await?;
+    references::wake(tx, tenant, job, &referrers).await?;
     events::append(tx, tenant, &written).await
 }
 
@@ -159,7 +158,7 @@ pub(crate) struct Failure {
 }
 
 /// Puts a failure into escrow, or moves its next attempt further away (EH-1, EH-2).
-async fn escrow(
+pub(crate) async fn escrow(
     tx: &mut Tx<'_>,
     lease: Lease,
     now: Timestamp,

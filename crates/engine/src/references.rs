@@ -1,7 +1,7 @@
 //! The second pass: references that are due are sent in chunks that the target accepts, and written
 //! down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -9,16 +9,17 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::link::{Link, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, events, references};
+use muster_store::{Store, StoreError, events, links, references};
 
+use crate::cycle::links_of;
 use crate::error::EngineError;
 use crate::limit::{Limiter, MOST};
 use crate::port::{Source, Target, TargetError, took};
-use crate::record::LEASE_SECONDS;
+use crate::record::{Failure, LEASE_SECONDS, escrow};
 
 /// References that are looked at together at most.
 const PAGE: u32 = 1000;
@@ -40,12 +41,12 @@ pub(crate) struct Pass<'a> {
 
 /// The references of one owner by one attribute that are due.
 pub(crate) struct Batch {
-    owner: SourceAnchor,
+    pub(crate) owner: SourceAnchor,
     kind: Kind,
     target: TargetId,
-    attribute: String,
-    pub(crate) add: Vec<(SourceAnchor, TargetId)>,
-    pub(crate) remove: Vec<(SourceAnchor, TargetId)>,
+    pub(crate) attribute: String,
+    pub(crate) add: Vec<Referred>,
+    pub(crate) remove: Vec<Referred>,
     /// Referred objects that have no link.
     pub(crate) waiting: Vec<SourceAnchor>,
     /// Not wanted any more, and the target has them no more either.
@@ -67,6 +68,11 @@ impl Batch {
         }
     }
 
+    /// Refers by an attribute that has one value.
+    fn is_single(&self) -> bool {
+        self.attribute != "members"
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.add.is_empty()
             && self.remove.is_empty()
@@ -75,13 +81,35 @@ impl Batch {
     }
 }
 
+/// A referred object, and its id at the target.
+type Referred = (SourceAnchor, TargetId);
+
 /// What came of a batch.
 pub(crate) struct Settled {
     batch: Batch,
-    added: usize,
-    removed: usize,
+    added: Vec<Referred>,
+    removed: Vec<Referred>,
+    /// Links of owner or referred objects that the target has no more.
+    lost: Vec<Link>,
     error: Option<TargetError>,
     began: Timestamp,
+}
+
+/// Requests of one batch that may be refused before it is given up for this time: half of a refused
+/// request is sent again and again until the one that is to blame is found.
+const REFUSALS: usize = 20;
+
+/// What to do with references.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Add,
+    Remove,
+}
+
+impl Settled {
+    fn did_something(&self) -> bool {
+        !self.added.is_empty() || !self.removed.is_empty()
+    }
 }
 
 impl Pass<'_> {
@@ -161,63 +189,116 @@ impl Pass<'_> {
     /// Sends the requests of one batch, one after the other: never two on the same object.
     pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
         let began = self.clock.now();
+        let (add, remove) = (batch.add.clone(), batch.remove.clone());
         let mut settled = Settled {
             batch,
-            added: 0,
-            removed: 0,
+            added: Vec::new(),
+            removed: Vec::new(),
+            lost: Vec::new(),
             error: None,
             began,
         };
-        let Batch {
-            kind,
-            target,
-            attribute,
-            add,
-            remove,
-            ..
-        } = &settled.batch;
-        let Some(path) = (self.path)(*kind, attribute) else {
-            return Ok(settled);
+        // Removals first: a new manager then replaces the old one, and not the other way round.
+        let replaced = settled.batch.is_single() && !add.is_empty();
+        if !replaced {
+            self.send_parts(Operation::Remove, remove.clone(), &mut settled)
+                .await?;
+        }
+        if settled.error.is_none() {
+            self.send_parts(Operation::Add, add, &mut settled).await?;
+        }
+        if replaced && settled.error.is_none() {
+            settled.removed = remove;
+        }
+        Ok(settled)
+    }
+
+    /// Sends references in chunks that the target accepts. A chunk that it refuses is halved until the
+    /// reference to blame is found, so that it keeps no other one from being sent.
+    async fn send_parts(
+        &self,
+        operation: Operation,
+        referred: Vec<Referred>,
+        settled: &mut Settled,
+    ) -> Result<(), EngineError> {
+        let (kind, owner) = (settled.batch.kind, settled.batch.target.clone());
+        let Some(path) = (self.path)(kind, &settled.batch.attribute) else {
+            return Ok(());
         };
         let chunk = self.target.chunk().max(1);
-        // Removals first: a new manager then replaces the old one, and not the other way round.
-        let single = attribute != "members";
-        let replaced = single && !add.is_empty();
-        let (mut added, mut removed, mut error) = (0, 0, None);
-        if !replaced {
-            for part in remove.chunks(chunk) {
-                let ids = ids(part);
-                let request = || self.target.remove_references(*kind, target, &path, &ids);
-                match self.limiter.run(request).await {
-                    Ok(()) => removed += part.len(),
-                    Err(failure) => {
-                        error = Some(failure);
-                        break;
-                    }
+        let mut parts: Vec<Vec<Referred>> = referred.chunks(chunk).map(<[_]>::to_vec).collect();
+        parts.reverse();
+        let mut refusals = 0;
+        while let Some(mut part) = parts.pop() {
+            let ids: Vec<TargetId> = part.iter().map(|(_, id)| id.clone()).collect();
+            let answer = match operation {
+                Operation::Add => {
+                    let add = || self.target.add_references(kind, &owner, &path, &ids);
+                    self.limiter.run(add).await
                 }
+                Operation::Remove => {
+                    let remove = || self.target.remove_references(kind, &owner, &path, &ids);
+                    self.limiter.run(remove).await
+                }
+            };
+            let Err(error) = answer else {
+                match operation {
+                    Operation::Add => settled.added.append(&mut part),
+                    Operation::Remove => settled.removed.append(&mut part),
+                }
+                continue;
+            };
+            if error.stops_the_cycle() {
+                return Err(error.into());
+            }
+            refusals += 1;
+            let is_refused = matches!(
+                error,
+                TargetError::Refused { .. }
+                    | TargetError::NoTarget(_)
+                    | TargetError::NotFound
+                    | TargetError::Conflict(_)
+            );
+            if is_refused && part.len() > 1 && refusals < REFUSALS {
+                let second = part.split_off(part.len() / 2);
+                parts.extend([second, part]);
+                continue;
+            }
+            settled.error = Some(error);
+            if !is_refused || part.len() > 1 {
+                return Ok(());
+            }
+            // It may be the owner that the target has no more; then nothing else can be sent to it.
+            if self.lost(settled.batch.owner, &owner, settled).await? {
+                return Ok(());
+            }
+            for (anchor, id) in part {
+                self.lost(anchor, &id, settled).await?;
             }
         }
-        if error.is_none() {
-            for part in add.chunks(chunk) {
-                let ids = ids(part);
-                let request = || self.target.add_references(*kind, target, &path, &ids);
-                match self.limiter.run(request).await {
-                    Ok(()) => added += part.len(),
-                    Err(failure) => {
-                        error = Some(failure);
-                        break;
-                    }
-                }
+        Ok(())
+    }
+
+    /// Has the target lost an object that is linked to it? Then its link is to be dropped.
+    async fn lost(
+        &self,
+        anchor: SourceAnchor,
+        id: &TargetId,
+        settled: &mut Settled,
+    ) -> Result<bool, EngineError> {
+        let linked = links_of(self.store, self.lease, &[anchor]).await?;
+        let Some(link) = linked.into_values().find(|link| link.target == *id) else {
+            return Ok(false);
+        };
+        let read = || self.target.read(link.kind, id);
+        match self.limiter.run(read).await {
+            Err(TargetError::NotFound) => {
+                settled.lost.push(link);
+                Ok(true)
             }
+            Err(error) if error.stops_the_cycle() => Err(error.into()),
+            Ok(_) | Err(_) => Ok(false),
         }
-        if replaced && error.is_none() {
-            removed = remove.len();
-        }
-        if let Some(failure) = error.take_if(|failure| failure.stops_the_cycle()) {
-            return Err(failure.into());
-        }
-        (settled.added, settled.removed, settled.error) = (added, removed, error);
-        Ok(settled)
     }
 
     /// Writes down what came of a page.
@@ -232,17 +313,18 @@ impl Pass<'_> {
         for it in &settled {
             if it.error.is_some() {
                 counts.failed += 1;
-            } else if it.added + it.removed > 0 {
+            } else if it.did_something() {
                 counts.updated += 1;
             }
             written.extend(self.event(it, &names, now));
         }
         let lease = self.lease;
-        self.store
+        let goes_on = self
+            .store
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    lease
-                        .check(tx, Some(now.plus_seconds(LEASE_SECONDS)))
+                    let goes_on = lease
+                        .holds(tx, Some(now.plus_seconds(LEASE_SECONDS)))
                         .await?;
                     let (tenant, job) = (lease.tenant, lease.job);
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
@@ -252,28 +334,42 @@ impl Pass<'_> {
                             owner, attribute, ..
                         } = &it.batch;
                         let named = |id: &SourceAnchor| (*owner, attribute.as_str(), *id);
-                        let added = &it.batch.add[..it.added];
-                        exported.extend(added.iter().map(|(id, sent)| (named(id), Some(sent))));
+                        exported.extend(it.added.iter().map(|(id, sent)| (named(id), Some(sent))));
                         waiting.extend(it.batch.waiting.iter().map(|id| (named(id), None)));
-                        let removed = &it.batch.remove[..it.removed];
-                        gone.extend(removed.iter().map(|(id, _)| named(id)));
+                        gone.extend(it.removed.iter().map(|(id, _)| named(id)));
                         gone.extend(it.batch.obsolete.iter().map(named));
                         // What was not brought over stays due.
-                        let (add, remove) =
-                            (&it.batch.add[it.added..], &it.batch.remove[it.removed..]);
-                        to_add.extend(add.iter().map(|(id, _)| (named(id), None)));
-                        to_remove.extend(remove.iter().map(|(id, _)| (named(id), None)));
+                        let add = rest(&it.batch.add, &it.added);
+                        let remove = rest(&it.batch.remove, &it.removed);
+                        to_add.extend(add.map(|id| (named(&id), None)));
+                        to_remove.extend(remove.map(|id| (named(&id), None)));
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
                     references::settle(tx, tenant, job, &to_add, State::Add).await?;
                     references::settle(tx, tenant, job, &to_remove, State::Remove).await?;
                     references::drop_all(tx, tenant, job, &gone).await?;
-                    events::append(tx, lease.tenant, &written).await
+                    for link in settled.iter().flat_map(|it| &it.lost) {
+                        // It is looked at again soon, and made again should it still be wanted.
+                        links::remove(tx, tenant, job, link.anchor).await?;
+                        references::forget(tx, tenant, job, link.anchor).await?;
+                        let failure = Failure {
+                            anchor: link.anchor,
+                            kind: link.kind,
+                            code: TargetError::NotFound.code(),
+                        };
+                        escrow(tx, lease, now, &failure).await?;
+                    }
+                    events::append(tx, lease.tenant, &written).await?;
+                    Ok(goes_on)
                 })
             })
             .await?;
-        Ok(counts)
+        if goes_on {
+            Ok(counts)
+        } else {
+            Err(StoreError::Restarted.into())
+        }
     }
 
     /// The names of the owners that something happened to.
@@ -286,7 +382,7 @@ impl Pass<'_> {
             let owners: Vec<SourceAnchor> = settled
                 .iter()
                 .filter(|it| it.batch.kind == kind)
-                .filter(|it| it.added + it.removed > 0 || it.error.is_some())
+                .filter(|it| it.did_something() || it.error.is_some())
                 .map(|it| it.batch.owner)
                 .collect();
             names.extend(self.source.names(kind, &owners).await?);
@@ -306,8 +402,9 @@ impl Pass<'_> {
             removed,
             error,
             began,
+            ..
         } = settled;
-        if added + removed == 0 && error.is_none() {
+        if !settled.did_something() && error.is_none() {
             return None;
         }
         let (status, code, detail) = match error {
@@ -315,7 +412,7 @@ impl Pass<'_> {
             None => (
                 Status::Success,
                 "",
-                told(&batch.attribute, *added, *removed),
+                told(&batch.attribute, added.len(), removed.len()),
             ),
         };
         let waiting = batch.waiting.len();
@@ -362,8 +459,8 @@ impl Pass<'_> {
             steps,
             modified: vec![Modified {
                 name: batch.attribute.clone(),
-                old: listed(&batch.remove[..*removed]),
-                new: listed(&batch.add[..*added]),
+                old: listed(removed),
+                new: listed(added),
             }],
         })
     }
@@ -372,7 +469,7 @@ impl Pass<'_> {
 /// Referred ids that an event names at most.
 const NAMED: usize = 20;
 
-fn listed(referred: &[(SourceAnchor, TargetId)]) -> Value {
+fn listed(referred: &[Referred]) -> Value {
     match referred {
         [] => Value::Null,
         [(_, one)] => Value::from(one.0.as_str()),
@@ -398,8 +495,11 @@ fn told(attribute: &str, added: usize, removed: usize) -> String {
     }
 }
 
-fn ids(part: &[(SourceAnchor, TargetId)]) -> Vec<TargetId> {
-    part.iter().map(|(_, id)| id.clone()).collect()
+/// Those of `all` that are not among `done`.
+fn rest<'r>(all: &'r [Referred], done: &[Referred]) -> impl Iterator<Item = SourceAnchor> + 'r {
+    let done: HashSet<SourceAnchor> = done.iter().map(|(anchor, _)| *anchor).collect();
+    let anchors = all.iter().map(|(anchor, _)| *anchor);
+    anchors.filter(move |anchor| !done.contains(anchor))
 }
 
 /// Groups what is due by owner and attribute; it comes in that order.

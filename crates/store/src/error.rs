@@ -46,6 +46,9 @@ pub enum StoreError {
     /// Another process took the job over; nothing was written.
     #[error("the lease on this job was lost to another process")]
     LeaseLost,
+    /// The job began anew while a cycle ran; nothing was written.
+    #[error("the job was restarted, or its settings changed, while the cycle ran")]
+    Restarted,
     /// The server ended the connection, or cannot be reached any more.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),

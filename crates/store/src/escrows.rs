@@ -4,6 +4,7 @@ use muster_model::directory::Kind;
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId, Timestamp};
 
+use crate::users::{LIST, id_list};
 use crate::{FromRow, Row, StoreError, Tx};
 
 /// A failure awaiting its retry.
@@ -76,17 +77,37 @@ pub async fn put(
     tx.exec(sql, &params).await.map(|_| ())
 }
 
+/// Those of these objects that have an escrow.
+pub async fn of(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    anchors: &[SourceAnchor],
+) -> Result<Vec<SourceAnchor>, StoreError> {
+    let mut found = Vec::new();
+    for anchors in anchors.chunks(LIST) {
+        let (list, mut params) = id_list(3, anchors.iter().map(|id| (*id).into()));
+        params.splice(0..0, [tenant.into(), job.into()]);
+        let sql = format!(
+            "SELECT anchor FROM escrows WHERE tenant = $1 AND job = $2 AND anchor IN ({list})"
+        );
+        let rows: Vec<(SourceAnchor,)> = tx.all(&sql, &params).await?;
+        found.extend(rows.into_iter().map(|(anchor,)| anchor));
+    }
+    Ok(found)
+}
+
 /// Drops the escrow of an object that succeeded.
 pub async fn remove(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
+    kind: Kind,
     anchor: SourceAnchor,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM escrows WHERE tenant = $1 AND job = $2 AND anchor = $3";
-    tx.exec(sql, &[tenant.into(), job.into(), anchor.into()])
-        .await
-        .map(|_| ())
+    let sql = "DELETE FROM escrows WHERE tenant = $1 AND job = $2 AND anchor = $3 AND kind = $4";
+    let params = [tenant.into(), job.into(), anchor.into(), kind.into()];
+    tx.exec(sql, &params).await.map(|_| ())
 }
 
 /// Drops every escrow of a job.

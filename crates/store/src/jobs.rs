@@ -105,8 +105,8 @@ fn settings_json(settings: &JobSettings) -> String {
 
 /// Adds a job. Its schema document is kept in [`crate::schemas`].
 pub async fn create(tx: &mut Tx<'_>, tenant: TenantId, job: &Job) -> Result<(), StoreError> {
-    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, fence) \
-               VALUES ($1, $2, $3, $4, $5, 0)";
+    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, fence, generation) \
+               VALUES ($1, $2, $3, $4, $5, 0, 0)";
     let params = [
         tenant.into(),
         job.id.into(),
@@ -171,13 +171,14 @@ pub async fn set_settings(
     .map(|_| ())
 }
 
-/// Forgets the watermark: the next cycle is an initial one.
+/// Forgets the watermark: the next cycle is an initial one. A cycle that runs writes nothing any more.
 pub async fn clear_watermark(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     id: JobId,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE jobs SET watermark = NULL, progress = NULL WHERE tenant = $1 AND id = $2";
+    let sql = "UPDATE jobs SET watermark = NULL, progress = NULL, generation = generation + 1 \
+               WHERE tenant = $1 AND id = $2";
     tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
 }
 
@@ -190,6 +191,8 @@ pub struct Lease {
     pub job: JobId,
     /// The fencing number of this claim.
     pub fence: i64,
+    /// How often the job had begun anew when it was claimed.
+    pub generation: i64,
 }
 
 /// Gives back every lease: for a process that knows it is the only one.
@@ -209,7 +212,7 @@ pub async fn claim(
 ) -> Result<Option<Lease>, StoreError> {
     let sql = "UPDATE jobs SET lease_owner = $1, lease_until = $2, fence = fence + 1 \
                WHERE tenant = $3 AND id = $4 \
-               AND (lease_until IS NULL OR lease_until < $5) RETURNING fence";
+               AND (lease_until IS NULL OR lease_until < $5) RETURNING fence, generation";
     let params = [
         owner.into(),
         until.into(),
@@ -217,15 +220,43 @@ pub async fn claim(
         job.into(),
         now.into(),
     ];
-    let row: Option<(i64,)> = tx.one(sql, &params).await?;
-    Ok(row.map(|(fence,)| Lease { tenant, job, fence }))
+    let row: Option<(i64, i64)> = tx.one(sql, &params).await?;
+    Ok(row.map(|(fence, generation)| Lease {
+        tenant,
+        job,
+        fence,
+        generation,
+    }))
 }
 
 impl Lease {
-    /// Proves, inside the caller's transaction, that the lease still holds; extends it when asked.
+    /// Proves, inside the caller's transaction, that the lease still holds and that the job did not
+    /// begin anew; extends it when asked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`] and [`StoreError::Restarted`]; the transaction must then be rolled back.
     pub async fn check(&self, tx: &mut Tx<'_>, until: Option<Timestamp>) -> Result<(), StoreError> {
+        if self.holds(tx, until).await? {
+            Ok(())
+        } else {
+            Err(StoreError::Restarted)
+        }
+    }
+
+    /// Proves that the lease still holds, and extends it when asked. Answers false when the job began
+    /// anew: what was done until then is still to be written down, how far the cycle has come is not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`]; the transaction must then be rolled back.
+    pub async fn holds(
+        &self,
+        tx: &mut Tx<'_>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
         let sql = "UPDATE jobs SET lease_until = coalesce($1, lease_until) \
-                   WHERE tenant = $2 AND id = $3 AND fence = $4";
+                   WHERE tenant = $2 AND id = $3 AND fence = $4 RETURNING generation";
         let until = until.map_or(Val::Null, Val::from);
         let params = [
             until,
@@ -233,11 +264,9 @@ impl Lease {
             self.job.into(),
             self.fence.into(),
         ];
-        if tx.exec(sql, &params).await? == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost)
-        }
+        let row: Option<(i64,)> = tx.one(sql, &params).await?;
+        let (generation,) = row.ok_or(StoreError::LeaseLost)?;
+        Ok(generation == self.generation)
     }
 
     /// Gives the lease back.

@@ -27,6 +27,7 @@ pub mod events;
 pub mod feed;
 pub mod groups;
 pub mod integrations;
+pub mod intents;
 pub mod jobs;
 mod json;
 pub mod links;

@@ -42,7 +42,8 @@ impl FromRow for Link {
     }
 }
 
-/// Keeps links, new ones and changed ones.
+/// Keeps links, new ones and changed ones. A group is to be filled when it is new, another object at the
+/// target, or managed again: see [`unfilled`].
 pub async fn put(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -60,12 +61,14 @@ pub async fn put(
                 link.target.0.clone().into(),
                 link.state.into(),
                 link.since.into(),
+                false.into(),
             ]
         })
         .collect();
-    let head = "INSERT INTO links (tenant, job, anchor, kind, target, state, since)";
+    let head = "INSERT INTO links (tenant, job, anchor, kind, target, state, since, filled)";
     let tail = "ON CONFLICT (tenant, job, anchor) DO UPDATE SET \
-                target = excluded.target, state = excluded.state, since = excluded.since";
+                target = excluded.target, state = excluded.state, since = excluded.since, \
+                filled = links.filled AND links.state = 1 AND links.target = excluded.target";
     tx.insert_many(head, tail, rows).await.map(|_| ())
 }
 
@@ -126,6 +129,36 @@ pub async fn page(
         limit.into(),
     ];
     tx.all(&sql, &params).await
+}
+
+/// Managed groups after `after` whose members were not brought over as a whole since they were linked.
+pub async fn unfilled(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    after: Option<SourceAnchor>,
+    limit: u32,
+) -> Result<Vec<Link>, StoreError> {
+    let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
+    let sql = format!(
+        "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor > $3 \
+         AND kind = 2 AND state = 1 AND NOT filled ORDER BY anchor LIMIT $4"
+    );
+    let params = [tenant.into(), job.into(), after.into(), limit.into()];
+    tx.all(&sql, &params).await
+}
+
+/// The members of a group were brought over as a whole; from now on only changes are.
+pub async fn set_filled(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    group: SourceAnchor,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE links SET filled = TRUE WHERE tenant = $1 AND job = $2 AND anchor = $3";
+    tx.exec(sql, &[tenant.into(), job.into(), group.into()])
+        .await
+        .map(|_| ())
 }
 
 /// Drops a link.

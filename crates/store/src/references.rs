@@ -29,6 +29,9 @@ pub enum State {
     Remove,
     /// Its referred object has no link yet.
     Waiting,
+    /// Being added while its owner is filled, which is done again should it be broken off: so the
+    /// target may have it.
+    Sending,
 }
 
 impl From<State> for Val {
@@ -38,6 +41,7 @@ impl From<State> for Val {
             State::Exported => 2,
             State::Remove => 3,
             State::Waiting => 4,
+            State::Sending => 5,
         })
     }
 }
@@ -49,6 +53,7 @@ impl FromVal for State {
             2 => Ok(Self::Exported),
             3 => Ok(Self::Remove),
             4 => Ok(Self::Waiting),
+            5 => Ok(Self::Sending),
             other => Err(format!("{other} is no state of a reference")),
         }
     }
@@ -101,11 +106,12 @@ pub async fn want(
         .map(|reference| row(tenant, job, *reference, State::Add, None))
         .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) DO UPDATE SET \
-                state = 1 WHERE reference_links.state IN (3, 4)";
+                state = 1 WHERE reference_links.state IN (3, 4, 5)";
     tx.insert_many(INSERT, tail, rows).await.map(|_| ())
 }
 
-/// No longer wants a reference: one that the target has becomes due for removal, others go away.
+/// No longer wants a reference: one that the target has, or may have because it was sent without an
+/// answer, becomes due for removal; others go away.
 pub async fn unwant(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -122,10 +128,10 @@ pub async fn unwant(
         referred.into(),
     ];
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state IN (1, 4)";
+               AND attribute = $4 AND referred = $5 AND state = 4";
     tx.exec(sql, &place).await?;
     let sql = "UPDATE reference_links SET state = 3 WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state = 2";
+               AND attribute = $4 AND referred = $5 AND state IN (1, 2, 5)";
     tx.exec(sql, &place).await.map(|_| ())
 }
 
@@ -246,8 +252,8 @@ const fn hint(tx: &Tx<'_>) -> &'static str {
     }
 }
 
-/// The next references that are due after a place in the work list and before an owner, grouped by
-/// owner.
+/// The next references of managed owners that are due after a place in the work list and before an
+/// owner, grouped by owner.
 pub async fn due(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -266,7 +272,7 @@ pub async fn due(
                LEFT JOIN links t ON t.tenant = r.tenant AND t.job = r.job AND t.anchor = r.referred \
                WHERE r.tenant = $1 AND r.job = $2 AND r.state IN (1, 3) \
                AND (r.owner, r.attribute, r.referred) > ($3, $4, $5) AND r.owner < $6 \
-               AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner \
+               AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner AND o.state = 1 \
                ORDER BY r.owner, r.attribute, r.referred LIMIT $7"
     );
     let params = [
@@ -335,25 +341,23 @@ pub async fn drop_all(
     Ok(())
 }
 
-/// Makes due again what waits for an object, or what was sent when it had another id at the target:
-/// these are the references to objects that were linked just now.
+/// Makes due again references to objects that are linked just now: those that wait, and those that were
+/// sent before, to an object that is not the same at the target any more, whatever its id is.
 pub async fn wake(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    references: &[(Reference<'_>, &TargetId)],
+    references: &[Reference<'_>],
 ) -> Result<(), StoreError> {
     let sql = "UPDATE reference_links SET state = 1 WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 \
-               AND (state = 4 OR (state = 2 AND (sent_as IS NULL OR sent_as <> $6)))";
-    for ((owner, attribute, referred), target) in references {
+               AND attribute = $4 AND referred = $5 AND state IN (2, 4, 5)";
+    for (owner, attribute, referred) in references {
         let params = [
             tenant.into(),
             job.into(),
             (*owner).into(),
             (*attribute).into(),
             (*referred).into(),
-            digest(target).into(),
         ];
         tx.exec(sql, &params).await?;
     }
@@ -372,7 +376,7 @@ pub async fn send_again(
                WHERE tenant = $1 AND job = $2 AND owner = $3 AND state = 3";
     tx.exec(sql, &place).await?;
     let sql = "UPDATE reference_links SET state = 1 \
-               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state = 2";
+               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state IN (2, 5)";
     tx.exec(sql, &place).await.map(|_| ())
 }
 

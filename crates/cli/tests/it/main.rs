@@ -10,3 +10,4 @@ mod lost_answer;
 mod races;
 mod run;
 mod security_group;
+mod simulation;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_engine::port::TargetError;
 use muster_model::link::TargetId;
+use muster_scim::{ScimError, ScimType};
 use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value as Json};
 
@@ -66,6 +67,7 @@ pub(super) async fn refusal(host: &str, response: Response) -> TargetError {
             status: number,
             detail,
         },
+        (StatusCode::BAD_REQUEST, _) if is_no_target(&body) => TargetError::NoTarget(detail),
         (status, number) if status.is_redirection() => TargetError::Refused {
             status: number,
             detail: format!("{host} redirects elsewhere, and redirects are not followed"),
@@ -77,6 +79,12 @@ pub(super) async fn refusal(host: &str, response: Response) -> TargetError {
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get("retry-after")?.to_str().ok()?.trim();
     value.parse::<u64>().ok().map(Duration::from_secs)
+}
+
+fn is_no_target(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|body: Json| {
+        ScimError::from_answer(400, &body).scim_type == Some(ScimType::NoTarget)
+    })
 }
 
 /// What a SCIM error says, or the beginning of whatever came instead.

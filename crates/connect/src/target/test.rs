@@ -86,11 +86,17 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
         TargetError::NotAllowed(reason) => ("NotAllowed", reason.clone()),
         TargetError::Throttled { .. } => (
             "OtherStatus",
-            format!("{host} answered HTTP 429: it asks us to slow down; try again later"),
+            format!(
+                "{host} asks us to slow down (HTTP 429, or 503 with Retry-After); try again later"
+            ),
         ),
         TargetError::Conflict(detail) => (
             "OtherStatus",
             format!("{host} answered HTTP 409 to a query: {detail}"),
+        ),
+        TargetError::NoTarget(detail) => (
+            "OtherStatus",
+            format!("{host} answered HTTP 400 to the query `{filter}`: {detail}"),
         ),
         TargetError::Refused { status, detail } | TargetError::Failed { status, detail } => (
             "OtherStatus",

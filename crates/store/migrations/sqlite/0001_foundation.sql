@@ -95,6 +95,7 @@ CREATE TABLE jobs (
     watermark TEXT,
     last_cycle BIGINT,
     progress TEXT,
+    generation BIGINT NOT NULL,
     lease_owner TEXT,
     lease_until BIGINT,
     fence BIGINT NOT NULL,
@@ -130,10 +131,14 @@ CREATE TABLE links (
     target TEXT NOT NULL,
     state BIGINT NOT NULL,
     since BIGINT NOT NULL,
+    filled BOOLEAN NOT NULL,
     PRIMARY KEY (tenant, job, anchor)
 ) WITHOUT ROWID;
 -- find_by_target: is this object at the target taken already?
 CREATE INDEX links_target ON links (tenant, job, target);
+-- managed groups whose members were not compared with the target's yet
+CREATE INDEX links_unfilled ON links (tenant, job, anchor)
+    WHERE kind = 2 AND state = 1 AND NOT filled;
 
 -- References as the target has them, or should have them: a user's manager, a group's members.
 -- `sent_as` is a digest of the id by which the target knows the referred object.
@@ -150,6 +155,16 @@ CREATE TABLE reference_links (
 -- the work list of the second pass
 CREATE INDEX reference_links_due ON reference_links (tenant, job, owner, attribute, referred)
     WHERE state IN (1, 3);
+
+-- What is about to be created or enabled at the target, or was, and is not written down as a link yet.
+CREATE TABLE intents (
+    tenant BIGINT NOT NULL,
+    job BLOB NOT NULL,
+    anchor BLOB NOT NULL,
+    kind BIGINT NOT NULL,
+    match_by TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+) WITHOUT ROWID;
 
 CREATE TABLE escrows (
     tenant BIGINT NOT NULL,

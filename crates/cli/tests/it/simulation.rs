@@ -1,0 +1,169 @@
+//! A small directory, a target in memory, and everything that can go wrong between them: requests
+//! that are refused, answers that are lost, a target that is away, a process that dies at any
+//! request, and people who change the directory and the job meanwhile. Once everything works again,
+//! the target must come to hold exactly what the directory entitles to.
+//!
+//! Store, directory, engine and use cases are the real ones. What happens is drawn from a seed, which
+//! a failure names; who is answered first is not, so that a seed may need several runs.
+
+mod provider;
+mod world;
+
+use muster_engine::EngineError;
+use muster_model::cycle::Cycle;
+use muster_store::{escrows, jobs};
+
+use world::World;
+
+/// Steps of one simulation while things go wrong.
+const STEPS: usize = 24;
+/// Cycles after which everything must have come to rest.
+const PATIENCE: usize = 12;
+
+/// Numbers that look random and can be drawn again.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % end
+    }
+
+    /// True in `permille` of 1000 cases.
+    fn happens(&mut self, permille: usize) -> bool {
+        self.below(1000) < permille
+    }
+}
+
+impl World {
+    /// One cycle, which the process may not survive.
+    async fn cycle(&self) -> Option<Result<Cycle, EngineError>> {
+        let ended = tokio::select! {
+            biased;
+            () = self.provider.died.notified() => None,
+            ended = self.ctx.engine.run(self.ctx.tenant, self.job) => Some(ended),
+        };
+        // It may have died at the very end.
+        let ended = ended.filter(|_| !self.provider.is_dead());
+        if ended.is_none() {
+            self.tell("died");
+            self.provider.revive();
+            let write = self
+                .ctx
+                .store
+                .write::<_, muster_store::StoreError, _>(|tx| {
+                    Box::pin(async move { jobs::release_all(tx).await })
+                });
+            write.await.unwrap();
+        }
+        ended
+    }
+
+    /// Everything works: comes to rest and is as it should be.
+    async fn rest(&self) -> Result<(), String> {
+        drop(self.acting.lock().await);
+        self.repair().await;
+        self.settle().await?;
+        self.check()
+    }
+
+    /// Runs cycles until one finds nothing left to do.
+    async fn settle(&self) -> Result<(), String> {
+        for _ in 0..PATIENCE {
+            self.clock.advance_seconds(2 * 86_400);
+            let cycle = self.cycle().await.expect("nobody dies any more");
+            let cycle = cycle.map_err(|error| format!("{error}\n{}", self.told()))?;
+            self.tell(&format!("settling: {:?}", cycle.counts));
+            let (tenant, job) = (self.ctx.tenant, self.job);
+            let read = self.ctx.store.read::<_, muster_store::StoreError, _>(|tx| {
+                Box::pin(async move { escrows::outlook(tx, tenant, job).await })
+            });
+            let (left, _) = read.await.unwrap();
+            if (cycle.counts.requests, cycle.counts.failed, left) == (0, 0, 0) {
+                return Ok(());
+            }
+        }
+        Err(format!("it does not come to rest\n{}", self.told()))
+    }
+}
+
+/// Answers what was wrong in the end, and all that happened until then.
+async fn simulate(seed: u64) -> Result<(), String> {
+    let world = World::new(seed).await;
+    for _ in 0..STEPS {
+        for _ in 0..world.draw(4) {
+            world.act().await;
+        }
+        world.provider.disturb(true);
+        let ended = match world.cycle().await {
+            None => "nothing".to_owned(),
+            Some(Ok(cycle)) => format!("{:?} {:?}", cycle.kind, cycle.counts),
+            Some(Err(error)) => error.to_string(),
+        };
+        world.provider.disturb(false);
+        world.tell(&format!("a cycle came to: {ended}"));
+        // Sometimes everything works for a while: nothing may be forgotten of what did not.
+        if world.draw(4) == 0 {
+            world.rest().await?;
+        }
+    }
+    world.rest().await
+}
+
+/// Runs simulations; answers those that failed.
+fn run(seeds: std::ops::Range<u64>) -> Vec<(u64, String)> {
+    let simulate = |seed: u64| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(simulate(seed)).err().map(|it| (seed, it))
+    };
+    let half = |odd: u64| {
+        let seeds = seeds.clone().filter(move |seed| seed % 2 == odd);
+        move || seeds.filter_map(simulate).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(half(1));
+        let mut failed = half(0)();
+        failed.extend(other.join().unwrap());
+        failed
+    })
+}
+
+#[test]
+fn whatever_goes_wrong_the_target_comes_to_hold_what_the_directory_entitles_to() {
+    let failed = run(0..60);
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    let first = failed.first().map_or("", |(_, told)| told);
+    assert!(
+        failed.is_empty(),
+        "{seeds:?} failed, the first so:\n{first}"
+    );
+}
+
+/// `MUSTER_SIMULATIONS=1000..2000 cargo test -p muster-cli --test it -- --ignored --nocapture many`
+#[test]
+#[ignore = "for as long as one likes"]
+#[expect(clippy::disallowed_methods, reason = "whoever runs it says how long")]
+fn many_more_simulations() {
+    let text = std::env::var("MUSTER_SIMULATIONS").unwrap_or_else(|_| "1000..2000".to_owned());
+    let (begin, end) = text.split_once("..").unwrap();
+    for (seed, told) in &run(begin.parse().unwrap()..end.parse().unwrap()) {
+        std::fs::write(
+            std::env::temp_dir().join(format!("simulation-{seed}.txt")),
+            told,
+        )
+        .unwrap();
+        println!("{seed}: {}", told.lines().next().unwrap_or_default());
+    }
+}

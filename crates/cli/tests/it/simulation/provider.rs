@@ -1,0 +1,368 @@
+//! A target in memory that can be disturbed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use muster_engine::port::{
+    Change, Connector, Shape, Source, Target, TargetError, TargetObject, TestFailure,
+};
+use muster_model::directory::Kind;
+use muster_model::job::{Credentials, Job};
+use muster_model::link::TargetId;
+use muster_model::{Attributes, TenantId, Value};
+use muster_store::Store;
+use tokio::sync::Notify;
+
+use super::world::World;
+
+/// The path of the manager in the default mappings.
+pub(crate) const MANAGER: &str =
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
+
+/// What the target holds.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    next: u32,
+    pub(crate) users: BTreeMap<TargetId, Attributes>,
+    pub(crate) groups: BTreeMap<TargetId, Attributes>,
+    pub(crate) members: BTreeMap<TargetId, BTreeSet<TargetId>>,
+    /// Created, and nobody was told.
+    pub(crate) unanswered: BTreeSet<TargetId>,
+    requests: u64,
+    disturbed: bool,
+    dead: bool,
+}
+
+impl Held {
+    fn of(&mut self, kind: Kind) -> &mut BTreeMap<TargetId, Attributes> {
+        match kind {
+            Kind::User => &mut self.users,
+            Kind::Group => &mut self.groups,
+        }
+    }
+
+    /// Removes an object and everything that refers to it.
+    pub(crate) fn remove(&mut self, kind: Kind, id: &TargetId) {
+        self.of(kind).remove(id);
+        self.members.remove(id);
+        for members in self.members.values_mut() {
+            members.remove(id);
+        }
+        let manager = Value::from(id.0.as_str());
+        for user in self.users.values_mut() {
+            if user.get(MANAGER) == Some(&manager) {
+                user.remove(MANAGER);
+            }
+        }
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    Refused,
+    /// Whether it is carried out before the answer is lost.
+    Lost(bool),
+    Away(bool),
+    Dies(bool),
+}
+
+/// A target that several connections may use.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) held: Mutex<Held>,
+    /// Refuses references to who is not there.
+    is_strict: bool,
+    pub(crate) died: Notify,
+    pub(crate) world: OnceLock<Weak<World>>,
+}
+
+impl Provider {
+    pub(crate) fn new(is_strict: bool) -> Arc<Self> {
+        Arc::new(Self {
+            is_strict,
+            held: Mutex::default(),
+            died: Notify::new(),
+            world: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn disturb(&self, on: bool) {
+        self.held.lock().unwrap().disturbed = on;
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.held.lock().unwrap().dead
+    }
+
+    pub(crate) fn revive(&self) {
+        self.held.lock().unwrap().dead = false;
+        let _ = futures::FutureExt::now_or_never(self.died.notified());
+    }
+
+    fn fate(world: &World) -> Fate {
+        match world.draw(1000) {
+            0..30 => Fate::Refused,
+            30..40 => Fate::Lost(true),
+            40..50 => Fate::Lost(false),
+            50..54 => Fate::Away(true),
+            54..58 => Fate::Away(false),
+            58..66 => Fate::Dies(true),
+            66..74 => Fate::Dies(false),
+            _ => Fate::Answered,
+        }
+    }
+
+    async fn request<T>(
+        &self,
+        what: &str,
+        carry_out: impl FnOnce(&mut Held, bool) -> Result<T, TargetError>,
+    ) -> Result<T, TargetError> {
+        let world = self.world.get().and_then(Weak::upgrade).unwrap();
+        let disturbed = {
+            let mut held = self.held.lock().unwrap();
+            held.requests += 1;
+            held.disturbed
+        };
+        let fate = if disturbed {
+            Self::fate(&world)
+        } else {
+            Fate::Answered
+        };
+        world.tell(&format!("  {what}: {fate:?}"));
+        let dead = self.held.lock().unwrap().dead;
+        if dead {
+            // The process that asks is dead; it only has not been told yet.
+            std::future::pending::<()>().await;
+        }
+        let done = match fate {
+            Fate::Answered | Fate::Lost(true) | Fate::Away(true) | Fate::Dies(true) => {
+                let mut held = self.held.lock().unwrap();
+                Some(carry_out(&mut held, fate == Fate::Answered))
+            }
+            Fate::Refused | Fate::Lost(false) | Fate::Away(false) | Fate::Dies(false) => None,
+        };
+        if disturbed && world.happens(60) {
+            Box::pin(world.act()).await;
+        }
+        match fate {
+            Fate::Answered => done.unwrap(),
+            Fate::Refused => Err(refused("disturbed")),
+            Fate::Lost(_) => Err(TargetError::Timeout(Duration::from_secs(30))),
+            Fate::Away(_) => Err(TargetError::Unreachable {
+                host: "target".to_owned(),
+                detail: "disturbed".to_owned(),
+            }),
+            Fate::Dies(_) => {
+                self.held.lock().unwrap().dead = true;
+                self.died.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+fn refused(why: &str) -> TargetError {
+    TargetError::Refused {
+        status: 400,
+        detail: why.to_owned(),
+    }
+}
+
+fn same(left: &Value, right: &Value) -> bool {
+    match (left.as_text(), right.as_text()) {
+        (Some(left), Some(right)) => left.eq_ignore_ascii_case(right),
+        _ => left == right,
+    }
+}
+
+/// A connection to the target.
+#[derive(Debug)]
+struct Connection(Arc<Provider>);
+
+#[async_trait]
+impl Target for Connection {
+    async fn find(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let find = |held: &mut Held, _| {
+            let found = held.of(kind).iter();
+            let found = found.filter(|(_, it)| it.get(path).is_some_and(|it| same(it, value)));
+            Ok(found.map(|(id, values)| object(id, values)).collect())
+        };
+        self.0.request(&format!("find {value:?}"), find).await
+    }
+
+    async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
+        let read = |held: &mut Held, _| {
+            let found = held.of(kind).get(id);
+            found
+                .map(|values| object(id, values))
+                .ok_or(TargetError::NotFound)
+        };
+        self.0.request(&format!("read {id}"), read).await
+    }
+
+    async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError> {
+        let key = match kind {
+            Kind::User => "userName",
+            Kind::Group => "displayName",
+        };
+        let mut given = Attributes::default();
+        for (path, value) in values {
+            given.set(*path, value.clone());
+        }
+        let told = format!("create {:?}", given.get(key));
+        let create = move |held: &mut Held, answered: bool| {
+            let name = given.get(key).cloned().unwrap_or_default();
+            let taken = |it: &Attributes| it.get(key).is_some_and(|it| same(it, &name));
+            if held.of(kind).values().any(taken) {
+                return Err(TargetError::Conflict(format!("{key} is taken")));
+            }
+            held.next += 1;
+            let id = TargetId(format!("{kind:?}{}", held.next));
+            held.of(kind).insert(id.clone(), given);
+            if !answered {
+                held.unanswered.insert(id.clone());
+            }
+            Ok(id)
+        };
+        self.0.request(&told, create).await
+    }
+
+    async fn update(
+        &self,
+        kind: Kind,
+        id: &TargetId,
+        changes: &[Change],
+    ) -> Result<(), TargetError> {
+        let told: Vec<String> = changes
+            .iter()
+            .map(|it| format!("{}={:?}", it.path, it.new))
+            .collect();
+        let update = |held: &mut Held, _| {
+            let values = held.of(kind).get_mut(id).ok_or(TargetError::NotFound)?;
+            for change in changes {
+                values.set(change.path.as_str(), change.new.clone());
+            }
+            Ok(())
+        };
+        let what = format!("update {id} {}", told.join(" "));
+        self.0.request(&what, update).await
+    }
+
+    async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError> {
+        let delete = |held: &mut Held, _| {
+            held.remove(kind, id);
+            Ok(())
+        };
+        self.0.request(&format!("delete {id}"), delete).await
+    }
+
+    async fn add_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError> {
+        let is_strict = self.0.is_strict;
+        let add = |held: &mut Held, _| {
+            // Who is not there is not referred to.
+            let mut referred = referred.to_vec();
+            let asked = referred.len();
+            referred.retain(|id| held.users.contains_key(id));
+            if referred.len() < asked && is_strict {
+                return Err(refused("no such member"));
+            }
+            let owners = held.of(kind);
+            let values = owners.get_mut(owner).ok_or(TargetError::NotFound)?;
+            if kind == Kind::User {
+                if let Some(manager) = referred.last() {
+                    values.set(path, Value::from(manager.0.as_str()));
+                }
+            } else {
+                let members = held.members.entry(owner.clone()).or_default();
+                members.extend(referred);
+            }
+            Ok(())
+        };
+        let what = format!("add to {owner} {referred:?}");
+        self.0.request(&what, add).await
+    }
+
+    async fn remove_references(
+        &self,
+        kind: Kind,
+        owner: &TargetId,
+        path: &str,
+        referred: &[TargetId],
+    ) -> Result<(), TargetError> {
+        let remove = |held: &mut Held, _| {
+            let owners = held.of(kind);
+            let values = owners.get_mut(owner).ok_or(TargetError::NotFound)?;
+            if kind == Kind::User {
+                values.remove(path);
+            } else {
+                let members = held.members.entry(owner.clone()).or_default();
+                members.retain(|member| !referred.contains(member));
+            }
+            Ok(())
+        };
+        let what = format!("remove from {owner} {referred:?}");
+        self.0.request(&what, remove).await
+    }
+
+    async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
+        let ask = |held: &mut Held, _| Ok(held.of(kind).is_empty());
+        self.0.request("is it empty", ask).await
+    }
+
+    async fn test(&self) -> Result<(), TestFailure> {
+        Ok(())
+    }
+
+    fn chunk(&self) -> usize {
+        3
+    }
+
+    fn requests(&self) -> u64 {
+        self.0.held.lock().unwrap().requests
+    }
+}
+
+fn object(id: &TargetId, values: &Attributes) -> TargetObject {
+    TargetObject {
+        id: id.clone(),
+        values: values.clone(),
+        absent: Vec::new(),
+    }
+}
+
+/// The real directory and this target.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) store: Store,
+    pub(crate) provider: Arc<Provider>,
+}
+
+impl Connector for Connections {
+    fn source(&self, tenant: TenantId, job: &Job) -> Box<dyn Source> {
+        let store = self.store.clone();
+        Box::new(muster_connect::DirectorySource::new(
+            store,
+            tenant,
+            job.application,
+        ))
+    }
+
+    fn target(&self, _: &Credentials, _: &Shape) -> Result<Box<dyn Target>, TargetError> {
+        Ok(Box::new(Connection(Arc::clone(&self.provider))))
+    }
+}

@@ -1,0 +1,69 @@
+//! The target on the wire, against a server that answers as some do.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::patch;
+use muster_engine::port::{Shape, Target};
+use muster_model::Secret;
+use muster_model::directory::Kind;
+use muster_model::job::Credentials;
+use muster_model::link::TargetId;
+
+use super::ScimTarget;
+use crate::{Http, OutboundPolicy};
+
+#[tokio::test]
+async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
+    // RFC 7644, 3.5.2.2: some answer `noTarget` to the removal of what is not there.
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let answer = move |body: Bytes| {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let answer = if text.contains("gone") {
+            let error = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],
+                "status":"400","scimType":"noTarget","detail":"no such member"}"#;
+            (StatusCode::BAD_REQUEST, error)
+        } else {
+            (StatusCode::NO_CONTENT, "")
+        };
+        noted.lock().unwrap().push((text, answer.0));
+        std::future::ready(answer)
+    };
+    let router = Router::new().route("/Groups/{id}", patch(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let policy = OutboundPolicy {
+        allow_insecure: true,
+    };
+    let credentials = Credentials {
+        tenant_url: format!("http://{address}"),
+        secret_token: Secret::new("token".to_owned()),
+    };
+    let shape = Shape {
+        user_paths: vec!["userName".to_owned()],
+        group_paths: vec!["displayName".to_owned()],
+        user_match: "userName".to_owned(),
+        group_match: Some("displayName".to_owned()),
+    };
+    let target = ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape).unwrap();
+    let ids = ["one", "gone", "two"].map(|id| TargetId(id.to_owned()));
+    let group = TargetId("group".to_owned());
+    let remove = target.remove_references(Kind::Group, &group, "members", &ids);
+    assert_eq!(remove.await, Ok(()));
+    server.abort();
+    let seen = seen.lock().unwrap();
+    let removed: Vec<&str> = ["one", "two"]
+        .into_iter()
+        .filter(|id| {
+            let named = format!("\\\"{id}\\\"");
+            seen.iter()
+                .any(|(text, status)| text.contains(&named) && status.is_success())
+        })
+        .collect();
+    assert_eq!((removed, seen.len()), (vec!["one", "two"], 4), "{seen:?}");
+}
