@@ -51,6 +51,13 @@ pub async fn add(
             let app: &GalleryApp = gallery
                 .find(wanted)
                 .map_err(|missing| AppError::NotFound(missing.to_string()))?;
+            if !app.is_scim2() {
+                return Err(AppError::Refused(format!(
+                    "{} takes accounts through an interface of its own, not by SCIM 2.0, and \
+                     cannot be provisioned yet",
+                    app.display_name
+                )));
+            }
             let schema = gallery.default_schema(app).to_json();
             (Some(app.id.clone()), app.display_name.clone(), schema)
         }
@@ -374,17 +381,23 @@ pub async fn save_credentials(
     ctx.engine
         .save_credentials(ctx.tenant, job.id, credentials)
         .await?;
-    if job.status == JobStatus::NotConfigured {
-        let (tenant, id) = (ctx.tenant, job.id);
-        ctx.store
-            .write::<_, AppError, _>(move |tx| {
-                Box::pin(
-                    async move { Ok(jobs::set_status(tx, tenant, id, &JobStatus::Paused).await?) },
-                )
+    let (tenant, id) = (ctx.tenant, job.id);
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let now = jobs::find_to_change(tx, tenant, id)
+                    .await?
+                    .ok_or_else(gone)?;
+                let next = match now.status {
+                    JobStatus::NotConfigured => JobStatus::Paused,
+                    // They proved to work just now.
+                    JobStatus::Quarantined { .. } => JobStatus::Active,
+                    JobStatus::Active | JobStatus::Paused => return Ok(()),
+                };
+                Ok(jobs::set_status(tx, tenant, id, &next).await?)
             })
-            .await?;
-    }
-    Ok(())
+        })
+        .await
 }
 
 /// Test connection (2.4): with the given credentials, or with the saved ones.
@@ -432,34 +445,52 @@ async fn test(
     }
 }
 
+/// Changes the settings of a job as they are now, and begins anew when that is asked for.
+pub(crate) async fn change_settings(
+    ctx: &Ctx,
+    job: JobId,
+    begin_anew: bool,
+    change: impl FnOnce(&mut JobSettings) + Send + 'static,
+) -> Result<bool, AppError> {
+    let tenant = ctx.tenant;
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let now = jobs::find_to_change(tx, tenant, job)
+                    .await?
+                    .ok_or_else(gone)?;
+                let mut settings = now.settings.clone();
+                change(&mut settings);
+                if settings == now.settings {
+                    return Ok(false);
+                }
+                jobs::set_settings(tx, tenant, job, &settings).await?;
+                if begin_anew {
+                    jobs::clear_watermark(tx, tenant, job).await?;
+                }
+                Ok(true)
+            })
+        })
+        .await
+}
+
+fn gone() -> AppError {
+    AppError::NotFound("the application is gone".to_owned())
+}
+
 /// Chooses the scope. Going from all to assigned only, or back, re-evaluates everything: here that
 /// needs no restart by hand (OM-11).
 pub async fn set_scope(ctx: &Ctx, application: &str, scope: Scope) -> Result<bool, AppError> {
     let application = find(ctx, application).await?;
-    let job = job_of(ctx, &application).await?;
-    if job.settings.scope == scope {
-        return Ok(false);
-    }
-    let settings = JobSettings {
-        scope,
-        ..job.settings
-    };
-    let (tenant, id) = (ctx.tenant, job.id);
-    ctx.store
-        .write::<_, AppError, _>(move |tx| {
-            Box::pin(async move {
-                jobs::set_settings(tx, tenant, id, &settings).await?;
-                Ok(jobs::clear_watermark(tx, tenant, id).await?)
-            })
-        })
-        .await?;
-    Ok(true)
+    change_settings(ctx, application.job, true, move |settings| {
+        settings.scope = scope;
+    })
+    .await
 }
 
 /// Sets who gets notifications; an empty text sets nobody.
 pub async fn set_notification(ctx: &Ctx, application: &str, email: &str) -> Result<(), AppError> {
     let application = find(ctx, application).await?;
-    let job = job_of(ctx, &application).await?;
     let email = email.trim();
     if !email.is_empty() && (!email.contains('@') || email.len() > 320) {
         return Err(AppError::Invalid(format!(
@@ -467,14 +498,9 @@ pub async fn set_notification(ctx: &Ctx, application: &str, email: &str) -> Resu
         )));
     }
     let notification_email = (!email.is_empty()).then(|| email.to_owned());
-    let settings = JobSettings {
-        notification_email,
-        ..job.settings
-    };
-    let (tenant, id) = (ctx.tenant, job.id);
-    ctx.store
-        .write(move |tx| {
-            Box::pin(async move { Ok(jobs::set_settings(tx, tenant, id, &settings).await?) })
-        })
-        .await
+    change_settings(ctx, application.job, false, move |settings| {
+        settings.notification_email = notification_email;
+    })
+    .await?;
+    Ok(())
 }

@@ -112,13 +112,14 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<(Integration, Vec<Token>)>, AppError>
 }
 
 /// A second token for an integration, so that the first can be replaced without a gap. Of more than
-/// two live ones the oldest is revoked.
-pub async fn rotate(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
+/// two live ones the oldest is revoked; answers how many were.
+pub async fn rotate(ctx: &Ctx, name: &str) -> Result<(Issued, usize), AppError> {
     let integration = find(ctx, name).await?;
     let (token, secret) = issue(ctx, integration.id)?;
     let (tenant, id, now) = (ctx.tenant, integration.id, ctx.clock.now());
     let hash = token_hash(secret.expose());
-    ctx.store
+    let revoked = ctx
+        .store
         .write(move |tx| {
             Box::pin(async move {
                 integrations::add_token(tx, tenant, &token, &hash).await?;
@@ -128,17 +129,19 @@ pub async fn rotate(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
                     .filter(|(token, _)| token.revoked.is_none())
                     .map(|(token, _)| token.id)
                     .collect();
-                for old in live.iter().take(live.len().saturating_sub(LIVE_TOKENS)) {
+                let too_many = live.len().saturating_sub(LIVE_TOKENS);
+                for old in live.iter().take(too_many) {
                     integrations::revoke_token(tx, tenant, *old, now).await?;
                 }
-                Ok::<_, AppError>(())
+                Ok::<_, AppError>(too_many)
             })
         })
         .await?;
-    Ok(Issued {
+    let issued = Issued {
         integration,
         token: secret,
-    })
+    };
+    Ok((issued, revoked))
 }
 
 /// Revokes every token of an integration; answers how many were live.

@@ -1,16 +1,16 @@
 //! Provisioning jobs: switch on and off, restart, run now, watch.
 
 use muster_engine::{Entitled, Progress};
-use muster_model::Timestamp;
 use muster_model::application::Application;
 use muster_model::cycle::Cycle;
 use muster_model::directory::Kind;
 use muster_model::job::{Job, JobStatus};
 use muster_model::link::LinkState;
+use muster_model::{JobId, Timestamp};
 use muster_store::{cycles, escrows, jobs, links};
 use tokio::sync::watch;
 
-use crate::applications::{find, job_of};
+use crate::applications::{change_settings, find, job_of};
 use crate::{AppError, Ctx};
 
 async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), AppError> {
@@ -19,34 +19,50 @@ async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), Ap
     Ok((application, job))
 }
 
-async fn set_status(ctx: &Ctx, job: &Job, status: JobStatus) -> Result<(), AppError> {
-    let (tenant, id) = (ctx.tenant, job.id);
+/// Moves the job from the status it has now to another one.
+async fn set_status(
+    ctx: &Ctx,
+    job: JobId,
+    next: impl FnOnce(&JobStatus) -> Option<JobStatus> + Send + 'static,
+) -> Result<bool, AppError> {
+    let tenant = ctx.tenant;
     ctx.store
         .write(move |tx| {
-            Box::pin(async move { Ok(jobs::set_status(tx, tenant, id, &status).await?) })
+            Box::pin(async move {
+                let now = jobs::find_to_change(tx, tenant, job).await?;
+                let Some(status) = now.and_then(|job| next(&job.status)) else {
+                    return Ok(false);
+                };
+                jobs::set_status(tx, tenant, job, &status).await?;
+                Ok(true)
+            })
         })
         .await
 }
 
 /// Provisioning Status On. A paused job goes on where it stopped; quarantine is cleared (5.9).
 pub async fn start(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
-    let (application, job) = with_job(ctx, application).await?;
-    if job.status == JobStatus::NotConfigured {
+    let application = find(ctx, application).await?;
+    let started = set_status(ctx, application.job, |now| {
+        (*now != JobStatus::NotConfigured).then_some(JobStatus::Active)
+    })
+    .await?;
+    if !started {
         return Err(AppError::Refused(format!(
             "{} has no credentials yet; save them first with: muster app credentials",
             application.display_name
         )));
     }
-    set_status(ctx, &job, JobStatus::Active).await?;
     Ok(application)
 }
 
 /// Provisioning Status Off. The running cycle comes to its end; state is kept (5.9).
 pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
-    let (application, job) = with_job(ctx, application).await?;
-    if job.status != JobStatus::NotConfigured {
-        set_status(ctx, &job, JobStatus::Paused).await?;
-    }
+    let application = find(ctx, application).await?;
+    set_status(ctx, application.job, |now| {
+        (*now != JobStatus::NotConfigured).then_some(JobStatus::Paused)
+    })
+    .await?;
     Ok(application)
 }
 
@@ -54,6 +70,29 @@ pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError
 pub async fn restart(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let (application, job) = with_job(ctx, application).await?;
     ctx.engine.restart(ctx.tenant, job.id).await?;
+    Ok(application)
+}
+
+/// The shortest and the longest pause between two cycles, in seconds: ten seconds, and thirty days.
+pub const INTERVALS: std::ops::RangeInclusive<u32> = 10..=30 * 86_400;
+
+/// Sets how long the job waits at most between two cycles when nothing changes: changes of the
+/// directory are looked at at once anyway.
+pub async fn set_interval(
+    ctx: &Ctx,
+    application: &str,
+    seconds: u32,
+) -> Result<Application, AppError> {
+    if !INTERVALS.contains(&seconds) {
+        return Err(AppError::Invalid(
+            "the pause between two cycles is at least 10 seconds and at most 30 days".to_owned(),
+        ));
+    }
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        settings.interval_seconds = seconds;
+    })
+    .await?;
     Ok(application)
 }
 

@@ -312,6 +312,15 @@ pub(crate) enum Job {
         /// Name or id of the application.
         app: String,
     },
+    /// Set the longest pause between two cycles; changes of the directory are carried over at once.
+    #[command(after_help = "Example:\n  muster job interval \"Symantec Web Security Service\" 40m")]
+    Interval {
+        /// Name or id of the application.
+        app: String,
+        /// 90s, 40m, 2h or 1d; from 10 seconds to 30 days.
+        #[arg(value_parser = seconds, value_name = "TIME")]
+        every: u32,
+    },
     /// Run one cycle now and wait for its end.
     #[command(
         after_help = "Example:\n  muster job run \"Symantec Web Security Service\"\n\nExit code 3 when some objects failed."
@@ -370,4 +379,21 @@ pub(crate) struct LogFilter {
     /// Only events about this user (sign-in name or id).
     #[arg(long)]
     pub(crate) user: Option<String>,
+}
+
+/// `90s`, `40m`, `2h`, `1d` in seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let wrong = || "a time is a number and a unit, such as 90s, 40m, 2h or 1d".to_owned();
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(unit)
+        .filter(|seconds| muster_app::jobs::INTERVALS.contains(seconds))
+        .ok_or_else(|| "it is from 10 seconds to 30 days".to_owned())
 }

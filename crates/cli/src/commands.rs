@@ -8,17 +8,17 @@ mod job;
 mod log;
 
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 use muster_app::AppError;
 use muster_store::StoreUrl;
 
 use crate::args::{App, Args, Command, Place, Serve, Task, TokenArg};
 use crate::config::Config;
-use crate::exit::Exit;
+use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::node::Node;
 use crate::output::{Out, Printer, complain};
@@ -30,17 +30,24 @@ pub(crate) type Input = Box<dyn Read + Send>;
 
 /// Runs what was said; every error becomes one line on standard error.
 pub(crate) async fn run(args: Args) -> Exit {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| {
+        // What it warns of comes back as an error that is told once.
+        tracing_subscriber::EnvFilter::new("warn,rustls_platform_verifier=off")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match dispatch(args).await {
         Ok(exit) => exit,
         Err(error) => {
             complain(&format!("{error:#}"));
-            Exit::Failed
+            if error.is::<BadUsage>() {
+                Exit::BadUsage
+            } else {
+                Exit::Failed
+            }
         }
     }
 }
@@ -49,12 +56,10 @@ async fn dispatch(args: Args) -> Result<Exit> {
     let Args { place, command } = args;
     match command {
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "muster",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "muster", &mut script);
+            // A reader that went away is no error.
+            let _ = std::io::stdout().write_all(&script);
             Ok(Exit::Done)
         }
         Command::Demo(demo) => demo::run(&place, demo).await,
@@ -172,13 +177,26 @@ where
     let Task::Import(import) = task else {
         return one(task, None).await;
     };
-    let mut worst = Exit::Done;
+    let mut opened: Vec<(PathBuf, Input)> = Vec::with_capacity(import.files.len());
+    // All of them, so that a slip in the last name leaves nothing half loaded.
     for path in import.files {
         let file: Input = if path.as_os_str() == "-" {
             Box::new(std::io::stdin())
         } else {
-            Box::new(File::open(&path).with_context(|| format!("cannot read {}", path.display()))?)
+            let cannot = || format!("cannot read {}", path.display());
+            let file = File::open(&path).with_context(cannot)?;
+            if file.metadata().with_context(cannot)?.is_dir() {
+                bail!(
+                    "cannot read {}: it is a folder; name the files in it",
+                    path.display()
+                );
+            }
+            Box::new(file)
         };
+        opened.push((path, file));
+    }
+    let mut worst = Exit::Done;
+    for (path, file) in opened {
         let single = crate::args::Import {
             files: vec![path],
             kind: import.kind,
@@ -199,7 +217,9 @@ fn with_local_secrets(mut task: Task) -> Result<Task> {
             if credentials.token.secret_token.is_none()
                 && credentials.token.secret_token_file.is_none()
             {
-                bail!("give the Secret Token with --secret-token-file FILE (or --secret-token)");
+                let missing = "give the Secret Token with --secret-token-file FILE \
+                               (or --secret-token)";
+                return Err(BadUsage(anyhow!(missing)).into());
             }
             &mut credentials.token
         }

@@ -9,6 +9,7 @@ use muster_store::StoreUrl;
 use serde::Deserialize;
 
 use crate::args::Place;
+use crate::exit::BadUsage;
 
 /// The configuration file.
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +69,10 @@ fn actor() -> String {
 impl Config {
     /// Reads file, environment and command line.
     pub(crate) fn load(place: &Place) -> Result<Self> {
+        Self::read(place).map_err(|error| BadUsage(error).into())
+    }
+
+    fn read(place: &Place) -> Result<Self> {
         let path = place
             .config
             .clone()

@@ -39,6 +39,18 @@ impl Exit {
     }
 }
 
+/// The command, the environment or the configuration says something that cannot be meant.
+#[derive(Debug)]
+pub(crate) struct BadUsage(pub(crate) anyhow::Error);
+
+impl std::fmt::Display for BadUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for BadUsage {}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())

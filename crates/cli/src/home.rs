@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use muster_store::SealingKey;
+use muster_store::{SealingKey, StoreUrl};
 
 use crate::config::Config;
 
@@ -80,6 +80,16 @@ pub(crate) fn sealing_key(config: &Config) -> Result<SealingKey> {
     let path = config.data.join("muster.key");
     let not_usable = || format!("the sealing key {} cannot be used", path.display());
     if !path.exists() {
+        if let StoreUrl::File(database) = &config.database
+            && database.exists()
+        {
+            bail!(
+                "the sealing key {} is missing, and without it the secrets in {} cannot be read; \
+                 put it back from a backup, or set MUSTER_KEY",
+                path.display(),
+                database.display()
+            );
+        }
         std::fs::create_dir_all(&config.data).with_context(not_usable)?;
         let key = muster_model::secret::new_token()
             .map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;

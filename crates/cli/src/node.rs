@@ -1,5 +1,7 @@
 //! The wiring: store, connections, engine and use cases put together.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -31,6 +33,13 @@ impl Node {
         {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+            // Nobody else reads it, whoever may look into the folder.
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(path)
+                .with_context(|| format!("the database {} cannot be made", path.display()))?;
         }
         let store = Store::open(&config.database, key).await?;
         if home.is_some() && !store.is_postgres() {

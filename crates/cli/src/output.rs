@@ -1,5 +1,6 @@
 //! What a command says: frames, printed here or in the process that asked.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -111,6 +112,7 @@ impl Printer {
 
     /// A reader that went away (`muster log list | head`) is no error.
     fn write(&self, text: &str, to_stderr: bool) {
+        let text = printable(text);
         let write = || {
             let _ = if to_stderr {
                 writeln!(std::io::stderr().lock(), "{text}")
@@ -157,8 +159,35 @@ impl Printer {
     }
 }
 
+/// Names of the directory may hold anything; none of it may steer the terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_steering) {
+        Cow::Owned(text.replace(is_steering, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn is_steering(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}
+
 /// One line on standard error that says what to do.
 pub(crate) fn complain(text: &str) {
-    let one_line = text.replace(['\n', '\r'], " ");
+    let one_line = printable(&text.replace(['\n', '\r'], " ")).into_owned();
     let _ = writeln!(std::io::stderr().lock(), "muster: {one_line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn names_do_not_steer_the_terminal() {
+        assert_eq!(printable("Zoë\t1\n2"), "Zoë\t1\n2");
+        assert_eq!(
+            printable("a\u{1b}[31mb\u{7}\u{9b}"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}"
+        );
+    }
 }

@@ -596,3 +596,31 @@ pub(crate) fn due_at(job: &Job) -> Option<Timestamp> {
         JobStatus::Paused | JobStatus::NotConfigured => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use muster_model::job::JobSettings;
+    use muster_model::{ApplicationId, Position};
+
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_due_when_the_pause_of_its_job_is_over() {
+        let mut job = Job {
+            id: JobId::new(),
+            application: ApplicationId::new(),
+            status: JobStatus::Active,
+            settings: JobSettings::default(),
+            watermark: Some(Position::default()),
+            last_cycle: Some(Timestamp::from_micros(1_000_000)),
+        };
+        // Section 5: about every 40 minutes.
+        assert_eq!(due_at(&job), Some(Timestamp::from_micros(2_401_000_000)));
+        job.settings.interval_seconds = 90;
+        assert_eq!(due_at(&job), Some(Timestamp::from_micros(91_000_000)));
+        job.watermark = None;
+        assert_eq!(due_at(&job), Some(Timestamp::from_micros(0)));
+        job.status = JobStatus::Paused;
+        assert_eq!(due_at(&job), None);
+    }
+}

@@ -4,7 +4,7 @@
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
 use muster_model::job::{DefaultAccess, Job, JobSettings, JobStatus, Scope};
-use muster_model::{ApplicationId, JobId, Position, TenantId, Timestamp};
+use muster_model::{JobId, Position, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::{FromRow, Row, StoreError, Tx, Val};
@@ -120,6 +120,18 @@ pub async fn create(tx: &mut Tx<'_>, tenant: TenantId, job: &Job) -> Result<(), 
 /// The job with this id.
 pub async fn find(tx: &mut Tx<'_>, tenant: TenantId, id: JobId) -> Result<Option<Job>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2");
+    tx.one(&sql, &[tenant.into(), id.into()]).await
+}
+
+/// The job with this id, which nobody else changes until the transaction ends.
+pub async fn find_to_change(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: JobId,
+) -> Result<Option<Job>, StoreError> {
+    // SQLite has one writer at a time anyway.
+    let lock = if tx.is_postgres() { " FOR UPDATE" } else { "" };
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2{lock}");
     tx.one(&sql, &[tenant.into(), id.into()]).await
 }
 
@@ -318,18 +330,4 @@ pub async fn progress(
     let sql = "SELECT progress FROM jobs WHERE tenant = $1 AND id = $2";
     let row: Option<(Option<String>,)> = tx.one(sql, &[tenant.into(), id.into()]).await?;
     Ok(row.and_then(|(progress,)| progress))
-}
-
-/// The job of an application.
-pub async fn find_by_application(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    application: ApplicationId,
-) -> Result<Option<Job>, StoreError> {
-    let sql = "SELECT job FROM applications WHERE tenant = $1 AND id = $2";
-    let row: Option<(JobId,)> = tx.one(sql, &[tenant.into(), application.into()]).await?;
-    match row {
-        Some((job,)) => find(tx, tenant, job).await,
-        None => Ok(None),
-    }
 }

@@ -16,8 +16,12 @@ pub(super) async fn perform(node: &Node, task: Integration, out: &Out) -> Result
             print(node, &issued, out).await;
         }
         Integration::Rotate { name } => {
-            let issued = integrations::rotate(&node.ctx, &name).await?;
+            let (issued, revoked) = integrations::rotate(&node.ctx, &name).await?;
             print(node, &issued, out).await;
+            if revoked > 0 {
+                out.note("An integration has two live tokens at most: the oldest one is revoked.")
+                    .await;
+            }
         }
         Integration::Revoke { name } => {
             let revoked = integrations::revoke(&node.ctx, &name).await?;

@@ -30,6 +30,14 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 app.display_name
             )
         }
+        Job::Interval { app, every } => {
+            let app = jobs::set_interval(ctx, &app, every).await?;
+            format!(
+                "A cycle of {} begins at least every {}",
+                app.display_name,
+                every_text(every)
+            )
+        }
         Job::Status { app } => {
             report(&jobs::status(ctx, &app).await?, out).await;
             return Ok(Exit::Done);
@@ -129,6 +137,24 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
     )
 }
 
+/// Seconds in the largest unit that fits.
+fn every_text(seconds: u32) -> String {
+    let units = [
+        (86_400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
+    let fits = units
+        .into_iter()
+        .find(|(unit, _)| seconds.is_multiple_of(*unit));
+    let (unit, name) = fits.unwrap_or((1, "second"));
+    match seconds / unit {
+        1 => name.to_owned(),
+        number => format!("{number} {name}s"),
+    }
+}
+
 async fn report(report: &JobReport, out: &Out) {
     let JobReport {
         application,
@@ -174,16 +200,18 @@ async fn report(report: &JobReport, out: &Out) {
             "application": application.display_name, "job": job.id.to_string(),
             "status": job.status.code(), "quarantine": quarantine, "running": running,
             "watermark": job.watermark.map(|at| at.to_string()),
-            "lastCycle": job.last_cycle.map(|at| at.to_string()), "linked": linked,
+            "lastCycle": job.last_cycle.map(|at| at.to_string()),
+            "intervalSeconds": job.settings.interval_seconds, "linked": linked,
             "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()), "cycles": cycles
         });
         out.line(all.to_string()).await;
         return;
     }
     out.line(format!(
-        "{}: {}",
+        "{}: {}, a cycle at least every {}",
         application.display_name,
-        job.status.code()
+        job.status.code(),
+        every_text(job.settings.interval_seconds)
     ))
     .await;
     if let JobStatus::Quarantined {

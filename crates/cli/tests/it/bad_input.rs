@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -241,11 +242,65 @@ fn an_unknown_key_of_the_configuration_is_named_with_its_line() {
         "[targets]\nallow_insecur = true\n",
     );
     let (code, said) = refusal(&run(folder.path(), &["app", "list", "--config", &config]));
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(
         said.contains("line 2") && said.contains("allow_insecur"),
         "{said}"
     );
+}
+
+#[test]
+fn what_cannot_be_meant_is_bad_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &["app", "add", APP]);
+    let credentials = ["app", "credentials", APP, "--tenant-url", "https://x.test"];
+    let (code, said) = refusal(&run(folder.path(), &credentials));
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--secret-token-file"), "{said}");
+    for (name, value) in [
+        ("MUSTER_LISTEN", "everywhere"),
+        ("MUSTER_ALLOW_INSECURE_TARGETS", "maybe"),
+        ("MUSTER_PUBLIC_URL", "example.test"),
+        ("MUSTER_DATABASE", "here.db"),
+    ] {
+        let mut command = muster(folder.path(), &["app", "list"]);
+        let (code, said) = refusal(&command.env(name, value).output().unwrap());
+        assert_eq!(code, Some(2), "{name}: {said}");
+    }
+}
+
+#[test]
+fn of_several_files_none_is_loaded_when_one_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = file(
+        folder.path(),
+        "users.csv",
+        "userPrincipalName\nana@example.test\n",
+    );
+    let missing = folder.path().join("groups.csv").display().to_string();
+    for second in [missing.as_str(), folder.path().to_str().unwrap()] {
+        let (code, said) = refusal(&run(folder.path(), &["import", &users, second]));
+        assert_eq!(code, Some(1));
+        assert!(said.contains(second), "{said}");
+    }
+    let report = json(folder.path(), &["import", &users]);
+    assert_eq!(report["created"], 1);
+}
+
+#[test]
+fn a_lost_sealing_key_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &["app", "add", APP]);
+    let mode = |name: &str| {
+        let data = std::fs::metadata(folder.path().join(name)).unwrap();
+        data.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("muster.db"), mode("muster.key")), (0o600, 0o600));
+    std::fs::remove_file(folder.path().join("muster.key")).unwrap();
+    let (code, said) = refusal(&run(folder.path(), &["app", "list"]));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("muster.key is missing"), "{said}");
+    assert!(!folder.path().join("muster.key").exists());
 }
 
 /// On a file system of a few megabytes that was made for this test. What was there before the disk

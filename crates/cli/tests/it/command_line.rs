@@ -78,6 +78,7 @@ fn every_command_has_help_with_an_example() {
         &["job", "start"],
         &["job", "pause"],
         &["job", "restart"],
+        &["job", "interval"],
         &["job", "status"],
         &["job", "run"],
         &["log", "list"],
@@ -123,6 +124,10 @@ fn any_application_of_the_gallery_or_of_ones_own_can_be_added_and_found_by_a_nea
     );
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("Symantec Web Security Service"), "{said}");
+    // Not by SCIM.
+    let refused = run(folder.path(), &["app", "add", "DocuSign"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("not by SCIM"), "{said}");
     let shown = json(folder.path(), &["app", "show", "mine"]);
     assert_eq!(shown["status"], "NotConfigured");
     assert_eq!(
@@ -132,4 +137,22 @@ fn any_application_of_the_gallery_or_of_ones_own_can_be_added_and_found_by_a_nea
             .len(),
         2
     );
+}
+
+#[test]
+fn the_pause_between_cycles_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &["app", "add", "wss"]);
+    let status = || json(folder.path(), &["job", "status", "wss"])["intervalSeconds"].clone();
+    assert_eq!(status(), 40 * 60);
+    json(folder.path(), &["job", "interval", "wss", "2h"]);
+    assert_eq!(status(), 2 * 3600);
+    let told = run(folder.path(), &["job", "status", "wss"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("a cycle at least every 2 hours"), "{told}");
+    for wrong in ["9s", "31d", "soon", "5", "m", "99999999999d"] {
+        let refused = run(folder.path(), &["job", "interval", "wss", wrong]);
+        assert_eq!(refused.status.code(), Some(2), "{wrong}");
+    }
+    assert_eq!(status(), 2 * 3600);
 }
