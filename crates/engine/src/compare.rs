@@ -42,9 +42,18 @@ impl Pass<'_> {
                 }
             };
             let (sent, kept, compared) = tokio::join!(send, self.keep(before), compare);
-            counts.add(&kept?);
             before = sent?.into_iter().collect();
-            next = compared?;
+            match kept.and_then(|kept| Ok((kept, compared?))) {
+                Ok((kept, compared)) => {
+                    counts.add(&kept);
+                    next = compared;
+                }
+                Err(error) => {
+                    // What is answered is written down, whatever comes next.
+                    self.keep(before).await?;
+                    return Err(error);
+                }
+            }
         }
         counts.add(&self.keep(before).await?);
         let (lease, anchor) = (self.lease, group.anchor);
@@ -237,7 +246,7 @@ fn difference(
             (State::Exported | State::Remove | State::Add | State::Sending, Some(target)) => {
                 batch.remove.push((referred, target.clone()));
             }
-            (State::Waiting, _) | (_, None) => batch.obsolete.push(referred),
+            (State::Waiting | State::Refused, _) | (_, None) => batch.obsolete.push(referred),
         }
     }
     batch

@@ -1,6 +1,7 @@
 //! Objects on their way, many at once: reading ahead, carrying and writing go on beside each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use muster_model::directory::Kind;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claims::Claims;
-use crate::cycle::{Run, links_of, tell};
+use crate::cycle::{Run, intents_of, links_of, tell};
 use crate::decide::Cause;
 use crate::error::EngineError;
 use crate::intents::intents;
@@ -31,6 +32,8 @@ const AHEAD: usize = 200;
 /// Objects on their way at once, many more than requests may be in flight: outcomes are taken in
 /// order, and a slow answer must not keep others from being asked for.
 const UNDER_WAY: usize = 4 * MOST;
+/// How long a cycle that is to end waits for answers that are on their way.
+const GRACE: Duration = Duration::from_secs(4);
 /// Batches that may wait for the database.
 const WAITING: usize = 4;
 
@@ -75,7 +78,7 @@ impl Run<'_> {
             intents,
         };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
-        let (batches, mut waiting) = mpsc::channel::<Vec<Outcome>>(WAITING);
+        let (batches, mut waiting) = mpsc::channel::<(Vec<Outcome>, bool)>(WAITING);
         let reader = Reader {
             store: self.store.clone(),
             source: Arc::clone(self.source),
@@ -83,28 +86,50 @@ impl Run<'_> {
         };
         // Reading keeps a thread busy for milliseconds; answers must not wait for that.
         let read = AbortOnDropHandle::new(tokio::spawn(reader.read(feed, objects)));
-        let (stop, carried_all) = (self.stop, CancellationToken::new());
+        let carried_all = CancellationToken::new();
+        let halt = self.stop.child_token();
         let carry = async {
-            let work = stream::poll_fn(|cx| next.poll_recv(cx));
-            let mut outcomes = work
+            let halted = halt.cancelled();
+            let work = stream::poll_fn(|cx| next.poll_recv(cx)).take_until(halted);
+            let outcomes = work
                 .map(|work| path.carry(work, mapping))
                 .buffered(UNDER_WAY);
+            let mut outcomes = Box::pin(outcomes);
+            // Who is under way when no more are sent is waited for, but not for ever.
+            let grace = async {
+                halt.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            let mut grace = std::pin::pin!(grace);
             let mut batch = Vec::with_capacity(BATCH);
             let mut failed = None;
-            while let Some(outcome) = outcomes.next().await {
-                match outcome {
-                    Ok(outcome) => batch.push(outcome),
-                    Err(error) => {
-                        failed = Some(error);
+            loop {
+                let outcome = tokio::select! {
+                    outcome = outcomes.next() => outcome,
+                    () = &mut grace => None,
+                };
+                let is_full = match outcome {
+                    Some(Ok(outcome)) => {
+                        batch.push(outcome);
+                        batch.len() == BATCH
+                    }
+                    // What comes after it is written down, but nothing goes on behind it.
+                    Some(Err(error)) => {
+                        let before = (std::mem::take(&mut batch), failed.is_none());
+                        if !before.0.is_empty() {
+                            let _ = batches.send(before).await;
+                        }
+                        halt.cancel();
+                        failed.get_or_insert(error);
+                        false
+                    }
+                    None => break,
+                };
+                if is_full {
+                    let full = (std::mem::take(&mut batch), failed.is_none());
+                    if batches.send(full).await.is_err() {
                         break;
                     }
-                }
-                if batch.len() == BATCH && batches.send(std::mem::take(&mut batch)).await.is_err() {
-                    break;
-                }
-                if stop.is_cancelled() {
-                    failed = Some(EngineError::Interrupted);
-                    break;
                 }
             }
             drop(outcomes);
@@ -112,16 +137,21 @@ impl Run<'_> {
             // Nobody reads ahead for a carrier that has stopped.
             next.close();
             if !batch.is_empty() {
-                let _ = batches.send(batch).await;
+                let _ = batches.send((batch, failed.is_none())).await;
             }
             drop(batches);
-            failed.map_or(Ok(()), Err)
+            match failed {
+                Some(error) => Err(error),
+                None if self.stop.is_cancelled() => Err(EngineError::Interrupted),
+                None => Ok(()),
+            }
         };
         let (store, clock, source, lease) = (self.store, self.clock, self.source, self.lease);
         let (cycle, checkpoint, progress) = (&mut self.cycle, &mut self.checkpoint, self.progress);
         let has_escrows = &mut self.has_escrows;
         let write = async {
-            while let Some(mut outcomes) = waiting.recv().await {
+            let mut written = Ok(());
+            while let Some((mut outcomes, moves_on)) = waiting.recv().await {
                 for outcome in &mut outcomes {
                     cycle.counts.add(&outcome.counts);
                     *has_escrows |= outcome.failed.is_some();
@@ -130,7 +160,7 @@ impl Run<'_> {
                         outcome.references.clear();
                     }
                 }
-                let place = checkpoint.as_mut().map(|checkpoint| {
+                let place = checkpoint.as_mut().filter(|_| moves_on).map(|checkpoint| {
                     checkpoint.counts = cycle.counts;
                     checkpoint.done += outcomes.len() as u64;
                     // Looking for what is gone begins anew after a crash: it asks little.
@@ -141,13 +171,30 @@ impl Run<'_> {
                     checkpoint.to_json()
                 });
                 let anew = linked_anew(&outcomes, checkpoint.is_some());
-                let referrers = source.referrers(&anew).await?;
-                let written = outcomes.iter().map(|outcome| outcome.anchor).collect();
-                let now = clock.now();
-                keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
-                claims.give_back(&written);
+                let anchors = outcomes.iter().map(|outcome| outcome.anchor).collect();
+                let kept = async {
+                    let referrers = source.referrers(&anew).await?;
+                    let now = clock.now();
+                    keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
+                    Ok(())
+                };
+                match kept.await {
+                    Ok(()) => claims.give_back(&anchors),
+                    // This one and what is under way is written down all the same.
+                    Err(EngineError::Restarted) => {
+                        claims.give_back(&anchors);
+                        written = Err(EngineError::Restarted);
+                        halt.cancel();
+                    }
+                    Err(error) => {
+                        // Nobody waits for a writer that has stopped.
+                        waiting.close();
+                        halt.cancel();
+                        return Err(error);
+                    }
+                }
             }
-            Ok::<(), EngineError>(())
+            written
         };
         let note = noting.run(self.store, self.lease, &carried_all);
         let (read, carried, noted, written) = tokio::join!(read, carry, note, write);
@@ -201,15 +248,15 @@ impl Reader {
             after = Some(last.anchor);
             let anchors: Vec<SourceAnchor> = records.iter().map(|record| record.anchor).collect();
             let mut linked = links_of(&self.store, self.lease, &anchors).await?;
+            let mut intents = intents_of(&self.store, self.lease, &anchors).await?;
             for record in records {
                 let work = Work {
                     kind,
                     anchor: record.anchor,
                     link: linked.remove(&record.anchor),
+                    intent: intents.remove(&record.anchor),
                     record: Some(record),
                     cause: Cause::Attributes,
-                    // Those that are left of an earlier cycle were seen to before.
-                    intent: None,
                 };
                 if objects.send(work).await.is_err() {
                     return Ok(());

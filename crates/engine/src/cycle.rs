@@ -118,6 +118,7 @@ impl Run<'_> {
             Cause::Entitlement
         };
         self.recover().await?;
+        self.retry_references(now).await?;
         let mut changes = ChangeSet::default();
         for escrow in due {
             changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
@@ -134,6 +135,26 @@ impl Run<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Makes references due again that were put aside long enough.
+    async fn retry_references(&self, now: Timestamp) -> Result<(), StoreError> {
+        let lease = self.lease;
+        let Lease { tenant, job, .. } = lease;
+        let next = self.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { references::next_retry(tx, tenant, job).await })
+        });
+        if next.await?.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx, None).await?;
+                    references::retry(tx, tenant, job, now).await
+                })
+            })
+            .await
     }
 
     /// Sees to what a cycle that was broken off was about to do: somebody may have an account of which
@@ -153,8 +174,11 @@ impl Run<'_> {
             };
             after = Some(last.anchor);
             let anchors: Vec<SourceAnchor> = left.iter().map(|it| it.anchor).collect();
-            // Those that failed are tried again when it is their turn.
-            let escrowed = self.escrowed(&anchors).await?;
+            // Those that failed are tried again when it is their turn; an initial cycle tries all.
+            let escrowed = match self.cycle.kind {
+                CycleKind::Initial => HashSet::new(),
+                CycleKind::Incremental => self.escrowed(&anchors).await?,
+            };
             for kind in [Kind::User, Kind::Group] {
                 let named = left
                     .iter()
@@ -237,7 +261,7 @@ impl Run<'_> {
                 .collect();
             let mut linked = self.links_of(&anchors).await?;
             let escrowed = self.escrowed(&anchors).await?;
-            let mut intents = self.intents(&anchors).await?;
+            let mut intents = intents_of(self.store, self.lease, &anchors).await?;
             let mut nowhere = Vec::new();
             let mut work = Vec::with_capacity(part.len());
             for (anchor, cause) in part {
@@ -285,22 +309,6 @@ impl Run<'_> {
         Ok(escrowed.await?.into_iter().collect())
     }
 
-    /// What was about to be done for these objects.
-    async fn intents(
-        &self,
-        anchors: &[SourceAnchor],
-    ) -> Result<HashMap<SourceAnchor, Intent>, StoreError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let intents = self.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { intents::of(tx, tenant, job, anchors).await })
-        });
-        Ok(intents
-            .await?
-            .into_iter()
-            .map(|it| (it.anchor, it))
-            .collect())
-    }
-
     /// Drops the escrows of objects of a kind that are neither in the source nor at the target.
     async fn give_up(&self, kind: Kind, gone: Vec<SourceAnchor>) -> Result<(), StoreError> {
         if gone.is_empty() {
@@ -342,6 +350,7 @@ impl Run<'_> {
             for kind in [Kind::User, Kind::Group] {
                 let links: Vec<&Link> = page.iter().filter(|link| link.kind == kind).collect();
                 let anchors: Vec<SourceAnchor> = links.iter().map(|link| link.anchor).collect();
+                let mut intents = intents_of(self.store, self.lease, &anchors).await?;
                 let there: BTreeSet<SourceAnchor> = self
                     .source
                     .names(kind, &anchors)
@@ -358,7 +367,7 @@ impl Run<'_> {
                         record: None,
                         link: Some(link.clone()),
                         cause: Cause::Attributes,
-                        intent: None,
+                        intent: intents.remove(&link.anchor),
                     })
                     .collect();
                 self.put_through(kind, Feed::These(work), 0).await?;
@@ -605,6 +614,23 @@ pub(crate) async fn links_of(
         })
         .await?;
     Ok(links.into_iter().map(|link| (link.anchor, link)).collect())
+}
+
+/// What was about to be done for these objects.
+pub(crate) async fn intents_of(
+    store: &Store,
+    lease: Lease,
+    anchors: &[SourceAnchor],
+) -> Result<HashMap<SourceAnchor, Intent>, StoreError> {
+    let Lease { tenant, job, .. } = lease;
+    let intents = store.read::<_, StoreError, _>(|tx| {
+        Box::pin(async move { intents::of(tx, tenant, job, anchors).await })
+    });
+    Ok(intents
+        .await?
+        .into_iter()
+        .map(|it| (it.anchor, it))
+        .collect())
 }
 
 pub(crate) fn tell(

@@ -123,34 +123,31 @@ impl Engine {
 
     /// Runs one cycle of a job now and waits for its end: an initial one when the job has no
     /// watermark, otherwise an incremental one. Waits for its turn when a cycle is running.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Restarted`] when the job was restarted, or its settings changed, meanwhile: what
+    /// was done is written down, and the next cycle begins anew.
     pub async fn run(&self, tenant: TenantId, job: JobId) -> Result<Cycle, EngineError> {
         let running = self.running(job);
         let mut kept = running.turn.lock().await;
         if self.stop.is_cancelled() {
             return Err(EngineError::Interrupted);
         }
-        loop {
-            let lease = self.claim(tenant, job).await?;
-            let ended = tokio::select! {
-                ended = self.cycle(lease, &mut kept, &running.progress) => ended,
-                lost = self.hold(lease) => Err(lost),
-            };
-            running.progress.send_replace(None);
-            let released: Result<(), StoreError> = self
-                .options
-                .store
-                .write(move |tx| Box::pin(async move { lease.release(tx).await }))
-                .await;
-            match ended {
-                // It begins anew, with the settings of now.
-                Err(EngineError::Store(StoreError::Restarted)) => kept.0 = None,
-                Err(error) => return Err(error),
-                Ok(cycle) => {
-                    released?;
-                    return Ok(cycle);
-                }
-            }
-        }
+        let lease = self.claim(tenant, job).await?;
+        let ended = tokio::select! {
+            ended = Box::pin(self.cycle(lease, &mut kept, &running.progress)) => ended,
+            lost = self.hold(lease) => Err(lost),
+        };
+        running.progress.send_replace(None);
+        let released: Result<(), StoreError> = self
+            .options
+            .store
+            .write(move |tx| Box::pin(async move { lease.release(tx).await }))
+            .await;
+        let cycle = ended?;
+        released?;
+        Ok(cycle)
     }
 
     /// Extends the lease while a cycle runs; comes back only when it is lost.
@@ -576,9 +573,7 @@ fn worth_keeping(cycle: &Cycle) -> bool {
 const fn code(error: &EngineError) -> &'static str {
     match error {
         EngineError::Target(error) => TargetError::code(error),
-        EngineError::Store(StoreError::Restarted)
-        | EngineError::Busy
-        | EngineError::Interrupted => "Interrupted",
+        EngineError::Restarted | EngineError::Busy | EngineError::Interrupted => "Interrupted",
         EngineError::Store(_) | EngineError::Source(_) => "InternalError",
         EngineError::Mappings(_) => "InvalidMappings",
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",

@@ -9,7 +9,13 @@ use crate::port::{SourceError, TargetError};
 pub enum EngineError {
     /// The database.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// The job was restarted, or its settings changed.
+    #[error(
+        "the job was restarted, or its settings changed, while the cycle ran; run it again to begin \
+         anew"
+    )]
+    Restarted,
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -34,4 +40,13 @@ pub enum EngineError {
     /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
     #[error("the cycle was interrupted; it goes on from here when the job runs again")]
     Interrupted,
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Restarted => Self::Restarted,
+            other => Self::Store(other),
+        }
+    }
 }

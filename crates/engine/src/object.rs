@@ -70,24 +70,29 @@ impl Path<'_> {
         } = work;
         // What the store knows, and what is assumed: that an intent was carried out.
         let stored = link.clone();
-        let mut doubtful = intent.is_some();
-        let mut noted = doubtful;
-        if link.is_none()
-            && let Some(intent) = intent
-        {
-            match self.adopt(intent, began).await {
-                Ok(found) => link = found,
-                Err(NotFound::Store(error)) => return Err(error.into()),
-                Err(NotFound::Error(error)) => {
-                    let (steps, told) = (Vec::new(), Told::failed(&error, None)?);
-                    let at = (began, self.clock.now());
-                    return Ok(self.outcome(kind, anchor, record, None, steps, told, at));
+        let had_intent = intent.is_some();
+        let (mut doubtful, mut noted) = (had_intent, false);
+        if let Some(intent) = intent {
+            let failed = match self.adopt(&intent, stored.as_ref(), began).await {
+                Ok(found) => {
+                    link = found.or(link);
+                    None
                 }
-                Err(NotFound::Skip(..)) => {}
+                Err(NotFound::Store(error)) => return Err(error.into()),
+                Err(NotFound::Error(error)) => Some(Told::failed(&error, None)?),
+                Err(NotFound::Skip(code, detail)) => {
+                    Some(Told::done(Decision::Fail(code, detail), None, |_, _| {
+                        LinkChange::Keep
+                    }))
+                }
+            };
+            if let Some(told) = failed {
+                let at = (began, self.clock.now());
+                return Ok(self.outcome(kind, anchor, record, None, Vec::new(), told, at));
             }
         }
         let adopted = stored.is_none() && link.is_some();
-        if doubtful && let Some(link) = &mut link {
+        if had_intent && let Some(link) = &mut link {
             link.state = LinkState::Managed;
         }
         // What the input filters leave out is not looked at, whatever happens to it (4.5).
@@ -96,7 +101,7 @@ impl Path<'_> {
             let (steps, told) = (Vec::new(), Told::nothing());
             let outcome = self.outcome(kind, anchor, None, None, steps, told, (began, began));
             return Ok(Outcome {
-                answered: noted,
+                answered: had_intent,
                 ..outcome
             });
         }
@@ -256,33 +261,53 @@ impl Path<'_> {
                 code: "",
                 ..told
             };
-            "created at the target; the answer was lost on the way".clone_into(&mut told.detail);
+            "at the target already; the answer was lost on the way".clone_into(&mut told.detail);
         }
         redact(&mut told.modified, mapping);
         let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));
         Ok(Outcome {
-            answered: noted && (outcome.failed.is_none() || !doubtful),
+            answered: (had_intent || noted) && (outcome.failed.is_none() || !doubtful),
             ..outcome
         })
     }
 
-    /// The object that an intent has made or matched, as if it had been linked then.
-    async fn adopt(&self, intent: Intent, since: Timestamp) -> Result<Option<Link>, NotFound> {
+    /// The object that an intent has made or matched, as if it had been linked then; `None` when there is
+    /// none, or when it is the one that is linked.
+    async fn adopt(
+        &self,
+        intent: &Intent,
+        stored: Option<&Link>,
+        since: Timestamp,
+    ) -> Result<Option<Link>, NotFound> {
         let Intent {
             kind,
             anchor,
             path,
             value,
         } = intent;
-        let find = || self.target.find(kind, &path, &value);
+        let find = || self.target.find(*kind, path, value);
         let mut found = self.limiter.run(find).await.map_err(NotFound::Error)?;
-        if found.len() != 1 {
+        if found.len() > 1 {
+            return Err(NotFound::Skip(
+                "DuplicateTargetEntries",
+                "several objects at the target have the value by which one was made or taken over \
+                 when the answer was lost; remove the duplicate there"
+                    .to_owned(),
+            ));
+        }
+        let Some(object) = found.pop() else {
+            return Ok(None);
+        };
+        if let Some(stored) = stored
+            && (stored.target == object.id
+                || !matches!(self.read(*kind, stored).await?, Current::Missing))
+        {
             return Ok(None);
         }
-        Ok(match self.unless_taken(found.remove(0), anchor).await? {
+        Ok(match self.unless_taken(object, *anchor).await? {
             Matched::One(object) => Some(Link {
-                kind,
-                anchor,
+                kind: *kind,
+                anchor: *anchor,
                 target: object.id,
                 state: LinkState::Managed,
                 since,

@@ -1,7 +1,7 @@
 //! The second pass: references that are due are sent in chunks that the target accepts, and written
 //! down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -13,7 +13,7 @@ use muster_model::link::{Link, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, events, links, references};
+use muster_store::{Store, StoreError, events, references};
 
 use crate::cycle::links_of;
 use crate::error::EngineError;
@@ -89,6 +89,8 @@ pub(crate) struct Settled {
     batch: Batch,
     added: Vec<Referred>,
     removed: Vec<Referred>,
+    /// Refused one by one.
+    refused: Vec<SourceAnchor>,
     /// Links of owner or referred objects that the target has no more.
     lost: Vec<Link>,
     error: Option<TargetError>,
@@ -97,7 +99,20 @@ pub(crate) struct Settled {
 
 /// Requests of one batch that may be refused before it is given up for this time: half of a refused
 /// request is sent again and again until the one that is to blame is found.
-const REFUSALS: usize = 20;
+const REFUSALS: usize = 50;
+/// How long a reference is put aside that was refused.
+const ASIDE_SECONDS: i64 = 3600;
+
+/// Was the request refused because of what is in it?
+const fn is_refusal(error: &TargetError) -> bool {
+    matches!(
+        error,
+        TargetError::Refused { .. }
+            | TargetError::NoTarget(_)
+            | TargetError::NotFound
+            | TargetError::Conflict(_)
+    )
+}
 
 /// What to do with references.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,13 +176,13 @@ impl Pass<'_> {
                 .buffered(MOST)
                 .try_collect::<Vec<Settled>>();
             let (sent, kept, next) = tokio::join!(send, self.keep(before), self.page(after, end));
-            counts.add(&kept?);
             before = sent?;
-            due = next?;
-            if let Err(stopped) = told(seen) {
+            if let Err(stopped) = kept.map(|kept| counts.add(&kept)).and_then(|()| told(seen)) {
+                // What is answered is written down, whatever comes next.
                 self.keep(before).await?;
                 return Err(stopped);
             }
+            due = next?;
         }
         counts.add(&self.keep(before).await?);
         Ok(counts)
@@ -194,6 +209,7 @@ impl Pass<'_> {
             batch,
             added: Vec::new(),
             removed: Vec::new(),
+            refused: Vec::new(),
             lost: Vec::new(),
             error: None,
             began,
@@ -204,7 +220,8 @@ impl Pass<'_> {
             self.send_parts(Operation::Remove, remove.clone(), &mut settled)
                 .await?;
         }
-        if settled.error.is_none() {
+        let goes_on = settled.error.as_ref().is_none_or(is_refusal) && settled.lost.is_empty();
+        if goes_on {
             self.send_parts(Operation::Add, add, &mut settled).await?;
         }
         if replaced && settled.error.is_none() {
@@ -252,13 +269,7 @@ impl Pass<'_> {
                 return Err(error.into());
             }
             refusals += 1;
-            let is_refused = matches!(
-                error,
-                TargetError::Refused { .. }
-                    | TargetError::NoTarget(_)
-                    | TargetError::NotFound
-                    | TargetError::Conflict(_)
-            );
+            let is_refused = is_refusal(&error);
             if is_refused && part.len() > 1 && refusals < REFUSALS {
                 let second = part.split_off(part.len() / 2);
                 parts.extend([second, part]);
@@ -273,13 +284,15 @@ impl Pass<'_> {
                 return Ok(());
             }
             for (anchor, id) in part {
-                self.lost(anchor, &id, settled).await?;
+                if !self.lost(anchor, &id, settled).await? && operation == Operation::Add {
+                    settled.refused.push(anchor);
+                }
             }
         }
         Ok(())
     }
 
-    /// Has the target lost an object that is linked to it? Then its link is to be dropped.
+    /// Has the target lost an object that is linked to it?
     async fn lost(
         &self,
         anchor: SourceAnchor,
@@ -318,7 +331,7 @@ impl Pass<'_> {
             }
             written.extend(self.event(it, &names, now));
         }
-        let lease = self.lease;
+        let (lease, retry_at) = (self.lease, now.plus_seconds(ASIDE_SECONDS));
         let goes_on = self
             .store
             .write::<_, StoreError, _>(move |tx| {
@@ -328,7 +341,8 @@ impl Pass<'_> {
                         .await?;
                     let (tenant, job) = (lease.tenant, lease.job);
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
-                    let (mut to_add, mut to_remove) = (vec![], vec![]);
+                    let (mut to_add, mut to_remove, mut aside) = (vec![], vec![], vec![]);
+                    let mut lost: BTreeMap<SourceAnchor, &Link> = BTreeMap::new();
                     for it in &settled {
                         let Batch {
                             owner, attribute, ..
@@ -343,16 +357,23 @@ impl Pass<'_> {
                         let remove = rest(&it.batch.remove, &it.removed);
                         to_add.extend(add.map(|id| (named(&id), None)));
                         to_remove.extend(remove.map(|id| (named(&id), None)));
+                        aside.extend(it.refused.iter().map(named));
+                        for link in &it.lost {
+                            // Who is not there is waited for.
+                            if link.anchor != *owner {
+                                waiting.push((named(&link.anchor), None));
+                            }
+                            lost.insert(link.anchor, link);
+                        }
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
-                    references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
                     references::settle(tx, tenant, job, &to_add, State::Add).await?;
                     references::settle(tx, tenant, job, &to_remove, State::Remove).await?;
+                    references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
+                    references::refuse(tx, tenant, job, &aside, retry_at).await?;
                     references::drop_all(tx, tenant, job, &gone).await?;
-                    for link in settled.iter().flat_map(|it| &it.lost) {
-                        // It is looked at again soon, and made again should it still be wanted.
-                        links::remove(tx, tenant, job, link.anchor).await?;
-                        references::forget(tx, tenant, job, link.anchor).await?;
+                    for link in lost.into_values() {
+                        // It is looked at again soon, and made again if it is still managed.
                         let failure = Failure {
                             anchor: link.anchor,
                             kind: link.kind,
@@ -408,6 +429,14 @@ impl Pass<'_> {
             return None;
         }
         let (status, code, detail) = match error {
+            Some(error) if !settled.lost.is_empty() => {
+                let lost: Vec<&str> = settled.lost.iter().map(|it| &*it.target.0).collect();
+                let lost = lost.join(", ");
+                let detail = format!(
+                    "{error}; the target has {lost} no more, which is looked at again soon"
+                );
+                (Status::Failure, TargetError::NotFound.code(), detail)
+            }
             Some(error) => (Status::Failure, error.code(), error.to_string()),
             None => (
                 Status::Success,

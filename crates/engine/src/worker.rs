@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use muster_model::job::JobStatus;
 use muster_model::{JobId, TenantId, Timestamp};
-use muster_store::{StoreError, escrows, feed, jobs};
+use muster_store::{StoreError, escrows, feed, jobs, references};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -105,7 +105,8 @@ impl Worker {
                                 at = Timestamp::from_micros(0);
                             }
                             let (_, retry) = escrows::outlook(tx, tenant, job.id).await?;
-                            at = retry.map_or(at, |retry| at.min(retry));
+                            let refused = references::next_retry(tx, tenant, job.id).await?;
+                            at = retry.into_iter().chain(refused).fold(at, Timestamp::min);
                         }
                         if at <= now {
                             due.push((tenant, job.id));
@@ -127,7 +128,8 @@ async fn run(engine: &Engine, tenant: TenantId, job: JobId) -> bool {
             tracing::debug!(job.id = %job, cycle.id = %cycle.id, "a cycle ended");
             true
         }
-        Err(EngineError::Interrupted) => true,
+        // What is due now is seen at once.
+        Err(EngineError::Interrupted | EngineError::Restarted) => true,
         Err(error) => {
             tracing::warn!(job.id = %job, error = %error, "a cycle failed");
             if !matches!(error, EngineError::Target(_)) {

@@ -13,7 +13,7 @@
 
 use muster_model::directory::Kind;
 use muster_model::link::{SourceAnchor, TargetId};
-use muster_model::{JobId, TenantId};
+use muster_model::{JobId, TenantId, Timestamp};
 
 use crate::users::{LIST, id_list};
 use crate::{FromRow, FromVal, StoreError, Tx, Val};
@@ -32,6 +32,8 @@ pub enum State {
     /// Being added while its owner is filled, which is done again should it be broken off: so the
     /// target may have it.
     Sending,
+    /// The target refused to add it; see [`refuse`].
+    Refused,
 }
 
 impl From<State> for Val {
@@ -42,6 +44,7 @@ impl From<State> for Val {
             State::Remove => 3,
             State::Waiting => 4,
             State::Sending => 5,
+            State::Refused => 6,
         })
     }
 }
@@ -54,6 +57,7 @@ impl FromVal for State {
             3 => Ok(Self::Remove),
             4 => Ok(Self::Waiting),
             5 => Ok(Self::Sending),
+            6 => Ok(Self::Refused),
             other => Err(format!("{other} is no state of a reference")),
         }
     }
@@ -106,7 +110,7 @@ pub async fn want(
         .map(|reference| row(tenant, job, *reference, State::Add, None))
         .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) DO UPDATE SET \
-                state = 1 WHERE reference_links.state IN (3, 4, 5)";
+                state = 1, retry_at = NULL WHERE reference_links.state IN (3, 4, 5, 6)";
     tx.insert_many(INSERT, tail, rows).await.map(|_| ())
 }
 
@@ -128,7 +132,7 @@ pub async fn unwant(
         referred.into(),
     ];
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state = 4";
+               AND attribute = $4 AND referred = $5 AND state IN (4, 6)";
     tx.exec(sql, &place).await?;
     let sql = "UPDATE reference_links SET state = 3 WHERE tenant = $1 AND job = $2 AND owner = $3 \
                AND attribute = $4 AND referred = $5 AND state IN (1, 2, 5)";
@@ -313,9 +317,60 @@ pub async fn settle(
         .map(|(reference, sent_as)| row(tenant, job, *reference, state, sent_as.map(digest)))
         .collect();
     let tail = "ON CONFLICT (tenant, job, owner, attribute, referred) \
-                DO UPDATE SET state = excluded.state, \
+                DO UPDATE SET state = excluded.state, retry_at = NULL, \
                 sent_as = coalesce(excluded.sent_as, reference_links.sent_as)";
     tx.insert_many(INSERT, tail, rows).await.map(|_| ())
+}
+
+/// Puts aside references whose adding the target refused, until `retry_at`: what it refuses again and
+/// again must not keep others from being sent.
+pub async fn refuse(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    references: &[Reference<'_>],
+    retry_at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE reference_links SET state = 6, retry_at = $6 \
+               WHERE tenant = $1 AND job = $2 AND owner = $3 AND attribute = $4 AND referred = $5";
+    for (owner, attribute, referred) in references {
+        let params = [
+            tenant.into(),
+            job.into(),
+            (*owner).into(),
+            (*attribute).into(),
+            (*referred).into(),
+            retry_at.into(),
+        ];
+        tx.exec(sql, &params).await?;
+    }
+    Ok(())
+}
+
+/// Makes due again what the target refused until `now`.
+pub async fn retry(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE reference_links SET state = 1, retry_at = NULL \
+               WHERE tenant = $1 AND job = $2 AND retry_at <= $3";
+    tx.exec(sql, &[tenant.into(), job.into(), now.into()])
+        .await
+        .map(|_| ())
+}
+
+/// When the first reference that the target refused is to be tried again.
+pub async fn next_retry(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT min(retry_at) FROM reference_links \
+               WHERE tenant = $1 AND job = $2 AND retry_at IS NOT NULL";
+    let row: Option<(Option<Timestamp>,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    Ok(row.and_then(|(at,)| at))
 }
 
 /// Drops references that the target has no more.
@@ -349,8 +404,9 @@ pub async fn wake(
     job: JobId,
     references: &[Reference<'_>],
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE reference_links SET state = 1 WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state IN (2, 4, 5)";
+    let sql = "UPDATE reference_links SET state = 1, retry_at = NULL \
+               WHERE tenant = $1 AND job = $2 AND owner = $3 \
+               AND attribute = $4 AND referred = $5 AND state IN (2, 4, 5, 6)";
     for (owner, attribute, referred) in references {
         let params = [
             tenant.into(),
@@ -375,8 +431,8 @@ pub async fn send_again(
     let sql = "DELETE FROM reference_links \
                WHERE tenant = $1 AND job = $2 AND owner = $3 AND state = 3";
     tx.exec(sql, &place).await?;
-    let sql = "UPDATE reference_links SET state = 1 \
-               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state IN (2, 5)";
+    let sql = "UPDATE reference_links SET state = 1, retry_at = NULL \
+               WHERE tenant = $1 AND job = $2 AND owner = $3 AND state IN (2, 5, 6)";
     tx.exec(sql, &place).await.map(|_| ())
 }
 

@@ -182,7 +182,7 @@ fn no_file_is_taken_for_a_database_outside_the_folder_that_locks_it() {
     let sqlite = format!("sqlite:{file}");
     for url in [file, sqlite.as_str(), "mysql://root:hidden@host/name"] {
         let (code, said) = refusal(&run(&data, &["app", "list", "--database", url]));
-        assert_eq!(code, Some(1));
+        assert_eq!(code, Some(2));
         assert!(said.contains("postgres://user@host/name"), "{said}");
         assert!(!said.contains("hidden"), "{said}");
     }

@@ -1,6 +1,6 @@
 //! Commands here and through a running server; help and completions.
 
-use crate::run::{Server, json, run};
+use crate::run::{APP, Server, json, run};
 
 #[test]
 fn commands_work_on_the_folder_and_through_the_server_that_holds_it() {
@@ -142,16 +142,16 @@ fn any_application_of_the_gallery_or_of_ones_own_can_be_added_and_found_by_a_nea
 #[test]
 fn the_pause_between_cycles_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();
-    json(folder.path(), &["app", "add", "wss"]);
-    let status = || json(folder.path(), &["job", "status", "wss"])["intervalSeconds"].clone();
+    json(folder.path(), &["app", "add", APP]);
+    let status = || json(folder.path(), &["job", "status", APP])["intervalSeconds"].clone();
     assert_eq!(status(), 40 * 60);
-    json(folder.path(), &["job", "interval", "wss", "2h"]);
+    json(folder.path(), &["job", "interval", APP, "2h"]);
     assert_eq!(status(), 2 * 3600);
-    let told = run(folder.path(), &["job", "status", "wss"]);
+    let told = run(folder.path(), &["job", "status", APP]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains("a cycle at least every 2 hours"), "{told}");
     for wrong in ["9s", "31d", "soon", "5", "m", "99999999999d"] {
-        let refused = run(folder.path(), &["job", "interval", "wss", wrong]);
+        let refused = run(folder.path(), &["job", "interval", APP, wrong]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
     }
     assert_eq!(status(), 2 * 3600);

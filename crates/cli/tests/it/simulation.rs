@@ -151,6 +151,45 @@ fn whatever_goes_wrong_the_target_comes_to_hold_what_the_directory_entitles_to()
     );
 }
 
+#[test]
+fn a_restart_in_the_middle_of_a_long_cycle_ends_it_and_loses_nothing_of_what_was_done() {
+    const MANY: usize = 1200;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let world = World::empty(0).await;
+        world.fill(MANY).await;
+        let first = world.cycle().await.unwrap().unwrap();
+        assert_eq!(
+            (first.counts.created, first.counts.failed),
+            (MANY as u64, 0)
+        );
+        world.retitle(MANY).await;
+        let restart = async {
+            while world.count("update ") < 300 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            muster_app::jobs::restart(&world.ctx, crate::simulation::world::APP)
+                .await
+                .unwrap();
+        };
+        let (ended, ()) = tokio::join!(world.cycle(), restart);
+        assert!(
+            matches!(ended, Some(Err(EngineError::Restarted))),
+            "{ended:?}"
+        );
+        let done = world.count("update ");
+        assert!(done < MANY, "it came too late");
+        assert_eq!(world.updates_told().await, done);
+        let second = world.cycle().await.unwrap().unwrap();
+        assert_eq!(second.counts.updated as usize, MANY - done, "{second:?}");
+        assert_eq!(world.count("update "), MANY);
+    });
+}
+
 /// `MUSTER_SIMULATIONS=1000..2000 cargo test -p muster-cli --test it -- --ignored --nocapture many`
 #[test]
 #[ignore = "for as long as one likes"]

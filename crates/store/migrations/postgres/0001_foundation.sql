@@ -151,11 +151,15 @@ CREATE TABLE reference_links (
     referred BYTEA NOT NULL,
     state BIGINT NOT NULL,
     sent_as BIGINT,
+    retry_at BIGINT,
     PRIMARY KEY (tenant, job, owner, attribute, referred)
 );
 -- the work list of the second pass
 CREATE INDEX reference_links_due ON reference_links (tenant, job, owner, attribute, referred)
     WHERE state IN (1, 3);
+-- what the target refused, by the time of the next attempt
+CREATE INDEX reference_links_refused ON reference_links (tenant, job, retry_at)
+    WHERE retry_at IS NOT NULL;
 
 -- What is about to be created or enabled at the target, or was, and is not written down as a link yet.
 CREATE TABLE intents (

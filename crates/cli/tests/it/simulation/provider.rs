@@ -28,8 +28,6 @@ pub(crate) struct Held {
     pub(crate) users: BTreeMap<TargetId, Attributes>,
     pub(crate) groups: BTreeMap<TargetId, Attributes>,
     pub(crate) members: BTreeMap<TargetId, BTreeSet<TargetId>>,
-    /// Created, and nobody was told.
-    pub(crate) unanswered: BTreeSet<TargetId>,
     requests: u64,
     disturbed: bool,
     dead: bool,
@@ -119,7 +117,7 @@ impl Provider {
     async fn request<T>(
         &self,
         what: &str,
-        carry_out: impl FnOnce(&mut Held, bool) -> Result<T, TargetError>,
+        carry_out: impl FnOnce(&mut Held) -> Result<T, TargetError>,
     ) -> Result<T, TargetError> {
         let world = self.world.get().and_then(Weak::upgrade).unwrap();
         let disturbed = {
@@ -141,7 +139,7 @@ impl Provider {
         let done = match fate {
             Fate::Answered | Fate::Lost(true) | Fate::Away(true) | Fate::Dies(true) => {
                 let mut held = self.held.lock().unwrap();
-                Some(carry_out(&mut held, fate == Fate::Answered))
+                Some(carry_out(&mut held))
             }
             Fate::Refused | Fate::Lost(false) | Fate::Away(false) | Fate::Dies(false) => None,
         };
@@ -191,7 +189,7 @@ impl Target for Connection {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
-        let find = |held: &mut Held, _| {
+        let find = |held: &mut Held| {
             let found = held.of(kind).iter();
             let found = found.filter(|(_, it)| it.get(path).is_some_and(|it| same(it, value)));
             Ok(found.map(|(id, values)| object(id, values)).collect())
@@ -200,7 +198,7 @@ impl Target for Connection {
     }
 
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
-        let read = |held: &mut Held, _| {
+        let read = |held: &mut Held| {
             let found = held.of(kind).get(id);
             found
                 .map(|values| object(id, values))
@@ -219,7 +217,7 @@ impl Target for Connection {
             given.set(*path, value.clone());
         }
         let told = format!("create {:?}", given.get(key));
-        let create = move |held: &mut Held, answered: bool| {
+        let create = move |held: &mut Held| {
             let name = given.get(key).cloned().unwrap_or_default();
             let taken = |it: &Attributes| it.get(key).is_some_and(|it| same(it, &name));
             if held.of(kind).values().any(taken) {
@@ -228,9 +226,6 @@ impl Target for Connection {
             held.next += 1;
             let id = TargetId(format!("{kind:?}{}", held.next));
             held.of(kind).insert(id.clone(), given);
-            if !answered {
-                held.unanswered.insert(id.clone());
-            }
             Ok(id)
         };
         self.0.request(&told, create).await
@@ -246,7 +241,7 @@ impl Target for Connection {
             .iter()
             .map(|it| format!("{}={:?}", it.path, it.new))
             .collect();
-        let update = |held: &mut Held, _| {
+        let update = |held: &mut Held| {
             let values = held.of(kind).get_mut(id).ok_or(TargetError::NotFound)?;
             for change in changes {
                 values.set(change.path.as_str(), change.new.clone());
@@ -258,7 +253,7 @@ impl Target for Connection {
     }
 
     async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError> {
-        let delete = |held: &mut Held, _| {
+        let delete = |held: &mut Held| {
             held.remove(kind, id);
             Ok(())
         };
@@ -273,7 +268,7 @@ impl Target for Connection {
         referred: &[TargetId],
     ) -> Result<(), TargetError> {
         let is_strict = self.0.is_strict;
-        let add = |held: &mut Held, _| {
+        let add = |held: &mut Held| {
             // Who is not there is not referred to.
             let mut referred = referred.to_vec();
             let asked = referred.len();
@@ -304,7 +299,7 @@ impl Target for Connection {
         path: &str,
         referred: &[TargetId],
     ) -> Result<(), TargetError> {
-        let remove = |held: &mut Held, _| {
+        let remove = |held: &mut Held| {
             let owners = held.of(kind);
             let values = owners.get_mut(owner).ok_or(TargetError::NotFound)?;
             if kind == Kind::User {
@@ -320,7 +315,7 @@ impl Target for Connection {
     }
 
     async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
-        let ask = |held: &mut Held, _| Ok(held.of(kind).is_empty());
+        let ask = |held: &mut Held| Ok(held.of(kind).is_empty());
         self.0.request("is it empty", ask).await
     }
 

@@ -10,12 +10,13 @@ use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
+use muster_store::events::{self, EventQuery};
 use muster_testkit::{FixedClock, TestStore, sqlite_store};
 
 use super::Dice;
 use super::provider::{Connections, MANAGER, Provider};
 
-const APP: &str = "Wiki";
+pub(crate) const APP: &str = "Wiki";
 const PEOPLE: usize = 7;
 const TEAMS: usize = 3;
 
@@ -26,6 +27,8 @@ struct Person {
     enabled: bool,
     deleted: bool,
     title: String,
+    /// How often it was given another sign-in name.
+    named: usize,
     manager: Option<usize>,
 }
 
@@ -98,12 +101,22 @@ fn group(number: usize) -> GroupId {
         .unwrap()
 }
 
-fn login(number: usize) -> String {
-    format!("user{number}@example.test")
+/// The sign-in name of a person who was renamed so often.
+fn login(number: usize, named: usize) -> String {
+    format!("user{number}.{named}@example.test")
 }
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Arc<Self> {
+        let world = Self::empty(seed).await;
+        for _ in 0..20 {
+            world.act().await;
+        }
+        world
+    }
+
+    /// Nobody is there yet.
+    pub(crate) async fn empty(seed: u64) -> Arc<Self> {
         let test = sqlite_store().await;
         let clock = FixedClock::at("2026-03-01T09:00:00Z");
         let provider = Provider::new(seed % 2 == 1);
@@ -149,10 +162,57 @@ impl World {
             _store: test,
         });
         let _ = world.provider.world.set(Arc::downgrade(&world));
-        for _ in 0..20 {
-            world.act().await;
-        }
         world
+    }
+
+    /// Many people, all in scope.
+    pub(crate) async fn fill(&self, many: usize) {
+        for number in 0..many {
+            let set = [
+                ("id", user(number).to_string()),
+                ("userPrincipalName", login(number, 0)),
+                ("displayName", format!("User {number}")),
+                ("jobTitle", "new".to_owned()),
+            ];
+            let set = set.map(|(name, value)| (name.to_owned(), value.into()));
+            directory::create_user(&self.ctx, set.to_vec())
+                .await
+                .unwrap();
+        }
+        applications::set_scope(&self.ctx, APP, Scope::All)
+            .await
+            .unwrap();
+    }
+
+    /// All of them get another title.
+    pub(crate) async fn retitle(&self, many: usize) {
+        for number in 0..many {
+            let set = vec![("jobTitle".to_owned(), "another".into())];
+            directory::update_user(&self.ctx, user(number), set)
+                .await
+                .unwrap();
+        }
+    }
+
+    /// How many requests began so.
+    pub(crate) fn count(&self, begin: &str) -> usize {
+        let told = self.told.lock().unwrap();
+        told.iter()
+            .filter(|it| it.trim_start().starts_with(begin))
+            .count()
+    }
+
+    /// How many updates the log tells of.
+    pub(crate) async fn updates_told(&self) -> usize {
+        let query = EventQuery {
+            action: Some("update".to_owned()),
+            ..EventQuery::default()
+        };
+        let (tenant, job) = (self.ctx.tenant, self.job);
+        let read = self.ctx.store.read::<_, muster_store::StoreError, _>(|tx| {
+            Box::pin(async move { events::list(tx, tenant, job, &query, 100_000).await })
+        });
+        read.await.unwrap().len()
     }
 
     pub(crate) fn draw(&self, end: usize) -> usize {
@@ -194,7 +254,12 @@ impl World {
             50..72 => self.change_membership(team, person).await,
             72..90 => self.change_assignment(person, team).await,
             90..94 => self.tamper(person),
-            94..97 => {
+            94 => {
+                self.tell("paused and started");
+                jobs::pause(&self.ctx, APP).await.unwrap();
+                jobs::start(&self.ctx, APP).await.unwrap();
+            }
+            95..97 => {
                 self.tell("restart");
                 jobs::restart(&self.ctx, APP).await.unwrap();
             }
@@ -222,7 +287,13 @@ impl World {
         let text = |name: &str, value: Value| (name.to_owned(), value);
         if before.there {
             match self.draw(10) {
-                0..3 => {
+                0 => {
+                    after.named += 1;
+                    let name = login(number, after.named);
+                    let set = vec![text("userPrincipalName", name.into())];
+                    directory::update_user(&self.ctx, id, set).await.unwrap();
+                }
+                1..3 => {
                     after.title = format!("title {}", self.draw(1000));
                     let set = vec![text("jobTitle", after.title.clone().into())];
                     directory::update_user(&self.ctx, id, set).await.unwrap();
@@ -263,6 +334,7 @@ impl World {
                     directory::purge_user(&self.ctx, id).await.unwrap();
                     after = Person {
                         purged: true,
+                        named: before.named,
                         ..Person::default()
                     };
                     let mut directory = self.directory.lock().unwrap();
@@ -278,7 +350,7 @@ impl World {
             "new".clone_into(&mut after.title);
             let set = vec![
                 text("id", id.to_string().into()),
-                text("userPrincipalName", login(number).into()),
+                text("userPrincipalName", login(number, 0).into()),
                 text("displayName", format!("User {number}").into()),
                 text("jobTitle", "new".into()),
             ];
@@ -431,27 +503,15 @@ impl World {
             self.provider.held.lock().unwrap(),
         );
         let mut problems = Vec::new();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        for user in held.users.values() {
-            *names
-                .entry(user.text("userName").unwrap_or_default().to_owned())
-                .or_default() += 1;
-        }
-        problems.extend(
-            names
-                .iter()
-                .filter(|(_, times)| **times > 1)
-                .map(|(name, _)| format!("{name} is there twice")),
-        );
         let mut expected_groups = BTreeSet::new();
         for (number, person) in directory.people.iter().enumerate() {
-            let found = account(&held.users, number);
-            let values = found.as_ref().and_then(|id| held.users.get(id));
+            let found: Vec<TargetId> = accounts(&held.users, number);
+            if found.len() > 1 {
+                problems.push(format!("{number} is there as {found:?}"));
+            }
+            let values = found.first().and_then(|id| held.users.get(id));
             if !directory.is_entitled(number) {
-                let active = values.is_some_and(|it| it.get("active") == Some(&true.into()));
-                // What was created without an answer belongs to nobody who may disable it.
-                let known = found.is_none_or(|id| !held.unanswered.contains(&id));
-                if active && known {
+                if values.is_some_and(|it| it.get("active") == Some(&true.into())) {
                     problems.push(format!("{number} has access and should not"));
                 }
                 continue;
@@ -462,6 +522,9 @@ impl World {
             };
             if values.get("active") != Some(&true.into()) {
                 problems.push(format!("{number} is not active"));
+            }
+            if values.text("userName") != Some(&login(number, person.named)) {
+                problems.push(format!("{number} has another name"));
             }
             if values.text("title") != Some(&person.title) {
                 problems.push(format!("{number} has another title"));
@@ -509,7 +572,7 @@ impl World {
         }
         for (id, group) in &held.groups {
             let name = group.text("displayName").unwrap_or_default();
-            if !expected_groups.contains(name) && !held.unanswered.contains(id) {
+            if !expected_groups.contains(name) {
                 problems.push(format!("the group {name} ({id}) should not be there"));
             }
         }
@@ -517,14 +580,14 @@ impl World {
     }
 }
 
-/// The account of a person at the target.
+/// The account of a person at the target, under whatever name it ever had.
 fn account(users: &BTreeMap<TargetId, Attributes>, number: usize) -> Option<TargetId> {
-    let login = login(number);
-    users
-        .iter()
-        .find(|(_, it)| {
-            it.text("userName")
-                .is_some_and(|it| it.eq_ignore_ascii_case(&login))
-        })
-        .map(|(id, _)| id.clone())
+    accounts(users, number).into_iter().next()
+}
+
+fn accounts(users: &BTreeMap<TargetId, Attributes>, number: usize) -> Vec<TargetId> {
+    let begin = format!("user{number}.");
+    let of = |it: &Attributes| it.text("userName").is_some_and(|it| it.starts_with(&begin));
+    let found = users.iter().filter(|(_, it)| of(it));
+    found.map(|(id, _)| id.clone()).collect()
 }
