@@ -6,6 +6,7 @@ mod latency;
 mod memory;
 mod people;
 mod replay;
+mod rules;
 mod stage;
 
 use anyhow::{Result, bail};
@@ -23,8 +24,10 @@ async fn main() -> Result<()> {
         "initial" => initial::run(number.unwrap_or(10_000)).await,
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
         "memory" => memory::run(number.unwrap_or(100_000)),
+        "rules" => rules::run(number.unwrap_or(3)),
         _ => bail!(
-            "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | memory [USERS]"
+            "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
+             memory [USERS] | rules [ROUNDS]"
         ),
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use muster_rules::Gallery;
+use muster_model::{Attributes, Timestamp};
+use muster_rules::schema::CompiledSchema;
+use muster_rules::{Context as Rules, Gallery, Schema};
 use serde_json::Value;
 
 use crate::Findings;
@@ -21,14 +23,24 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
     let mut problems = invalid(&serde_json::from_str(&read("schema.json")?)?, &apps)?;
     problems.extend(doubled(&serde_json::from_str(&apps)?));
     let gallery = Gallery::parse(&apps, &defaults)?;
+    let people = sample(root)?;
     for app in gallery.apps() {
-        if let Err(found) = gallery.default_schema(app).compile() {
-            problems.extend(
+        let schema = gallery.default_schema(app);
+        let written = schema.to_json();
+        if Schema::from_json(&written).map(|again| again.to_json()) != Ok(written) {
+            problems.push(format!(
+                "{}: written, read and written again it differs",
+                app.id
+            ));
+        }
+        match schema.compile() {
+            Ok(compiled) => problems.extend(unmapped(&app.id, &compiled, &people)),
+            Err(found) => problems.extend(
                 found
                     .iter()
                     .take(SHOWN)
                     .map(|problem| format!("{}: {}: {}", app.id, problem.pointer, problem.message)),
-            );
+            ),
         }
     }
     if gallery.custom_app_schema("Custom").compile().is_err() {
@@ -38,6 +50,50 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
         problems,
         remarks: Vec::new(),
     })
+}
+
+/// The people of the sample directory, as a mapping sees them.
+fn sample(root: &Path) -> Result<Vec<Attributes>> {
+    let path = root.join("crates/cli/sample/users.csv");
+    let mut reader =
+        csv::Reader::from_path(&path).with_context(|| format!("no {}", path.display()))?;
+    let header = reader.headers()?.clone();
+    let mut people = Vec::new();
+    for row in reader.records() {
+        let row = row?;
+        let mut person = Attributes::new();
+        for (name, value) in header
+            .iter()
+            .zip(&row)
+            .filter(|(_, value)| !value.is_empty())
+        {
+            person.set(name, value);
+        }
+        // What the directory and the engine add.
+        person.set("IsSoftDeleted", false);
+        person.set("appRoleAssignments", vec![role()]);
+        people.push(person);
+    }
+    Ok(people)
+}
+
+fn role() -> muster_model::Value {
+    let mut role = Attributes::new();
+    for name in ["id", "value", "displayName"] {
+        role.set(name, "User");
+    }
+    muster_model::Value::Object(role)
+}
+
+/// People for whom a default mapping has no result.
+fn unmapped(app: &str, schema: &CompiledSchema, people: &[Attributes]) -> Vec<String> {
+    let context = Rules::at(Timestamp::from_micros(1_704_067_200_000_000));
+    let wrong = people.iter().filter_map(|person| {
+        let problem = schema.user.evaluate(person, &context).err()?;
+        let who = person.text("userPrincipalName").unwrap_or_default();
+        Some(format!("{app}: {who}: {problem}"))
+    });
+    wrong.take(SHOWN).collect()
 }
 
 /// Where the data does not follow its schema.

@@ -9,6 +9,7 @@ pub mod import;
 pub mod integrations;
 pub mod jobs;
 pub mod log;
+pub mod mappings;
 pub mod received;
 
 pub use ctx::Ctx;

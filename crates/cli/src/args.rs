@@ -57,8 +57,79 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Mapping expressions: try out, check, test; the functions.
+    #[command(subcommand)]
+    Expression(Expression),
+    /// Tests of mappings, kept beside an exported schema.
+    #[command(subcommand)]
+    Mapping(Mapping),
     #[command(flatten)]
     Task(Task),
+}
+
+/// Commands about expressions; they need no data folder.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Expression {
+    /// Evaluate an expression for a source object.
+    #[command(
+        after_help = "Examples:\n  muster expression eval 'ToUpper([surname])' --source ana.json\n  muster expression eval 'Join(\" \", [givenName], [surname])' --source - --trace < ana.json"
+    )]
+    Eval {
+        /// The expression.
+        expression: String,
+        /// File with the source object as JSON, attribute by attribute; - reads standard input.
+        #[arg(long, value_name = "FILE")]
+        source: Option<PathBuf>,
+        /// Show each part with its value.
+        #[arg(long)]
+        trace: bool,
+        /// What Now() is, as 2026-01-31T12:00:00Z; the present without it.
+        #[arg(long, value_name = "INSTANT")]
+        now: Option<String>,
+        /// A value that exists at the target already, for SelectUniqueValue; may be repeated.
+        #[arg(long, value_name = "VALUE")]
+        taken: Vec<String>,
+    },
+    /// Check an expression, and the names of the attributes in it.
+    #[command(
+        after_help = "Examples:\n  muster expression check 'Apend([givenName], \".x\")'\n  muster expression check '[surnam]' --schema schema.json"
+    )]
+    Check {
+        /// The expression.
+        expression: String,
+        /// Schema document whose source attributes are known; the directory's own without it.
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
+    },
+    /// List the functions: what they take and what they do.
+    #[command(after_help = "Example:\n  muster expression functions join")]
+    Functions {
+        /// Part of a name; all without it.
+        search: Option<String>,
+    },
+    /// Run test vectors: one JSON object a line.
+    #[command(
+        after_help = "Example:\n  muster expression test expressions.jsonl scoping.jsonl\n\nExit code 1 when a row does not hold."
+    )]
+    Test {
+        /// Files with vectors (JSON Lines).
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Commands about mappings; they need no data folder.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Mapping {
+    /// Run tests of mappings: source objects, and what they should become.
+    #[command(
+        after_help = "Example:\n  muster schema export \"Symantec Web Security Service\" > schema.json\n  muster mapping test tests.json\n\nwith tests.json:\n  {\"schema\":\"schema.json\",\"tests\":[{\"name\":\"Ana\",\"source\":{\"userPrincipalName\":\"ana@example.com\"},\n   \"inScope\":true,\"expected\":{\"userName\":\"ana@example.com\"}}]}\n\nExit code 1 when a test fails."
+    )]
+    Test {
+        /// Files with tests (JSON).
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Commands that work on the data: in this process, or in the server that holds it.
@@ -81,6 +152,9 @@ pub(crate) enum Task {
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
+    /// Mappings and scoping filters of an application, as a schema document.
+    #[command(subcommand)]
+    Schema(SchemaTask),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -328,6 +402,84 @@ pub(crate) enum Job {
     Run {
         /// Name or id of the application.
         app: String,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum SchemaTask {
+    /// Print the schema document, in the shape of Microsoft Graph's synchronizationSchema.
+    #[command(
+        after_help = "Examples:\n  muster schema export \"Symantec Web Security Service\" > schema.json\n  muster schema export \"Symantec Web Security Service\" --version 1"
+    )]
+    Export {
+        /// Name or id of the application.
+        app: String,
+        /// An earlier version.
+        #[arg(long, value_name = "N", conflicts_with = "defaults")]
+        version: Option<u32>,
+        /// The document with which the application began.
+        #[arg(long)]
+        defaults: bool,
+    },
+    /// Put a schema document in force; everything is evaluated again.
+    #[command(
+        after_help = "Example:\n  muster schema import \"Symantec Web Security Service\" schema.json --note \"department from cost center\""
+    )]
+    Import {
+        /// Name or id of the application.
+        app: String,
+        /// The document; - reads standard input.
+        file: PathBuf,
+        /// What it was changed for.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Say what is wrong with a schema document, and what in it may not be meant.
+    #[command(
+        after_help = "Example:\n  muster schema check schema.json\n\nExit code 1 when it cannot be put in force."
+    )]
+    Check {
+        /// The document; - reads standard input.
+        file: PathBuf,
+    },
+    /// Say what a document, or an earlier change, changes.
+    #[command(
+        after_help = "Examples:\n  muster schema diff \"Symantec Web Security Service\" schema.json\n  muster schema diff \"Symantec Web Security Service\" --from 1 --to 3"
+    )]
+    Diff {
+        /// Name or id of the application.
+        app: String,
+        /// A document to compare with the one in force; - reads standard input.
+        #[arg(conflicts_with_all = ["from", "to"])]
+        file: Option<PathBuf>,
+        /// From which version; the one before without it.
+        #[arg(long, value_name = "N")]
+        from: Option<u32>,
+        /// To which version; the one in force without it.
+        #[arg(long, value_name = "N")]
+        to: Option<u32>,
+    },
+    /// List the versions: when, who, and what for.
+    #[command(after_help = "Example:\n  muster schema history \"Symantec Web Security Service\"")]
+    History {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Restore the default mappings.
+    #[command(after_help = "Example:\n  muster schema restore \"Symantec Web Security Service\"")]
+    Restore {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Put an earlier version in force again.
+    #[command(
+        after_help = "Example:\n  muster schema rollback \"Symantec Web Security Service\" 2"
+    )]
+    Rollback {
+        /// Name or id of the application.
+        app: String,
+        /// Which version.
+        version: u32,
     },
 }
 

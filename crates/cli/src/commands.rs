@@ -2,10 +2,12 @@
 
 mod app;
 mod demo;
+mod expression;
 mod import;
 mod integration;
 mod job;
 mod log;
+mod schema;
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
@@ -16,7 +18,7 @@ use clap::CommandFactory;
 use muster_app::AppError;
 use muster_store::StoreUrl;
 
-use crate::args::{App, Args, Command, Place, Serve, Task, TokenArg};
+use crate::args::{App, Args, Command, Place, SchemaTask, Serve, Task, TokenArg};
 use crate::config::Config;
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
@@ -64,6 +66,11 @@ async fn dispatch(args: Args) -> Result<Exit> {
         }
         Command::Demo(demo) => demo::run(&place, demo).await,
         Command::Serve(serve) => self::serve(&place, serve).await,
+        Command::Expression(task) => expression::perform(task, place.json),
+        Command::Mapping(task) => expression::mappings(task, place.json),
+        Command::Task(Task::Schema(SchemaTask::Check { file })) => {
+            expression::check_schema(&file, place.json)
+        }
         Command::Task(task) => task_anywhere(&place, task).await,
     }
 }
@@ -174,25 +181,24 @@ async fn each_file<F>(task: Task, mut one: impl FnMut(Task, Option<Input>) -> F)
 where
     F: Future<Output = Result<Exit>>,
 {
-    let Task::Import(import) = task else {
-        return one(task, None).await;
+    let import = match task {
+        Task::Import(import) => import,
+        Task::Schema(
+            SchemaTask::Import { ref file, .. }
+            | SchemaTask::Diff {
+                file: Some(ref file),
+                ..
+            },
+        ) => {
+            let input = open(file)?;
+            return one(task, Some(input)).await;
+        }
+        _ => return one(task, None).await,
     };
     let mut opened: Vec<(PathBuf, Input)> = Vec::with_capacity(import.files.len());
     // All of them, so that a slip in the last name leaves nothing half loaded.
     for path in import.files {
-        let file: Input = if path.as_os_str() == "-" {
-            Box::new(std::io::stdin())
-        } else {
-            let cannot = || format!("cannot read {}", path.display());
-            let file = File::open(&path).with_context(cannot)?;
-            if file.metadata().with_context(cannot)?.is_dir() {
-                bail!(
-                    "cannot read {}: it is a folder; name the files in it",
-                    path.display()
-                );
-            }
-            Box::new(file)
-        };
+        let file = open(&path)?;
         opened.push((path, file));
     }
     let mut worst = Exit::Done;
@@ -208,6 +214,22 @@ where
         }
     }
     Ok(worst)
+}
+
+/// A file where the command was given; `-` is standard input.
+fn open(path: &Path) -> Result<Input> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    let cannot = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(cannot)?;
+    if file.metadata().with_context(cannot)?.is_dir() {
+        bail!(
+            "cannot read {}: it is a folder; name the files in it",
+            path.display()
+        );
+    }
+    Ok(Box::new(file))
 }
 
 /// A token in a file is read here, so that the command can be carried out elsewhere.
@@ -251,6 +273,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::App(task) => app::perform(node, task, out).await,
         Task::Job(task) => job::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
+        Task::Schema(task) => schema::perform(node, task, input, out).await,
     };
     out.progress_end().await;
     match done {

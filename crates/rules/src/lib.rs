@@ -5,6 +5,7 @@
 //! in through [`Context`]. Everything is compiled once and evaluated many times, and every input is
 //! bounded, so that no expression, pattern or document can make a caller wait or fall over.
 
+pub mod cases;
 mod compare;
 mod convert;
 mod date;
@@ -18,9 +19,13 @@ pub mod schema;
 pub mod scope;
 mod suggest;
 mod types;
+pub mod vectors;
 
 pub use compare::same;
-pub use expr::{Context, EvalError, Expression, Outcome, Problem, Problems, Trace, Traced};
+pub use expr::{
+    Arity, Context, EvalError, Expression, FUNCTIONS, Function, Outcome, Parameter, Problem,
+    Problems, Trace, Traced,
+};
 
 pub use gallery::{Gallery, GalleryApp};
 pub use mapping::{

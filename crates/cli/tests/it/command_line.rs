@@ -84,6 +84,18 @@ fn every_command_has_help_with_an_example() {
         &["log", "list"],
         &["log", "show"],
         &["log", "export"],
+        &["schema", "export"],
+        &["schema", "import"],
+        &["schema", "check"],
+        &["schema", "diff"],
+        &["schema", "history"],
+        &["schema", "restore"],
+        &["schema", "rollback"],
+        &["expression", "eval"],
+        &["expression", "check"],
+        &["expression", "functions"],
+        &["expression", "test"],
+        &["mapping", "test"],
     ];
     for command in commands {
         let output = run(folder.path(), &[command, &["--help"][..]].concat());

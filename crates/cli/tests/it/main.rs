@@ -9,5 +9,6 @@ mod kill;
 mod lost_answer;
 mod races;
 mod run;
+mod schema;
 mod security_group;
 mod simulation;

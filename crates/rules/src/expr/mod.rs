@@ -18,6 +18,7 @@ use std::fmt;
 
 use muster_model::{Attributes, Timestamp, Value};
 
+pub use func::{Arity, FUNCTIONS, Function, Parameter};
 pub use problem::{Problem, Problems};
 pub use trace::{Trace, Traced};
 
@@ -115,6 +116,28 @@ impl Expression {
             }
         });
         names
+    }
+
+    /// The attributes that it reads and the source does not have, at their place in `text`, which is what
+    /// it was read from. Only a remark: such an attribute is null.
+    pub fn unknown_attributes(&self, text: &str, known: &[&str]) -> Vec<Problem> {
+        let unknown = self
+            .attributes()
+            .into_iter()
+            .filter(|it| !known.contains(it));
+        let told = unknown.map(|name| {
+            let place = text.find(&format!("[{name}]"));
+            let at = place.map_or(0, |place| text[..place].chars().count());
+            let length = name.chars().count() + 2;
+            let near = crate::suggest::closest(name, known.iter().copied());
+            Problem {
+                at,
+                length,
+                message: format!("the source has no attribute `{name}`, so it is null"),
+                suggestion: near.map(|near| format!("`{near}`")),
+            }
+        });
+        told.collect()
     }
 
     /// Must its value stay out of the logs? (AM-20)

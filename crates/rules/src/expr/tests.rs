@@ -4,116 +4,7 @@ use proptest::prelude::*;
 use super::ast::{Call, Comparison, Node, Word};
 use super::func::{FUNCTIONS, Function};
 use super::lexer::Operator;
-use super::{Context, EvalError, Expression, MAX_CHARS, Outcome, Problems};
-
-/// What an evaluation came to.
-fn run(
-    text: &str,
-    source: &Attributes,
-    now: Timestamp,
-    taken: &[String],
-) -> Result<Outcome, String> {
-    let expression = Expression::parse(text).map_err(|problems| problems.to_string())?;
-    let printed = expression.to_string();
-    let again = Expression::parse(&printed).map_err(|problems| problems.to_string())?;
-    assert_eq!(again, expression, "{printed}");
-    let counter = std::cell::Cell::new(1_u64);
-    let context = Context {
-        now,
-        random: &|buffer| {
-            for byte in buffer {
-                counter.set(
-                    counter
-                        .get()
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1),
-                );
-                *byte = (counter.get() >> 33) as u8;
-            }
-        },
-        taken: &|_, value| taken.iter().any(|held| held == value),
-    };
-    expression
-        .evaluate(source, &context)
-        .map_err(|error| error.to_string())
-}
-
-fn value_of(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(flag) => Value::Bool(*flag),
-        serde_json::Value::Number(number) => Value::Int(number.as_i64().unwrap()),
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => Value::List(items.iter().map(value_of).collect()),
-        serde_json::Value::Object(members) => Value::Object(attributes_of(members)),
-    }
-}
-
-fn attributes_of(members: &serde_json::Map<String, serde_json::Value>) -> Attributes {
-    members
-        .iter()
-        .map(|(name, value)| (name.clone(), value_of(value)))
-        .collect()
-}
-
-/// The result as vectors write it: numbers, booleans and dates as text.
-fn rendered(value: &Value) -> serde_json::Value {
-    match value {
-        Value::List(items) => items.iter().map(rendered).collect(),
-        Value::Object(_) | Value::Null => crate::convert::json(value),
-        simple => super::text_of(simple).unwrap().into_owned().into(),
-    }
-}
-
-/// Runs one row; says what is wrong with it.
-fn row(line: &str) -> Result<(), String> {
-    let row: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let id = row["id"].as_str().unwrap_or("?");
-    let source = attributes_of(row["source"].as_object().unwrap());
-    let now = row["now"].as_str().unwrap_or("2024-01-01T00:00:00Z");
-    let taken: Vec<String> = row["taken"].as_array().map_or(Vec::new(), |taken| {
-        taken
-            .iter()
-            .map(|value| value.as_str().unwrap().to_owned())
-            .collect()
-    });
-    let text = row["expression"].as_str().unwrap();
-    let got = run(text, &source, now.parse().unwrap(), &taken);
-    let fits = match &got {
-        Err(_) => row["error"] == true,
-        Ok(Outcome::Skip) => row["skip"] == true,
-        Ok(Outcome::SkipObject) => false,
-        Ok(Outcome::Value(value)) => {
-            row["error"] != true && row["skip"] != true && rendered(value) == row["expected"]
-        }
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(format!("{id}: {got:?}, not {}", row["expected"]))
-    }
-}
-
-#[track_caller]
-fn check_vectors(text: &str) {
-    let wrong: Vec<String> = text.lines().filter_map(|line| row(line).err()).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_reference_vectors_hold() {
-    check_vectors(include_str!("../../testdata/expressions.jsonl"));
-}
-
-#[test]
-fn the_error_vectors_fail() {
-    check_vectors(include_str!("../../testdata/expressions-errors.jsonl"));
-}
-
-#[test]
-fn our_own_vectors_hold() {
-    check_vectors(include_str!("../../testdata/expressions-own.jsonl"));
-}
+use super::{Context, EvalError, Expression, MAX_CHARS, Problems};
 
 #[track_caller]
 fn check_problems(text: &str, want: &[&str]) {
@@ -388,4 +279,16 @@ fn argument() -> impl Strategy<Value = String> {
         any::<i64>().prop_map(|number| number.to_string()),
         (-3..300_i64).prop_map(|number| number.to_string()),
     ]
+}
+
+#[test]
+fn an_attribute_that_the_source_does_not_have_is_named_with_its_place() {
+    let text = "Append([surnam], [mail])";
+    let expression = Expression::parse(text).unwrap();
+    let told = expression.unknown_attributes(text, &["surname", "mail"]);
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["at 8: the source has no attribute `surnam`, so it is null; did you mean `surname`?"]
+    );
 }

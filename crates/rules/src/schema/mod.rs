@@ -365,6 +365,41 @@ impl Schema {
             .find(|directory| directory.name == name)
     }
 
+    /// The attributes of the source's objects that are mapped, each once.
+    pub fn source_attributes(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .rules
+            .iter()
+            .filter_map(|rule| self.directory(&rule.source_directory))
+            .flat_map(|directory| &directory.objects)
+            .flat_map(|object| &object.attributes)
+            .map(|attribute| attribute.name.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// What may not be meant although it can be run: filters that do not do what they seem to (SF-8).
+    pub fn warnings(&self) -> Vec<SchemaProblem> {
+        let mut warnings = Vec::new();
+        let Ok(compiled) = self.compile() else {
+            return warnings;
+        };
+        for mapping in std::iter::once(&compiled.user).chain(&compiled.group) {
+            for warning in mapping.filters.warnings() {
+                let clause = warning
+                    .clause
+                    .map_or(String::new(), |it| format!("/clauses/{it}"));
+                warnings.push(SchemaProblem {
+                    pointer: format!("{}: scope/groups/{}{clause}", mapping.name, warning.filter),
+                    message: warning.message,
+                });
+            }
+        }
+        warnings
+    }
+
     /// The object mapping for a kind of source object (`User` or `Group`), first by priority.
     pub fn object_mapping(&self, source_object: &str) -> Option<&ObjectMappingText> {
         let mut rules: Vec<&Rule> = self.rules.iter().collect();

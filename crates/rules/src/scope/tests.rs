@@ -39,52 +39,6 @@ fn check(value: impl Into<Value>, operator: &str, operand: &str, want: bool) {
     assert_eq!((outcome.passed, outcome.clauses[0].passed), (want, want));
 }
 
-#[test]
-fn the_reference_vectors_hold() {
-    let mut wrong = Vec::new();
-    for line in include_str!("../../testdata/scoping.jsonl").lines() {
-        let row: serde_json::Value = serde_json::from_str(line).unwrap();
-        let groups: Vec<FilterText> = row["filter"]["groups"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|group| FilterText {
-                title: group["name"].as_str().unwrap().to_owned(),
-                clauses: group["clauses"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|text| {
-                        clause(
-                            text["attribute"].as_str().unwrap(),
-                            text["operator"].as_str().unwrap(),
-                            text["value"].as_str().unwrap(),
-                        )
-                    })
-                    .collect(),
-            })
-            .collect();
-        let source: Attributes = row["source"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    serde_json::Value::Bool(flag) => Value::Bool(*flag),
-                    serde_json::Value::Number(number) => Value::Int(number.as_i64().unwrap()),
-                    other => Value::from(other.as_str().unwrap()),
-                };
-                (name.clone(), value)
-            })
-            .collect();
-        let filters = ScopingFilters::compile(&groups).unwrap();
-        if filters.passes(&source) != Ok(row["in_scope"].as_bool().unwrap()) {
-            wrong.push(row["id"].to_string());
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:?}");
-}
-
 // 17.2
 #[test]
 fn the_published_table_holds() {

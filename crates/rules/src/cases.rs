@@ -1,0 +1,341 @@
+//! Tests of a mapping: source objects, and what they should become. They are kept in a file beside an
+//! exported schema, so that a change of the mapping shows what it does before it does it.
+//!
+//! ```json
+//! { "schema": "schema.json",
+//!   "tests": [
+//!     { "name": "a new employee",
+//!       "source": { "userPrincipalName": "ana@example.com", "surname": "Silva" },
+//!       "inScope": true,
+//!       "expected": { "userName": "ana@example.com", "name.familyName": "Silva", "title": null } } ] }
+//! ```
+//!
+//! `object` is `User` (or left out) or `Group`; `now` an instant; `taken` values that exist at the target.
+//! Attributes that are not named are not looked at, unless `exact` is true.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use muster_model::directory::Kind;
+use muster_model::{Attributes, Timestamp, Value};
+use serde_json::{Map, Value as Json};
+
+use crate::schema::CompiledSchema;
+use crate::vectors::{rendered, source};
+use crate::{Context, ObjectMapping};
+
+/// A file of tests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cases {
+    /// Where the schema document is, seen from the file.
+    pub schema: String,
+    /// The tests, in order.
+    pub cases: Vec<Case>,
+}
+
+/// One test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// What it is called.
+    pub name: String,
+    kind: Kind,
+    source: Attributes,
+    now: Timestamp,
+    taken: Vec<String>,
+    in_scope: Option<bool>,
+    expected: BTreeMap<String, Json>,
+    exact: bool,
+}
+
+/// Something that came out otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The target attribute, or `in scope`.
+    pub place: String,
+    /// What the test expects.
+    pub expected: String,
+    /// What came out.
+    pub actual: String,
+}
+
+/// `  title`, and below it what was expected and what came out.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            place,
+            expected,
+            actual,
+        } = self;
+        write!(f, "  {place}\n    - {expected}\n    + {actual}")
+    }
+}
+
+/// Members of a test.
+const MEMBERS: [&str; 8] = [
+    "name", "object", "source", "now", "taken", "inScope", "expected", "exact",
+];
+
+impl Cases {
+    /// Reads a file of tests.
+    ///
+    /// # Errors
+    ///
+    /// One line that says what is wrong, and with which test.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let schema = json["schema"]
+            .as_str()
+            .ok_or("`schema` names the file with the schema document")?;
+        let tests = json["tests"].as_array().ok_or("`tests` is a list")?;
+        let cases = tests.iter().enumerate().map(|(index, test)| {
+            let name = test["name"].as_str().map(str::to_owned);
+            let name = name.unwrap_or_else(|| format!("test {}", index + 1));
+            Case::read(name.clone(), test).map_err(|reason| format!("{name}: {reason}"))
+        });
+        Ok(Self {
+            schema: schema.to_owned(),
+            cases: cases.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Case {
+    fn read(name: String, json: &Json) -> Result<Self, String> {
+        let test = json.as_object().ok_or("a test is an object")?;
+        if let Some(unknown) = test.keys().find(|key| !MEMBERS.contains(&key.as_str())) {
+            let known = MEMBERS.join(", ");
+            return Err(format!("there is no member `{unknown}`; known are {known}"));
+        }
+        let members = |member: &str| -> Result<Map<String, Json>, String> {
+            match test.get(member) {
+                None => Ok(Map::new()),
+                Some(Json::Object(members)) => Ok(members.clone()),
+                Some(_) => Err(format!("`{member}` is an object")),
+            }
+        };
+        let flag = |member: &str| match test.get(member) {
+            None => Ok(None),
+            Some(Json::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(format!("`{member}` is true or false")),
+        };
+        let kind = match test.get("object").map(Json::as_str) {
+            None | Some(Some("User")) => Kind::User,
+            Some(Some("Group")) => Kind::Group,
+            Some(_) => return Err("`object` is User or Group".to_owned()),
+        };
+        let now = match test.get("now") {
+            None => Timestamp::from_micros(1_704_067_200_000_000),
+            Some(now) => now
+                .as_str()
+                .and_then(|now| now.parse().ok())
+                .ok_or("`now` is an RFC 3339 instant")?,
+        };
+        let taken = match test.get("taken") {
+            None => Vec::new(),
+            Some(Json::Array(taken)) => taken
+                .iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or("`taken` is a list of texts")?,
+            Some(_) => return Err("`taken` is a list of texts".to_owned()),
+        };
+        let mut source = source(&members("source")?);
+        if source.get("IsSoftDeleted").is_none() {
+            source.set("IsSoftDeleted", false);
+        }
+        Ok(Self {
+            name,
+            kind,
+            source,
+            now,
+            taken,
+            in_scope: flag("inScope")?,
+            expected: members("expected")?.into_iter().collect(),
+            exact: flag("exact")?.unwrap_or(false),
+        })
+    }
+
+    /// What comes out otherwise than expected; nothing when all is well.
+    pub fn run(&self, schema: &CompiledSchema) -> Vec<Difference> {
+        let mapping = match self.kind {
+            Kind::User => Some(&schema.user),
+            Kind::Group => schema.group.as_ref(),
+        };
+        let Some(mapping) = mapping else {
+            return vec![Difference {
+                place: "object".to_owned(),
+                expected: "a mapping of groups".to_owned(),
+                actual: "the schema maps no groups".to_owned(),
+            }];
+        };
+        let mut differences = self.scope(mapping);
+        match self.values(mapping) {
+            Ok(values) => differences.extend(self.compare(&values)),
+            Err(problem) => differences.push(Difference {
+                place: "the mapping".to_owned(),
+                expected: "a result".to_owned(),
+                actual: problem,
+            }),
+        }
+        differences
+    }
+
+    fn scope(&self, mapping: &ObjectMapping) -> Vec<Difference> {
+        let Some(wanted) = self.in_scope else {
+            return Vec::new();
+        };
+        let said = |inside| if inside { "yes" } else { "no" };
+        let is_read = mapping.reads(&self.source);
+        let outcome =
+            is_read.and_then(|is_read| Ok(is_read && mapping.filters.passes(&self.source)?));
+        let actual = match outcome {
+            Ok(inside) if inside == wanted => return Vec::new(),
+            Ok(false) => {
+                let flips = mapping.filters.flip(&self.source);
+                let flip = flips.first().map(|flip| format!("; in scope with {flip}"));
+                format!("no{}", flip.unwrap_or_default())
+            }
+            Ok(true) => "yes".to_owned(),
+            Err(error) => format!("error: {error}"),
+        };
+        vec![Difference {
+            place: "in scope".to_owned(),
+            expected: said(wanted).to_owned(),
+            actual,
+        }]
+    }
+
+    /// What a new object at the target would get.
+    fn values(&self, mapping: &ObjectMapping) -> Result<BTreeMap<String, Json>, String> {
+        let context = Context {
+            now: self.now,
+            random: &|buffer| buffer.fill(0),
+            taken: &|_, value| self.taken.iter().any(|taken| taken == value),
+        };
+        let mapped = mapping
+            .evaluate(&self.source, &context)
+            .map_err(|problem| problem.to_string())?;
+        let values = mapped.iter().filter_map(|mapped| {
+            let value: &Value = mapped.for_create()?;
+            Some((mapped.mapping.target.clone(), plain(value)))
+        });
+        Ok(values.collect())
+    }
+
+    fn compare(&self, values: &BTreeMap<String, Json>) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let shown = |value: &Json| match value {
+            Json::Null => "nothing".to_owned(),
+            other => other.to_string(),
+        };
+        let mut places: Vec<&String> = self.expected.keys().collect();
+        if self.exact {
+            places.extend(values.keys().filter(|it| !self.expected.contains_key(*it)));
+        }
+        for place in places {
+            let expected = self.expected.get(place).unwrap_or(&Json::Null);
+            let actual = values.get(place).unwrap_or(&Json::Null);
+            // Whoever writes a test need not know whether a number is sent as a text.
+            let same = expected == actual || rendered_json(expected) == rendered_json(actual);
+            if !same {
+                differences.push(Difference {
+                    place: place.clone(),
+                    expected: shown(expected),
+                    actual: shown(actual),
+                });
+            }
+        }
+        differences
+    }
+}
+
+/// A value as JSON.
+fn plain(value: &Value) -> Json {
+    crate::convert::json(value)
+}
+
+fn rendered_json(json: &Json) -> Json {
+    match json {
+        Json::Number(number) => Json::from(number.to_string()),
+        other => other.clone(),
+    }
+}
+
+/// A result as people read it: simple values as text, the rest as JSON.
+pub fn shown(value: &Value) -> String {
+    match rendered(value) {
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gallery;
+
+    fn schema() -> CompiledSchema {
+        let gallery = Gallery::parse(
+            include_str!("../../../gallery/apps.json"),
+            include_str!("../../../gallery/default-mappings.json"),
+        );
+        let gallery = gallery.unwrap();
+        gallery.custom_app_schema("App").compile().unwrap()
+    }
+
+    fn run(test: &str) -> Vec<String> {
+        let text = format!(r#"{{"schema":"s.json","tests":[{test}]}}"#);
+        let cases = Cases::parse(&text).unwrap();
+        let differences = cases.cases[0].run(&schema());
+        differences.iter().map(ToString::to_string).collect()
+    }
+
+    const ANA: &str = r#""source":{"userPrincipalName":"ana@example.com","surname":"Silva"}"#;
+
+    #[test]
+    fn a_test_holds_or_says_what_came_out_otherwise() {
+        let test = |rest: &str| run(&format!("{{{ANA},{rest}}}"));
+        let right = r#""inScope":true,"expected":{"userName":"ana@example.com","active":true,"title":null}"#;
+        assert_eq!(test(right), [""; 0]);
+        assert_eq!(
+            test(r#""inScope":false,"expected":{"name.familyName":"Sousa"}"#),
+            [
+                "  in scope\n    - no\n    + yes",
+                "  name.familyName\n    - \"Sousa\"\n    + \"Silva\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_exact_test_names_everything() {
+        let test = format!(r#"{{{ANA},"exact":true,"expected":{{"userName":"ana@example.com"}}}}"#);
+        let places = run(&test).join("\n");
+        assert!(
+            places.contains("name.familyName\n    - nothing"),
+            "{places}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_says_why() {
+        for (text, why) in [
+            ("{}", "`schema`"),
+            (r#"{"schema":"s"}"#, "`tests`"),
+            (
+                r#"{"schema":"s","tests":[{"name":"a","expect":{}}]}"#,
+                "a: there is no member `expect`",
+            ),
+            (
+                r#"{"schema":"s","tests":[{"inScope":"yes"}]}"#,
+                "test 1: `inScope`",
+            ),
+            (
+                r#"{"schema":"s","tests":[{"object":"Device"}]}"#,
+                "User or Group",
+            ),
+        ] {
+            let said = Cases::parse(text).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}
