@@ -60,7 +60,7 @@ impl Pass<'_> {
         self.store
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     links::set_filled(tx, lease.tenant, lease.job, anchor).await
                 })
             })
@@ -88,7 +88,7 @@ impl Pass<'_> {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     let Lease { tenant, job, .. } = lease;
                     for (references, state) in [(&add, State::Sending), (&remove, State::Remove)] {
                         let references: Vec<_> = references

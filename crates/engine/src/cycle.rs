@@ -150,7 +150,7 @@ impl Run<'_> {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     references::retry(tx, tenant, job, now).await
                 })
             })
@@ -318,7 +318,7 @@ impl Run<'_> {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     for anchor in gone {
                         escrows::remove(tx, lease.tenant, lease.job, kind, anchor).await?;
                     }
@@ -495,7 +495,7 @@ impl Run<'_> {
         self.store
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     let Lease { tenant, job, .. } = lease;
                     for (group, member, is_member) in wanted {
                         if is_member {
@@ -581,7 +581,7 @@ impl Run<'_> {
         self.store
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     lease.set_watermark(tx, watermark, now).await
                 })
             })

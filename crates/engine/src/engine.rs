@@ -21,9 +21,10 @@ use crate::limit::Limiter;
 use crate::matching::no_users_yet;
 use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
-use crate::record::LEASE_SECONDS;
 use crate::scope::{Policy, judge};
 
+/// How long a lease lasts without being extended.
+const LEASE_SECONDS: i64 = 30;
 /// How often the lease is extended while a cycle runs.
 const BEAT: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
 
@@ -156,7 +157,7 @@ impl Engine {
             tokio::time::sleep(BEAT).await;
             let until = self.options.clock.now().plus_seconds(LEASE_SECONDS);
             let extended = self.options.store.write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move { lease.holds(tx, Some(until)).await })
+                Box::pin(async move { lease.extend(tx, until).await })
             });
             // The cycle meets other errors itself, should they last.
             if let Err(lost @ StoreError::LeaseLost) = extended.await {
@@ -303,7 +304,7 @@ impl Engine {
             .write::<_, EngineError, _>(move |tx| {
                 Box::pin(async move {
                     if !matches!(cycle.state, CycleState::Failed { .. }) {
-                        lease.check(tx, None).await?;
+                        lease.check(tx).await?;
                         let job = jobs::find(tx, tenant, id).await?;
                         let is_quarantined =
                             |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
@@ -333,7 +334,7 @@ impl Engine {
             .store
             .write::<_, EngineError, _>(move |tx| {
                 Box::pin(async move {
-                    lease.check(tx, None).await?;
+                    lease.check(tx).await?;
                     let job = jobs::find(tx, tenant, id)
                         .await?
                         .ok_or(EngineError::NoSuchJob)?;

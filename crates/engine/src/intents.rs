@@ -62,7 +62,7 @@ impl Noting {
             store
                 .write::<_, StoreError, _>(move |tx| {
                     Box::pin(async move {
-                        lease.check(tx, None).await?;
+                        lease.check(tx).await?;
                         intents::put(tx, lease.tenant, lease.job, &noted).await
                     })
                 })

@@ -15,8 +15,6 @@ use crate::outcome::{LinkChange, Outcome};
 /// Objects of one batch at most: as many as one statement writes, and few enough that the writer has
 /// time for others between two batches.
 pub(crate) const BATCH: usize = 64;
-/// How long a lease lasts without being extended.
-pub(crate) const LEASE_SECONDS: i64 = 30;
 
 /// Who refers to an object that was linked just now: owner, attribute, the object.
 pub(crate) type Referrer = (SourceAnchor, &'static str, SourceAnchor);
@@ -31,11 +29,10 @@ pub(crate) async fn keep(
     checkpoint: Option<String>,
     has_escrows: bool,
 ) -> Result<(), StoreError> {
-    let until = now.plus_seconds(LEASE_SECONDS);
     let goes_on = store
         .write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
-                let goes_on = lease.holds(tx, Some(until)).await?;
+                let goes_on = lease.holds(tx).await?;
                 write(tx, lease, now, outcomes, referrers, has_escrows).await?;
                 if let (Some(checkpoint), true) = (checkpoint, goes_on) {
                     lease.set_progress(tx, Some(&checkpoint)).await?;

@@ -19,7 +19,7 @@ use crate::cycle::links_of;
 use crate::error::EngineError;
 use crate::limit::{Limiter, MOST};
 use crate::port::{Source, Target, TargetError, took};
-use crate::record::{Failure, LEASE_SECONDS, escrow};
+use crate::record::{Failure, escrow};
 
 /// References that are looked at together at most.
 const PAGE: u32 = 1000;
@@ -336,9 +336,7 @@ impl Pass<'_> {
             .store
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    let goes_on = lease
-                        .holds(tx, Some(now.plus_seconds(LEASE_SECONDS)))
-                        .await?;
+                    let goes_on = lease.holds(tx).await?;
                     let (tenant, job) = (lease.tenant, lease.job);
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
                     let (mut to_add, mut to_remove, mut aside) = (vec![], vec![], vec![]);

@@ -129,10 +129,15 @@ pub async fn find_to_change(
     tenant: TenantId,
     id: JobId,
 ) -> Result<Option<Job>, StoreError> {
-    // SQLite has one writer at a time anyway.
-    let lock = if tx.is_postgres() { " FOR UPDATE" } else { "" };
+    let lock = for_update(tx);
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2{lock}");
     tx.one(&sql, &[tenant.into(), id.into()]).await
+}
+
+/// Keeps a row from being changed by others until the transaction ends. SQLite has one writer at a time
+/// anyway.
+const fn for_update(tx: &Tx<'_>) -> &'static str {
+    if tx.is_postgres() { " FOR UPDATE" } else { "" }
 }
 
 /// Every job of every tenant; for the worker.
@@ -243,42 +248,53 @@ pub async fn claim(
 
 impl Lease {
     /// Proves, inside the caller's transaction, that the lease still holds and that the job did not
-    /// begin anew; extends it when asked.
+    /// begin anew.
     ///
     /// # Errors
     ///
     /// [`StoreError::LeaseLost`] and [`StoreError::Restarted`]; the transaction must then be rolled back.
-    pub async fn check(&self, tx: &mut Tx<'_>, until: Option<Timestamp>) -> Result<(), StoreError> {
-        if self.holds(tx, until).await? {
+    pub async fn check(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        if self.holds(tx).await? {
             Ok(())
         } else {
             Err(StoreError::Restarted)
         }
     }
 
-    /// Proves that the lease still holds, and extends it when asked. Answers false when the job began
+    /// Proves that the lease still holds, until the transaction ends. Answers false when the job began
     /// anew: what was done until then is still to be written down, how far the cycle has come is not.
     ///
     /// # Errors
     ///
     /// [`StoreError::LeaseLost`]; the transaction must then be rolled back.
-    pub async fn holds(
-        &self,
-        tx: &mut Tx<'_>,
-        until: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE jobs SET lease_until = coalesce($1, lease_until) \
-                   WHERE tenant = $2 AND id = $3 AND fence = $4 RETURNING generation";
-        let until = until.map_or(Val::Null, Val::from);
+    pub async fn holds(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let lock = for_update(tx);
+        let sql = format!(
+            "SELECT generation FROM jobs WHERE tenant = $1 AND id = $2 AND fence = $3{lock}"
+        );
+        let params = [self.tenant.into(), self.job.into(), self.fence.into()];
+        let row: Option<(i64,)> = tx.one(&sql, &params).await?;
+        let (generation,) = row.ok_or(StoreError::LeaseLost)?;
+        Ok(generation == self.generation)
+    }
+
+    /// Makes the lease last until `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`].
+    pub async fn extend(&self, tx: &mut Tx<'_>, until: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET lease_until = $1 WHERE tenant = $2 AND id = $3 AND fence = $4";
         let params = [
-            until,
+            until.into(),
             self.tenant.into(),
             self.job.into(),
             self.fence.into(),
         ];
-        let row: Option<(i64,)> = tx.one(sql, &params).await?;
-        let (generation,) = row.ok_or(StoreError::LeaseLost)?;
-        Ok(generation == self.generation)
+        match tx.exec(sql, &params).await? {
+            0 => Err(StoreError::LeaseLost),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the lease back.

@@ -140,8 +140,9 @@ pub async fn unfilled(
     limit: u32,
 ) -> Result<Vec<Link>, StoreError> {
     let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
+    let hint = tx.indexed_by("links_unfilled");
     let sql = format!(
-        "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor > $3 \
+        "SELECT {COLUMNS} FROM links {hint} WHERE tenant = $1 AND job = $2 AND anchor > $3 \
          AND kind = 2 AND state = 1 AND NOT filled ORDER BY anchor LIMIT $4"
     );
     let params = [tenant.into(), job.into(), after.into(), limit.into()];

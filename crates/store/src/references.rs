@@ -247,15 +247,6 @@ impl FromRow for Due {
     }
 }
 
-/// Left to itself, SQLite may walk all references instead of the few that are due.
-const fn hint(tx: &Tx<'_>) -> &'static str {
-    if tx.is_postgres() {
-        ""
-    } else {
-        "INDEXED BY reference_links_due"
-    }
-}
-
 /// The next references of managed owners that are due after a place in the work list and before an
 /// owner, grouped by owner.
 pub async fn due(
@@ -269,7 +260,7 @@ pub async fn due(
     let (owner, attribute, referred) = after;
     // No owner is beyond this one; the only id equal to it is no id of anything.
     let before = before.unwrap_or(SourceAnchor::from_bytes([255; 16]));
-    let hint = hint(tx);
+    let hint = tx.indexed_by("reference_links_due");
     let sql = format!(
         "SELECT r.owner, o.kind, o.target, r.attribute, r.referred, r.state, t.target \
                FROM reference_links r {hint} CROSS JOIN links o \
@@ -293,7 +284,7 @@ pub async fn due(
 
 /// How many references are due.
 pub async fn count_due(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
-    let hint = hint(tx);
+    let hint = tx.indexed_by("reference_links_due");
     let sql = format!(
         "SELECT count(*) FROM reference_links {hint} \
          WHERE tenant = $1 AND job = $2 AND state IN (1, 3)"

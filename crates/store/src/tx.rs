@@ -53,6 +53,16 @@ impl Tx<'_> {
         matches!(self.driver, Driver::Postgres(_))
     }
 
+    /// Names the index that a query needs: left to itself, SQLite may walk the table instead of a
+    /// partial index.
+    pub(crate) fn indexed_by(&self, index: &str) -> String {
+        if self.is_postgres() {
+            String::new()
+        } else {
+            format!("INDEXED BY {index}")
+        }
+    }
+
     /// Runs a statement; answers how many rows it touched.
     pub async fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
         match &mut self.driver {

@@ -70,14 +70,29 @@ async fn a_lost_lease_writes_nothing(test: &TestStore) {
     let (first, second) = (first.unwrap(), second.unwrap());
     let lost = write!(test, |tx| {
         links::put(tx, TENANT, id, &[link(1)]).await?;
-        first.check(tx, None).await
+        first.check(tx).await
     });
     assert!(matches!(lost, Err(StoreError::LeaseLost)));
     let kept = write!(test, |tx| {
-        second.check(tx, None).await?;
+        second.check(tx).await?;
         links::page(tx, TENANT, id, None, None, 10).await
     });
     assert_eq!(kept.unwrap(), []);
+    let extended = write!(test, |tx| first.extend(tx, later(90)).await);
+    assert!(matches!(extended, Err(StoreError::LeaseLost)));
+    let third = write!(test, |tx| {
+        second.extend(tx, later(90)).await?;
+        let third = jobs::claim(tx, TENANT, id, "a", later(62), later(99)).await?;
+        jobs::clear_watermark(tx, TENANT, id).await?;
+        assert!(!second.holds(tx).await?);
+        Ok(third)
+    });
+    assert_eq!(third.unwrap(), None);
+    let restarted = write!(test, |tx| {
+        links::put(tx, TENANT, id, &[link(1)]).await?;
+        second.check(tx).await
+    });
+    assert!(matches!(restarted, Err(StoreError::Restarted)));
 }
 
 /// Before the whole work list.
