@@ -63,15 +63,27 @@ pub async fn import(
     note: &str,
 ) -> Result<Saved, AppError> {
     let application = find(ctx, application).await?;
-    let stored = parse(&document(ctx, &application, None).await?)?;
-    save(ctx, application.job, over(text, &stored)?, note).await
+    let based_on = latest(ctx, application.job).await?;
+    let schema = match parse(&document(ctx, &application, Some(based_on)).await?) {
+        Ok(stored) => over(text, &stored)?,
+        // What is in force cannot be read any more: the new one stands for itself.
+        Err(_) => parse(text)?,
+    };
+    save(ctx, application.job, schema, note, Some(based_on)).await
 }
 
 /// Puts the document in force with which the application began (*Restore default mappings*).
 pub async fn restore(ctx: &Ctx, application: &str) -> Result<Saved, AppError> {
     let application = find(ctx, application).await?;
     let schema = default_schema(&application)?;
-    save(ctx, application.job, schema, "default mappings restored").await
+    save(
+        ctx,
+        application.job,
+        schema,
+        "default mappings restored",
+        None,
+    )
+    .await
 }
 
 /// Puts an earlier version in force again, as a new version.
@@ -79,7 +91,7 @@ pub async fn roll_back(ctx: &Ctx, application: &str, version: u32) -> Result<Sav
     let application = find(ctx, application).await?;
     let schema = parse(&document(ctx, &application, Some(version)).await?)?;
     let note = format!("rolled back to version {version}");
-    save(ctx, application.job, schema, &note).await
+    save(ctx, application.job, schema, &note, None).await
 }
 
 /// What is different between two versions; without them, what the last change changed.
@@ -165,8 +177,14 @@ fn default_schema(application: &Application) -> Result<Schema, AppError> {
     })
 }
 
-/// Saves a document that differs from the one in force.
-async fn save(ctx: &Ctx, job: JobId, schema: Schema, note: &str) -> Result<Saved, AppError> {
+/// Saves a document that differs from the one in force; `based_on` is the version it was made from.
+async fn save(
+    ctx: &Ctx,
+    job: JobId,
+    schema: Schema,
+    note: &str,
+    based_on: Option<u32>,
+) -> Result<Saved, AppError> {
     schema.compile().map_err(|problems| invalid(&problems))?;
     let note = note.trim();
     if note.chars().count() > NOTE {
@@ -187,6 +205,9 @@ async fn save(ctx: &Ctx, job: JobId, schema: Schema, note: &str) -> Result<Saved
                 let newest = schemas::list(tx, tenant, job, None, 1).await?;
                 let before = schemas::current(tx, tenant, job).await?;
                 version.number = newest.first().map_or(0, |it| it.number);
+                if based_on.is_some_and(|based_on| based_on != version.number) {
+                    return Err(moved_on());
+                }
                 if before == doc {
                     return Ok(Saved {
                         version: version.number,
@@ -197,22 +218,27 @@ async fn save(ctx: &Ctx, job: JobId, schema: Schema, note: &str) -> Result<Saved
                 version.number += 1;
                 let added = schemas::add(tx, tenant, job, &version, &doc).await;
                 added.map_err(|error| match error {
-                    StoreError::Duplicate(_) => AppError::Refused(
-                        "somebody else changed the mappings in the same moment; look at what they \
-                         are now, and try again"
-                            .to_owned(),
-                    ),
+                    StoreError::Duplicate(_) => moved_on(),
                     other => other.into(),
                 })?;
                 jobs::clear_watermark(tx, tenant, job).await?;
                 Ok(Saved {
                     version: version.number,
                     is_new: true,
-                    changes: parse(&before)?.diff(&schema),
+                    // One that cannot be read any more is replaced all the same.
+                    changes: parse(&before).map_or(Vec::new(), |before| before.diff(&schema)),
                 })
             })
         })
         .await
+}
+
+fn moved_on() -> AppError {
+    AppError::Refused(
+        "somebody else changed the mappings in the same moment; look at what they are now, and try \
+         again"
+            .to_owned(),
+    )
 }
 
 fn parse(doc: &str) -> Result<Schema, AppError> {

@@ -112,7 +112,16 @@ impl Printer {
 
     /// A reader that went away (`muster log list | head`) is no error.
     fn write(&self, text: &str, to_stderr: bool) {
-        let text = printable(text);
+        let is_terminal = if to_stderr {
+            std::io::stderr().is_terminal()
+        } else {
+            std::io::stdout().is_terminal()
+        };
+        let text = if is_terminal {
+            printable(text)
+        } else {
+            Cow::Borrowed(text)
+        };
         let write = || {
             let _ = if to_stderr {
                 writeln!(std::io::stderr().lock(), "{text}")

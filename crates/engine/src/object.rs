@@ -97,13 +97,10 @@ impl Path<'_> {
         }
         // What the input filters leave out is not looked at, whatever happens to it (4.5).
         let left_out = |record: &Record| matches!(mapping.reads(&record.attributes), Ok(false));
-        if !adopted && record.as_ref().is_some_and(left_out) {
+        // Unless something was about to be done for it, which then comes to its end.
+        if !had_intent && record.as_ref().is_some_and(left_out) {
             let (steps, told) = (Vec::new(), Told::nothing());
-            let outcome = self.outcome(kind, anchor, None, None, steps, told, (began, began));
-            return Ok(Outcome {
-                answered: had_intent,
-                ..outcome
-            });
+            return Ok(self.outcome(kind, anchor, None, None, steps, told, (began, began)));
         }
         let judged = record
             .as_mut()
@@ -262,6 +259,11 @@ impl Path<'_> {
                 ..told
             };
             "at the target already; the answer was lost on the way".clone_into(&mut told.detail);
+        }
+        let is_kept = matches!(told.link, LinkChange::Keep) && told.status == Status::Skipped;
+        if is_kept && matches!(current, Some(Current::Missing)) {
+            // The linked object is gone, and nothing is made or matched in its place.
+            told.link = LinkChange::Drop;
         }
         redact(&mut told.modified, mapping);
         let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));

@@ -9,11 +9,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::link::{Link, SourceAnchor, TargetId};
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, events, references};
+use muster_store::{Store, StoreError, escrows, events, references};
 
 use crate::cycle::links_of;
 use crate::error::EngineError;
@@ -220,7 +220,8 @@ impl Pass<'_> {
             self.send_parts(Operation::Remove, remove.clone(), &mut settled)
                 .await?;
         }
-        let goes_on = settled.error.as_ref().is_none_or(is_refusal) && settled.lost.is_empty();
+        let is_lost = |it: &Settled| it.lost.iter().any(|link| link.anchor == it.batch.owner);
+        let goes_on = settled.error.as_ref().is_none_or(is_refusal) && !is_lost(&settled);
         if goes_on {
             self.send_parts(Operation::Add, add, &mut settled).await?;
         }
@@ -284,8 +285,12 @@ impl Pass<'_> {
                 return Ok(());
             }
             for (anchor, id) in part {
-                if !self.lost(anchor, &id, settled).await? && operation == Operation::Add {
-                    settled.refused.push(anchor);
+                let is_lost = self.lost(anchor, &id, settled).await?;
+                match operation {
+                    Operation::Add => settled.refused.push(anchor),
+                    // Who is not there is removed already.
+                    Operation::Remove if is_lost => settled.removed.push((anchor, id)),
+                    Operation::Remove => {}
                 }
             }
         }
@@ -341,6 +346,7 @@ impl Pass<'_> {
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
                     let (mut to_add, mut to_remove, mut aside) = (vec![], vec![], vec![]);
                     let mut lost: BTreeMap<SourceAnchor, &Link> = BTreeMap::new();
+                    let mut asleep = vec![];
                     for it in &settled {
                         let Batch {
                             owner, attribute, ..
@@ -357,11 +363,12 @@ impl Pass<'_> {
                         to_remove.extend(remove.map(|id| (named(&id), None)));
                         aside.extend(it.refused.iter().map(named));
                         for link in &it.lost {
-                            // Who is not there is waited for.
-                            if link.anchor != *owner {
-                                waiting.push((named(&link.anchor), None));
+                            if link.state == LinkState::Managed {
+                                lost.insert(link.anchor, link);
+                            } else if it.refused.contains(&link.anchor) {
+                                // Nobody makes it again until it comes back into scope.
+                                asleep.push((named(&link.anchor), None));
                             }
-                            lost.insert(link.anchor, link);
                         }
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
@@ -369,6 +376,7 @@ impl Pass<'_> {
                     references::settle(tx, tenant, job, &to_remove, State::Remove).await?;
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
                     references::refuse(tx, tenant, job, &aside, retry_at).await?;
+                    references::settle(tx, tenant, job, &asleep, State::Waiting).await?;
                     references::drop_all(tx, tenant, job, &gone).await?;
                     for link in lost.into_values() {
                         // It is looked at again soon, and made again if it is still managed.
@@ -377,7 +385,10 @@ impl Pass<'_> {
                             kind: link.kind,
                             code: TargetError::NotFound.code(),
                         };
-                        escrow(tx, lease, now, &failure).await?;
+                        // One that is there already is not put off by every further request.
+                        if escrows::find(tx, tenant, job, link.anchor).await?.is_none() {
+                            escrow(tx, lease, now, &failure).await?;
+                        }
                     }
                     events::append(tx, lease.tenant, &written).await?;
                     Ok(goes_on)

@@ -322,16 +322,16 @@ pub async fn refuse(
     references: &[Reference<'_>],
     retry_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE reference_links SET state = 6, retry_at = $6 \
-               WHERE tenant = $1 AND job = $2 AND owner = $3 AND attribute = $4 AND referred = $5";
+    let sql = "UPDATE reference_links SET state = 6, retry_at = $1 \
+               WHERE tenant = $2 AND job = $3 AND owner = $4 AND attribute = $5 AND referred = $6";
     for (owner, attribute, referred) in references {
         let params = [
+            retry_at.into(),
             tenant.into(),
             job.into(),
             (*owner).into(),
             (*attribute).into(),
             (*referred).into(),
-            retry_at.into(),
         ];
         tx.exec(sql, &params).await?;
     }

@@ -260,7 +260,21 @@ fn raw(tx: &mut Tx<'_>, sql: &str) -> Result<(), StoreError> {
     }
 }
 
+/// Are parameters named in the order of their numbers? SQLite counts them as it meets them.
+fn in_order(sql: &str) -> bool {
+    let mut seen = 0;
+    sql.split('$').skip(1).all(|rest| {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let number: usize = rest[..digits].parse().unwrap_or(0);
+        seen += usize::from(number == seen + 1);
+        number <= seen
+    })
+}
+
 pub(crate) fn exec(connection: &Connection, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+    debug_assert!(in_order(sql), "{sql}");
     let mut statement = connection.prepare_cached(sql)?;
     let touched = statement.execute(params_from_iter(params))?;
     Ok(touched as u64)
@@ -272,6 +286,7 @@ pub(crate) fn exec_each(
     sql: &str,
     rows: &[Vec<Val>],
 ) -> Result<u64, StoreError> {
+    debug_assert!(in_order(sql), "{sql}");
     let mut statement = connection.prepare_cached(sql)?;
     let mut touched = 0;
     for row in rows {
@@ -285,6 +300,7 @@ pub(crate) fn query(
     sql: &str,
     params: &[Val],
 ) -> Result<Vec<Vec<Val>>, StoreError> {
+    debug_assert!(in_order(sql), "{sql}");
     let mut statement = connection.prepare_cached(sql)?;
     let width = statement.column_count();
     let mut rows = statement.query(params_from_iter(params))?;

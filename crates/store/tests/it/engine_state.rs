@@ -21,6 +21,7 @@ on_both!(
     every_version_of_a_schema_is_kept_and_the_highest_is_in_force,
     a_reference_waits_is_woken_and_settles,
     an_unwanted_reference_is_removed_if_the_target_may_have_it,
+    a_refused_reference_is_put_aside_until_its_time_comes,
     a_reference_wanted_again_is_sent_again_because_its_removal_may_have_arrived,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
@@ -240,6 +241,28 @@ async fn an_unwanted_reference_is_removed_if_the_target_may_have_it(test: &TestS
             left,
             [(anchor(2), State::Remove), (anchor(3), State::Remove)]
         );
+        Ok(())
+    })
+    .unwrap();
+}
+
+async fn a_refused_reference_is_put_aside_until_its_time_comes(test: &TestStore) {
+    let job = JobId::new();
+    write!(test, |tx| {
+        let member = (anchor(1), "members", anchor(2));
+        links::put(tx, TENANT, job, &[link(1), link(2)]).await?;
+        references::want(tx, TENANT, job, &[member]).await?;
+        references::refuse(tx, TENANT, job, &[member], later(60)).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
+        assert_eq!(
+            references::next_retry(tx, TENANT, job).await?,
+            Some(later(60))
+        );
+        references::retry(tx, TENANT, job, later(59)).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 0);
+        references::retry(tx, TENANT, job, later(60)).await?;
+        assert_eq!(references::count_due(tx, TENANT, job).await?, 1);
+        assert_eq!(references::next_retry(tx, TENANT, job).await?, None);
         Ok(())
     })
     .unwrap();
