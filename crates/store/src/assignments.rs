@@ -4,7 +4,7 @@ use muster_model::application::Assignment;
 use muster_model::{ApplicationId, AssignmentId, GroupId, ObjectId, RoleId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
-use crate::users::{LIST, id_list};
+use crate::lists::{LIST, id_list};
 use crate::{FromRow, Row, StoreError, Tx};
 
 const COLUMNS: &str = "id, application, principal, kind, role, created";

@@ -4,7 +4,7 @@ use muster_model::directory::Kind;
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId, Timestamp};
 
-use crate::users::{LIST, id_list};
+use crate::lists::of_job;
 use crate::{FromRow, Row, StoreError, Tx};
 
 /// A failure awaiting its retry.
@@ -84,17 +84,9 @@ pub async fn of(
     job: JobId,
     anchors: &[SourceAnchor],
 ) -> Result<Vec<SourceAnchor>, StoreError> {
-    let mut found = Vec::new();
-    for anchors in anchors.chunks(LIST) {
-        let (list, mut params) = id_list(3, anchors.iter().map(|id| (*id).into()));
-        params.splice(0..0, [tenant.into(), job.into()]);
-        let sql = format!(
-            "SELECT anchor FROM escrows WHERE tenant = $1 AND job = $2 AND anchor IN ({list})"
-        );
-        let rows: Vec<(SourceAnchor,)> = tx.all(&sql, &params).await?;
-        found.extend(rows.into_iter().map(|(anchor,)| anchor));
-    }
-    Ok(found)
+    let select = "SELECT anchor FROM escrows";
+    let found: Vec<(SourceAnchor,)> = of_job(tx, select, (tenant, job), "anchor", anchors).await?;
+    Ok(found.into_iter().map(|(anchor,)| anchor).collect())
 }
 
 /// Drops the escrow of an object that succeeded.

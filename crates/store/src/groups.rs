@@ -4,7 +4,8 @@ use muster_model::directory::Group;
 use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
-use crate::users::{LIST, id_list, name_key, read_doc};
+use crate::lists::{LIST, id_list};
+use crate::users::{name_key, read_doc};
 use crate::{FromRow, Row, StoreError, Tx, attributes_to_json};
 
 const COLUMNS: &str = "id, display_name, security_enabled, deleted, doc";

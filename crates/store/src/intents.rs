@@ -8,7 +8,7 @@ use muster_model::directory::Kind;
 use muster_model::link::SourceAnchor;
 use muster_model::{Attributes, JobId, TenantId, Value};
 
-use crate::users::{LIST, id_list};
+use crate::lists::{LIST, id_list, of_job};
 use crate::{FromRow, Row, StoreError, Tx, attributes_from_json, attributes_to_json};
 
 /// Something that is about to be done, or was, and is not written down as a link yet.
@@ -77,16 +77,8 @@ pub async fn of(
     job: JobId,
     anchors: &[SourceAnchor],
 ) -> Result<Vec<Intent>, StoreError> {
-    let mut found = Vec::new();
-    for anchors in anchors.chunks(LIST) {
-        let (list, mut params) = id_list(3, anchors.iter().map(|id| (*id).into()));
-        params.splice(0..0, [tenant.into(), job.into()]);
-        let sql = format!(
-            "SELECT {COLUMNS} FROM intents WHERE tenant = $1 AND job = $2 AND anchor IN ({list})"
-        );
-        found.extend(tx.all::<Intent>(&sql, &params).await?);
-    }
-    Ok(found)
+    let select = format!("SELECT {COLUMNS} FROM intents");
+    of_job(tx, &select, (tenant, job), "anchor", anchors).await
 }
 
 /// Intents after `after`, in the order of their anchors.

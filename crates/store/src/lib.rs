@@ -31,6 +31,7 @@ pub mod intents;
 pub mod jobs;
 mod json;
 pub mod links;
+mod lists;
 pub mod memberships;
 mod migrate;
 mod postgres;

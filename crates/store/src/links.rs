@@ -4,7 +4,7 @@ use muster_model::directory::Kind;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{JobId, TenantId};
 
-use crate::users::{LIST, id_list};
+use crate::lists::of_job;
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
 const COLUMNS: &str = "kind, anchor, target, state, since";
@@ -79,16 +79,8 @@ pub async fn of(
     job: JobId,
     anchors: &[SourceAnchor],
 ) -> Result<Vec<Link>, StoreError> {
-    let mut links = Vec::new();
-    for anchors in anchors.chunks(LIST) {
-        let (list, mut params) = id_list(3, anchors.iter().map(|id| (*id).into()));
-        params.splice(0..0, [tenant.into(), job.into()]);
-        let sql = format!(
-            "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor IN ({list})"
-        );
-        links.extend(tx.all::<Link>(&sql, &params).await?);
-    }
-    Ok(links)
+    let select = format!("SELECT {COLUMNS} FROM links");
+    of_job(tx, &select, (tenant, job), "anchor", anchors).await
 }
 
 /// The link that holds this object of the target.

@@ -4,7 +4,7 @@ use muster_model::directory::{Kind, Membership};
 use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
-use crate::users::{LIST, id_list};
+use crate::lists::{LIST, id_list};
 use crate::{FromVal, StoreError, Tx, Val};
 
 impl From<Kind> for Val {

@@ -15,7 +15,7 @@ use muster_model::directory::Kind;
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::{JobId, TenantId, Timestamp};
 
-use crate::users::{LIST, id_list};
+use crate::lists::of_job;
 use crate::{FromRow, FromVal, StoreError, Tx, Val};
 
 /// How far a reference is.
@@ -93,6 +93,17 @@ fn row(
     ]
 }
 
+/// What names a row, in the order in which statements do.
+fn place(tenant: TenantId, job: JobId, (owner, attribute, referred): Reference<'_>) -> [Val; 5] {
+    [
+        tenant.into(),
+        job.into(),
+        owner.into(),
+        attribute.into(),
+        referred.into(),
+    ]
+}
+
 const INSERT: &str =
     "INSERT INTO reference_links (tenant, job, owner, attribute, referred, state, sent_as)";
 
@@ -124,13 +135,7 @@ pub async fn unwant(
     attribute: &str,
     referred: SourceAnchor,
 ) -> Result<(), StoreError> {
-    let place = [
-        tenant.into(),
-        job.into(),
-        owner.into(),
-        attribute.into(),
-        referred.into(),
-    ];
+    let place = place(tenant, job, (owner, attribute, referred));
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
                AND attribute = $4 AND referred = $5 AND state IN (4, 6)";
     tx.exec(sql, &place).await?;
@@ -194,24 +199,15 @@ pub async fn of_owners(
     job: JobId,
     owners: &[SourceAnchor],
 ) -> Result<Vec<Row>, StoreError> {
-    let mut found = Vec::new();
-    for owners in owners.chunks(LIST) {
-        let (list, mut params) = id_list(3, owners.iter().map(|id| (*id).into()));
-        params.splice(0..0, [tenant.into(), job.into()]);
-        let sql = format!(
-            "SELECT owner, attribute, referred, state, sent_as FROM reference_links \
-             WHERE tenant = $1 AND job = $2 AND owner IN ({list})"
-        );
-        let rows: Vec<(SourceAnchor, String, SourceAnchor, State, Option<i64>)> =
-            tx.all(&sql, &params).await?;
-        found.extend(
-            rows.into_iter()
-                .map(|(owner, attribute, referred, state, sent_as)| {
-                    (owner, attribute, referred, Standing { state, sent_as })
-                }),
-        );
-    }
-    Ok(found)
+    let select = "SELECT owner, attribute, referred, state, sent_as FROM reference_links";
+    let rows: Vec<(SourceAnchor, String, SourceAnchor, State, Option<i64>)> =
+        of_job(tx, select, (tenant, job), "owner", owners).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(owner, attribute, referred, state, sent_as)| {
+            (owner, attribute, referred, Standing { state, sent_as })
+        })
+        .collect())
 }
 
 /// A reference that the second pass must add or remove.
@@ -324,15 +320,9 @@ pub async fn refuse(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE reference_links SET state = 6, retry_at = $1 \
                WHERE tenant = $2 AND job = $3 AND owner = $4 AND attribute = $5 AND referred = $6";
-    for (owner, attribute, referred) in references {
-        let params = [
-            retry_at.into(),
-            tenant.into(),
-            job.into(),
-            (*owner).into(),
-            (*attribute).into(),
-            (*referred).into(),
-        ];
+    for reference in references {
+        let [tenant, job, owner, attribute, referred] = place(tenant, job, *reference);
+        let params = [retry_at.into(), tenant, job, owner, attribute, referred];
         tx.exec(sql, &params).await?;
     }
     Ok(())
@@ -373,16 +363,8 @@ pub async fn drop_all(
 ) -> Result<(), StoreError> {
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
                AND attribute = $4 AND referred = $5";
-    for (owner, attribute, referred) in references {
-        let (owner, referred) = ((*owner).into(), (*referred).into());
-        let params = [
-            tenant.into(),
-            job.into(),
-            owner,
-            (*attribute).into(),
-            referred,
-        ];
-        tx.exec(sql, &params).await?;
+    for reference in references {
+        tx.exec(sql, &place(tenant, job, *reference)).await?;
     }
     Ok(())
 }
@@ -398,15 +380,8 @@ pub async fn wake(
     let sql = "UPDATE reference_links SET state = 1, retry_at = NULL \
                WHERE tenant = $1 AND job = $2 AND owner = $3 \
                AND attribute = $4 AND referred = $5 AND state IN (2, 4, 5, 6)";
-    for (owner, attribute, referred) in references {
-        let params = [
-            tenant.into(),
-            job.into(),
-            (*owner).into(),
-            (*attribute).into(),
-            (*referred).into(),
-        ];
-        tx.exec(sql, &params).await?;
+    for reference in references {
+        tx.exec(sql, &place(tenant, job, *reference)).await?;
     }
     Ok(())
 }

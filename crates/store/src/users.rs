@@ -4,7 +4,8 @@ use muster_model::directory::User;
 use muster_model::{Attributes, ObjectId, TenantId, Timestamp, UserId};
 
 use crate::feed::{self, Change};
-use crate::{FromRow, Row, StoreError, Tx, Val, attributes_from_json, attributes_to_json};
+use crate::lists::{LIST, id_list};
+use crate::{FromRow, Row, StoreError, Tx, attributes_from_json, attributes_to_json};
 
 const COLUMNS: &str = "id, user_principal_name, enabled, manager, deleted, doc";
 
@@ -82,25 +83,6 @@ pub async fn by_ids(
         users.extend(tx.all::<User>(&sql, &params).await?);
     }
     Ok(users)
-}
-
-/// Ids of one IN list; lists are filled up to this length so that few statements are prepared.
-pub(crate) const LIST: usize = 64;
-
-/// `$n, $n+1, …` with its parameters; short lists have 1 or 8 places, long ones [`LIST`].
-pub(crate) fn id_list(first: usize, ids: impl Iterator<Item = Val>) -> (String, Vec<Val>) {
-    let mut params: Vec<Val> = ids.collect();
-    let places = match params.len() {
-        0 | 1 => 1,
-        2..=8 => 8,
-        _ => LIST,
-    };
-    let filler = params.last().cloned().unwrap_or(Val::Id([0; 16]));
-    params.resize(places.max(params.len()), filler);
-    let list: Vec<String> = (first..first + params.len())
-        .map(|n| format!("${n}"))
-        .collect();
-    (list.join(", "), params)
 }
 
 /// Creates the user or replaces it wholly.
