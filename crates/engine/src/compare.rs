@@ -15,6 +15,7 @@ use muster_store::{StoreError, links, references};
 
 use crate::error::EngineError;
 use crate::limit::MOST;
+use crate::record::under;
 use crate::references::{Batch, Pass, Settled};
 
 /// Members that are compared at once.
@@ -56,15 +57,11 @@ impl Pass<'_> {
             }
         }
         counts.add(&self.keep(before).await?);
-        let (lease, anchor) = (self.lease, group.anchor);
-        self.store
-            .write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    links::set_filled(tx, lease.tenant, lease.job, anchor).await
-                })
-            })
-            .await?;
+        let (Lease { tenant, job, .. }, anchor) = (self.lease, group.anchor);
+        under(self.store, self.lease, move |tx| {
+            Box::pin(async move { links::set_filled(tx, tenant, job, anchor).await })
+        })
+        .await?;
         Ok(counts)
     }
 
@@ -84,23 +81,20 @@ impl Pass<'_> {
         if add.is_empty() && remove.is_empty() {
             return Ok(());
         }
-        let lease = self.lease;
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let Lease { tenant, job, .. } = lease;
-                    for (references, state) in [(&add, State::Sending), (&remove, State::Remove)] {
-                        let references: Vec<_> = references
-                            .iter()
-                            .map(|(owner, attribute, id)| ((*owner, attribute.as_str(), *id), None))
-                            .collect();
-                        references::settle(tx, tenant, job, &references, state).await?;
-                    }
-                    Ok(())
-                })
+        let Lease { tenant, job, .. } = self.lease;
+        under(self.store, self.lease, move |tx| {
+            Box::pin(async move {
+                for (references, state) in [(&add, State::Sending), (&remove, State::Remove)] {
+                    let references: Vec<_> = references
+                        .iter()
+                        .map(|(owner, attribute, id)| ((*owner, attribute.as_str(), *id), None))
+                        .collect();
+                    references::settle(tx, tenant, job, &references, state).await?;
+                }
+                Ok(())
             })
-            .await
+        })
+        .await
     }
 
     /// The difference in the stretch of members that begins after `after`, and where it ends; the

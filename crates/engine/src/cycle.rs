@@ -3,7 +3,7 @@
 //! Both put objects through the same path and differ only in which objects they look at. Order:
 //! users, groups, objects that are gone, memberships, then references; the watermark last.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,13 +27,14 @@ use crate::decide::{Cause, reads};
 use crate::error::EngineError;
 use crate::limit::Limiter;
 use crate::object::Work;
-use crate::port::{Record, Source, Target};
+use crate::port::{Source, Target};
 use crate::progress::{Checkpoint, Phase, Progress};
+use crate::record::under;
 use crate::references::Pass;
 use crate::scope::Policy;
 
 /// Objects that are read from the source at once (section 15, 7).
-const PAGE: u32 = 500;
+pub(crate) const PAGE: u32 = 500;
 /// Entries of the feed that are read at once.
 const FEED: u32 = 1000;
 /// Groups whose members are brought over beside each other.
@@ -137,59 +138,6 @@ impl Run<'_> {
         }
     }
 
-    /// Makes references due again that were put aside long enough.
-    async fn retry_references(&self, now: Timestamp) -> Result<(), StoreError> {
-        let lease = self.lease;
-        let Lease { tenant, job, .. } = lease;
-        let next = self.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { references::next_retry(tx, tenant, job).await })
-        });
-        if next.await?.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    references::retry(tx, tenant, job, now).await
-                })
-            })
-            .await
-    }
-
-    /// Sees to what a cycle that was broken off was about to do: somebody may have an account of which
-    /// nobody knows, and no right to it any more.
-    async fn recover(&mut self) -> Result<(), EngineError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let mut after = None;
-        loop {
-            let left = self
-                .store
-                .read::<_, StoreError, _>(|tx| {
-                    Box::pin(async move { intents::page(tx, tenant, job, after, PAGE).await })
-                })
-                .await?;
-            let Some(last) = left.last() else {
-                return Ok(());
-            };
-            after = Some(last.anchor);
-            let anchors: Vec<SourceAnchor> = left.iter().map(|it| it.anchor).collect();
-            // Those that failed are tried again when it is their turn; an initial cycle tries all.
-            let escrowed = match self.cycle.kind {
-                CycleKind::Initial => HashSet::new(),
-                CycleKind::Incremental => self.escrowed(&anchors).await?,
-            };
-            for kind in [Kind::User, Kind::Group] {
-                let named = left
-                    .iter()
-                    .filter(|it| it.kind == kind && !escrowed.contains(&it.anchor))
-                    .map(|it| (it.anchor, Cause::Attributes))
-                    .collect();
-                self.some(kind, named).await?;
-            }
-        }
-    }
-
     /// Users, groups, memberships, references: only those named.
     async fn work_off(&mut self, changes: ChangeSet) -> Result<(), EngineError> {
         let ChangeSet {
@@ -241,91 +189,6 @@ impl Run<'_> {
                 self.cycle.counts.failed += counts.failed;
             }
         }
-    }
-
-    /// Puts named objects through.
-    async fn some(
-        &mut self,
-        kind: Kind,
-        named: BTreeMap<SourceAnchor, Cause>,
-    ) -> Result<(), EngineError> {
-        let named: Vec<_> = named.into_iter().collect();
-        for part in named.chunks(PAGE as usize) {
-            let anchors: Vec<SourceAnchor> = part.iter().map(|(anchor, _)| *anchor).collect();
-            let mut records: HashMap<SourceAnchor, Record> = self
-                .source
-                .read(kind, &anchors)
-                .await?
-                .into_iter()
-                .map(|record| (record.anchor, record))
-                .collect();
-            let mut linked = self.links_of(&anchors).await?;
-            let escrowed = self.escrowed(&anchors).await?;
-            let mut intents = intents_of(self.store, self.lease, &anchors).await?;
-            let mut nowhere = Vec::new();
-            let mut work = Vec::with_capacity(part.len());
-            for (anchor, cause) in part {
-                let (record, link) = (records.remove(anchor), linked.remove(anchor));
-                let link = link.filter(|link| link.kind == kind);
-                let intent = intents.remove(anchor).filter(|it| it.kind == kind);
-                let is_escrowed = escrowed.contains(anchor);
-                if record.is_none() && link.is_none() && intent.is_none() {
-                    // An object of the other kind, never ours, or gone before it ever succeeded.
-                    nowhere.extend(is_escrowed.then_some(*anchor));
-                    continue;
-                }
-                work.push(Work {
-                    kind,
-                    anchor: *anchor,
-                    record,
-                    link,
-                    // What failed is tried as a whole.
-                    cause: if is_escrowed {
-                        Cause::Attributes
-                    } else {
-                        *cause
-                    },
-                    intent,
-                });
-            }
-            self.put_through(kind, Feed::These(work), 0).await?;
-            self.give_up(kind, nowhere).await?;
-        }
-        Ok(())
-    }
-
-    /// Those of these objects that failed and await their retry.
-    async fn escrowed(
-        &self,
-        anchors: &[SourceAnchor],
-    ) -> Result<HashSet<SourceAnchor>, StoreError> {
-        if !self.has_escrows {
-            return Ok(HashSet::new());
-        }
-        let Lease { tenant, job, .. } = self.lease;
-        let escrowed = self.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { escrows::of(tx, tenant, job, anchors).await })
-        });
-        Ok(escrowed.await?.into_iter().collect())
-    }
-
-    /// Drops the escrows of objects of a kind that are neither in the source nor at the target.
-    async fn give_up(&self, kind: Kind, gone: Vec<SourceAnchor>) -> Result<(), StoreError> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let lease = self.lease;
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    for anchor in gone {
-                        escrows::remove(tx, lease.tenant, lease.job, kind, anchor).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
     }
 
     /// Puts every object of a kind through, page after page.
@@ -491,24 +354,21 @@ impl Run<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let lease = self.lease;
-        self.store
-            .write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let Lease { tenant, job, .. } = lease;
-                    for (group, member, is_member) in wanted {
-                        if is_member {
-                            let wanted = [(group, MEMBERS, member)];
-                            references::want(tx, tenant, job, &wanted).await?;
-                        } else {
-                            references::unwant(tx, tenant, job, group, MEMBERS, member).await?;
-                        }
+        let Lease { tenant, job, .. } = self.lease;
+        under(self.store, self.lease, move |tx| {
+            Box::pin(async move {
+                for (group, member, is_member) in wanted {
+                    if is_member {
+                        let wanted = [(group, MEMBERS, member)];
+                        references::want(tx, tenant, job, &wanted).await?;
+                    } else {
+                        references::unwant(tx, tenant, job, group, MEMBERS, member).await?;
                     }
-                    Ok(())
-                })
+                }
+                Ok(())
             })
-            .await?;
+        })
+        .await?;
         Ok(())
     }
 
@@ -555,7 +415,7 @@ impl Run<'_> {
         }
     }
 
-    async fn links_of(
+    pub(crate) async fn links_of(
         &self,
         anchors: &[SourceAnchor],
     ) -> Result<HashMap<SourceAnchor, Link>, StoreError> {
@@ -578,14 +438,10 @@ impl Run<'_> {
     /// The watermark is the last thing written.
     async fn end(&self, watermark: Position) -> Result<(), EngineError> {
         let (lease, now) = (self.lease, self.clock.now());
-        self.store
-            .write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    lease.set_watermark(tx, watermark, now).await
-                })
-            })
-            .await?;
+        under(self.store, lease, move |tx| {
+            Box::pin(async move { lease.set_watermark(tx, watermark, now).await })
+        })
+        .await?;
         Ok(())
     }
 }

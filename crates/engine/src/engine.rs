@@ -1,11 +1,10 @@
 //! Runs cycles: one at a time for each job, whoever asks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
-use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobStatus};
 use muster_model::{Clock, JobId, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
@@ -21,7 +20,7 @@ use crate::limit::Limiter;
 use crate::matching::no_users_yet;
 use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
-use crate::scope::{Policy, judge};
+use crate::scope::Policy;
 
 /// How long a lease lasts without being extended.
 const LEASE_SECONDS: i64 = 30;
@@ -48,7 +47,7 @@ pub struct EngineOptions {
 /// Runs cycles.
 #[derive(Debug)]
 pub struct Engine {
-    options: EngineOptions,
+    pub(crate) options: EngineOptions,
     jobs: Mutex<HashMap<JobId, Arc<Running>>>,
     stop: CancellationToken,
 }
@@ -426,64 +425,6 @@ impl Engine {
             .await
     }
 
-    /// Counts who is in scope of a job right now, without asking the target.
-    pub async fn entitled(&self, tenant: TenantId, id: JobId) -> Result<Entitled, EngineError> {
-        let (job, schema) = self
-            .options
-            .store
-            .read::<_, EngineError, _>(|tx| {
-                Box::pin(async move {
-                    let job = jobs::find(tx, tenant, id)
-                        .await?
-                        .ok_or(EngineError::NoSuchJob)?;
-                    Ok((job, schemas::current(tx, tenant, id).await?))
-                })
-            })
-            .await?;
-        let (rules, source) = (
-            compile(&schema)?,
-            self.options.connector.source(tenant, &job),
-        );
-        let policy = Policy::new(&job.settings, source.has_roles().await?);
-        let mut entitled = Entitled::default();
-        let mut all = HashSet::new();
-        let mut groups = Vec::new();
-        let kinds = [
-            (Kind::User, Some(&rules.user)),
-            (Kind::Group, rules.group.as_ref()),
-        ];
-        for (kind, mapping) in kinds {
-            let Some(mapping) = mapping else { continue };
-            let mut after = None;
-            loop {
-                let page = source.page(kind, after, 500).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.anchor);
-                for mut record in page {
-                    if judge(&mut record, &policy, mapping).in_scope() {
-                        all.insert(record.anchor);
-                        match kind {
-                            Kind::User => entitled.users += 1,
-                            Kind::Group => groups.push(record.anchor),
-                        }
-                    }
-                }
-            }
-        }
-        entitled.groups = groups.len() as u64;
-        for group in groups {
-            let mut after = None;
-            loop {
-                let members = source.members(group, after, 1000).await?;
-                let Some(last) = members.last() else { break };
-                after = Some(*last);
-                entitled.memberships +=
-                    members.iter().filter(|member| all.contains(member)).count() as u64;
-            }
-        }
-        Ok(entitled)
-    }
-
     /// Opens the target of a job with the given credentials, to test the connection.
     pub fn target(
         &self,
@@ -517,19 +458,8 @@ impl Engine {
     }
 }
 
-/// Who is in scope of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entitled {
-    /// Users.
-    pub users: u64,
-    /// Groups.
-    pub groups: u64,
-    /// Memberships of which both ends are in scope.
-    pub memberships: u64,
-}
-
 /// Compiles a schema document.
-fn compile(schema: &str) -> Result<CompiledSchema, EngineError> {
+pub(crate) fn compile(schema: &str) -> Result<CompiledSchema, EngineError> {
     let problems = |problems: Vec<muster_rules::schema::SchemaProblem>| {
         let told: Vec<String> = problems.iter().take(3).map(ToString::to_string).collect();
         EngineError::Mappings(told.join("; "))

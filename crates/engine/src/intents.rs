@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
+use crate::record::under;
 
 /// Intents that are noted together at most.
 const TOGETHER: usize = 64;
@@ -59,14 +60,11 @@ impl Noting {
                 return Ok(());
             }
             let (noted, waiting): (Vec<Intent>, Vec<_>) = taken.into_iter().unzip();
-            store
-                .write::<_, StoreError, _>(move |tx| {
-                    Box::pin(async move {
-                        lease.check(tx).await?;
-                        intents::put(tx, lease.tenant, lease.job, &noted).await
-                    })
-                })
-                .await?;
+            let Lease { tenant, job, .. } = lease;
+            under(store, lease, move |tx| {
+                Box::pin(async move { intents::put(tx, tenant, job, &noted).await })
+            })
+            .await?;
             for tell in waiting {
                 let _ = tell.send(());
             }

@@ -2,6 +2,7 @@
 //!
 //! In batches, each one transaction that first proves the lease; never before the target answered.
 
+use futures::future::BoxFuture;
 use muster_model::Timestamp;
 use muster_model::directory::Kind;
 use muster_model::link::SourceAnchor;
@@ -18,6 +19,23 @@ pub(crate) const BATCH: usize = 64;
 
 /// Who refers to an object that was linked just now: owner, attribute, the object.
 pub(crate) type Referrer = (SourceAnchor, &'static str, SourceAnchor);
+
+/// Writes in a transaction that first proves the lease, and that the job did not begin anew.
+pub(crate) async fn under<F>(store: &Store, lease: Lease, body: F) -> Result<(), StoreError>
+where
+    F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<(), StoreError>>
+        + Send
+        + 'static,
+{
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                body(tx).await
+            })
+        })
+        .await
+}
 
 /// Keeps what came of some objects, and how far the cycle has come.
 pub(crate) async fn keep(
