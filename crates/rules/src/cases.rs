@@ -21,7 +21,7 @@ use muster_model::{Attributes, Timestamp, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::schema::CompiledSchema;
-use crate::vectors::{rendered, source};
+use crate::vectors::source;
 use crate::{Context, ObjectMapping};
 
 /// A file of tests.
@@ -50,7 +50,7 @@ pub struct Case {
 /// Something that came out otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The target attribute, or `in scope`.
+    /// The target attribute, or `in scope`; empty when there is only one thing to compare.
     pub place: String,
     /// What the test expects.
     pub expected: String,
@@ -58,7 +58,7 @@ pub struct Difference {
     pub actual: String,
 }
 
-/// `  title`, and below it what was expected and what came out.
+/// The place, and below it what was expected and what came out.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -66,7 +66,10 @@ impl fmt::Display for Difference {
             expected,
             actual,
         } = self;
-        write!(f, "  {place}\n    - {expected}\n    + {actual}")
+        if !place.is_empty() {
+            writeln!(f, "  {place}")?;
+        }
+        write!(f, "    - {expected}\n    + {actual}")
     }
 }
 
@@ -217,7 +220,7 @@ impl Case {
             .map_err(|problem| problem.to_string())?;
         let values = mapped.iter().filter_map(|mapped| {
             let value: &Value = mapped.for_create()?;
-            Some((mapped.mapping.target.clone(), plain(value)))
+            Some((mapped.mapping.target.clone(), crate::convert::json(value)))
         });
         Ok(values.collect())
     }
@@ -249,23 +252,10 @@ impl Case {
     }
 }
 
-/// A value as JSON.
-fn plain(value: &Value) -> Json {
-    crate::convert::json(value)
-}
-
 fn rendered_json(json: &Json) -> Json {
     match json {
         Json::Number(number) => Json::from(number.to_string()),
         other => other.clone(),
-    }
-}
-
-/// A result as people read it: simple values as text, the rest as JSON.
-pub fn shown(value: &Value) -> String {
-    match rendered(value) {
-        Json::String(text) => text,
-        other => other.to_string(),
     }
 }
 

@@ -87,6 +87,14 @@ pub fn rendered(value: &Value) -> Json {
     }
 }
 
+/// A result as people read it: simple values as text, the rest as JSON.
+pub fn shown(value: &Value) -> String {
+    match rendered(value) {
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 fn no(reason: &str) -> NoVector {
     NoVector(reason.to_owned())
 }

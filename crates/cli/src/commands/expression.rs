@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow, bail};
 use muster_model::id::fill_random;
 use muster_model::{Attributes, Clock, SystemClock, Timestamp, Value};
-use muster_rules::cases::{Cases, shown};
-use muster_rules::vectors::{self, Verdict};
+use muster_rules::cases::{Cases, Difference};
+use muster_rules::vectors::{self, Verdict, shown};
 use muster_rules::{
     Context, Expression as Compiled, FUNCTIONS, Outcome, Problem, Schema, Trace, Traced,
 };
@@ -381,7 +381,13 @@ fn test_vectors(path: &Path, say: &mut Say, passed: &mut u64, failed: &mut u64) 
             Verdict::Passed => *passed += 1,
             Verdict::Failed { expected, actual } => {
                 *failed += 1;
-                tell_failure(&id, &[(String::new(), expected, actual)], say);
+                let place = String::new();
+                let difference = Difference {
+                    place,
+                    expected,
+                    actual,
+                };
+                tell_failure(&id, &[difference], say);
             }
         }
     }
@@ -403,32 +409,24 @@ fn test_mapping(path: &Path, say: &mut Say, passed: &mut u64, failed: &mut u64) 
             continue;
         }
         *failed += 1;
-        let parts = differences.into_iter();
-        let parts: Vec<_> = parts.map(|it| (it.place, it.expected, it.actual)).collect();
-        tell_failure(&case.name, &parts, say);
+        tell_failure(&case.name, &differences, say);
     }
     Ok(())
 }
 
-/// What failed, and each part of it: where, what was expected, what came out.
-fn tell_failure(name: &str, parts: &[(String, String, String)], say: &mut Say) {
+/// What failed, and each part of it.
+fn tell_failure(name: &str, differences: &[Difference], say: &mut Say) {
     if say.json {
-        let parts: Vec<Json> = parts
+        let differences: Vec<Json> = differences
             .iter()
-            .map(|(place, expected, actual)| {
-                json!({ "place": place, "expected": expected, "actual": actual })
-            })
+            .map(|it| json!({ "place": it.place, "expected": it.expected, "actual": it.actual }))
             .collect();
-        say.line(json!({ "failed": name, "differences": parts }).to_string());
+        say.line(json!({ "failed": name, "differences": differences }).to_string());
         return;
     }
     say.line(format!("FAILED {name}"));
-    for (place, expected, actual) in parts {
-        if !place.is_empty() {
-            say.line(format!("  {place}"));
-        }
-        say.line(format!("    - {expected}"));
-        say.line(format!("    + {actual}"));
+    for difference in differences {
+        say.line(difference.to_string());
     }
 }
 

@@ -140,9 +140,14 @@ fn run(seeds: std::ops::Range<u64>) -> Vec<(u64, String)> {
     })
 }
 
+/// With other seeds, and for as long as one likes:
+/// `MUSTER_SIMULATIONS=1000..5000 cargo test -p muster-cli --test it whatever`
 #[test]
+#[expect(clippy::disallowed_methods, reason = "whoever runs it says how long")]
 fn whatever_goes_wrong_the_target_comes_to_hold_what_the_directory_entitles_to() {
-    let failed = run(0..60);
+    let text = std::env::var("MUSTER_SIMULATIONS").unwrap_or_else(|_| "0..60".to_owned());
+    let (begin, end) = text.split_once("..").unwrap();
+    let failed = run(begin.parse().unwrap()..end.parse().unwrap());
     let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     let first = failed.first().map_or("", |(_, told)| told);
     assert!(
@@ -188,21 +193,4 @@ fn a_restart_in_the_middle_of_a_long_cycle_ends_it_and_loses_nothing_of_what_was
         assert_eq!(second.counts.updated as usize, MANY - done, "{second:?}");
         assert_eq!(world.count("update "), MANY);
     });
-}
-
-/// `MUSTER_SIMULATIONS=1000..2000 cargo test -p muster-cli --test it -- --ignored --nocapture many`
-#[test]
-#[ignore = "for as long as one likes"]
-#[expect(clippy::disallowed_methods, reason = "whoever runs it says how long")]
-fn many_more_simulations() {
-    let text = std::env::var("MUSTER_SIMULATIONS").unwrap_or_else(|_| "1000..2000".to_owned());
-    let (begin, end) = text.split_once("..").unwrap();
-    for (seed, told) in &run(begin.parse().unwrap()..end.parse().unwrap()) {
-        std::fs::write(
-            std::env::temp_dir().join(format!("simulation-{seed}.txt")),
-            told,
-        )
-        .unwrap();
-        println!("{seed}: {}", told.lines().next().unwrap_or_default());
-    }
 }
