@@ -2,34 +2,29 @@
 //! reference), on a backtracking engine with a bound on its steps.
 
 mod groups;
+mod machine;
 mod replacement;
 mod translate;
 
 use std::ops::Range;
 
-use fancy_regex::{Captures, Regex, RegexBuilder};
+use fancy_regex::Captures;
 
 use groups::Groups;
+use machine::Machine;
 use replacement::Replacement;
 
 /// Characters of a pattern at most.
 const MAX_PATTERN_CHARS: usize = 2_000;
-/// Backtracking steps of one search at most.
-const MAX_STEPS: usize = 50_000;
 /// Matches in one value at most: together with the steps this bounds the work to well under a few
 /// seconds, whatever pattern and value are.
 const MAX_MATCHES: usize = 4_000;
 /// Bytes of a value that a pattern is applied to at most.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
-/// Bytes of a compiled pattern at most.
-const MAX_COMPILED_BYTES: usize = 4 * 1024 * 1024;
-/// Instructions of a compiled pattern at most.
-const MAX_INSTRUCTIONS: usize = 50_000;
-
-/// A compiled pattern.
+/// A pattern that can be used.
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    regex: Regex,
+    machine: Machine,
     groups: Groups,
 }
 
@@ -60,15 +55,11 @@ impl Pattern {
                 "it has more than {MAX_PATTERN_CHARS} characters"
             )));
         }
-        let (translated, groups) = translate::translate(pattern)?;
-        let regex = RegexBuilder::new(&frame(translated))
-            .backtrack_limit(MAX_STEPS)
-            .delegate_size_limit(MAX_COMPILED_BYTES)
-            .delegate_dfa_size_limit(MAX_COMPILED_BYTES)
-            .max_prog_size(MAX_INSTRUCTIONS)
-            .build()
-            .map_err(|error| PatternProblem(shortened(&error.to_string())))?;
-        Ok(Self { regex, groups })
+        let translated = translate::translate(pattern)?;
+        Ok(Self {
+            machine: Machine::new(frame(translated.text), translated.atoms)?,
+            groups: translated.groups,
+        })
     }
 
     /// Is there a group of that name or number?
@@ -81,7 +72,7 @@ impl Pattern {
         if text.len() > MAX_TEXT_BYTES {
             return Err(TooCostly);
         }
-        self.regex.is_match(text).map_err(|_| TooCostly)
+        self.machine.regex()?.is_match(text).map_err(|_| TooCostly)
     }
 
     /// What the group holds in the first match; `None` without a match or when the group took no
@@ -94,7 +85,8 @@ impl Pattern {
         if text.len() > MAX_TEXT_BYTES {
             return Err(TooCostly);
         }
-        let captures = self.regex.captures(text).map_err(|_| TooCostly)?;
+        let captures = self.machine.regex()?.captures(text);
+        let captures = captures.map_err(|_| TooCostly)?;
         Ok(captures
             .and_then(|captures| self.range_of(&captures, group))
             .map(|range| &text[range]))
@@ -139,12 +131,9 @@ impl Pattern {
             return Err(TooCostly);
         }
         let mut written = String::with_capacity(text.len());
+        let regex = self.machine.regex()?;
         let (mut copied, mut from, mut count) = (0, 0, 0_usize);
-        while let Some(captures) = self
-            .regex
-            .captures_from_pos(text, from)
-            .map_err(|_| TooCostly)?
-        {
+        while let Some(captures) = regex.captures_from_pos(text, from).map_err(|_| TooCostly)? {
             let Some(found) = captures.get(0) else { break };
             let range = found.start()..found.end();
             count += 1;
@@ -182,18 +171,6 @@ impl Pattern {
 
 fn problem(message: impl Into<String>) -> PatternProblem {
     PatternProblem(message.into())
-}
-
-/// The first line of a library's message, not longer than people read.
-fn shortened(message: &str) -> String {
-    message
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or("it does not compile")
-        .chars()
-        .take(200)
-        .collect()
 }
 
 #[cfg(test)]

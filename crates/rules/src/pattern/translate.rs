@@ -15,10 +15,19 @@ use super::{PatternProblem, problem};
 /// How deep groups nest at most.
 const MAX_DEPTH: usize = 50;
 /// How often an atom may be asked for with `{n,m}`.
-const MAX_REPEAT: u32 = 1_000;
+const MAX_REPEAT: usize = 1_000;
 
-/// The engine's pattern, and where its author's groups are.
-pub(super) fn translate(pattern: &str) -> Result<(String, Groups), PatternProblem> {
+/// A pattern in the engine's flavour.
+pub(super) struct Translated {
+    pub(super) text: String,
+    /// Where its author's groups are.
+    pub(super) groups: Groups,
+    /// How many atoms it has when every `{n,m}` is written out.
+    pub(super) atoms: usize,
+}
+
+/// Reads a pattern and writes it for the engine.
+pub(super) fn translate(pattern: &str) -> Result<Translated, PatternProblem> {
     let groups = groups(pattern)?;
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
@@ -26,6 +35,7 @@ pub(super) fn translate(pattern: &str) -> Result<(String, Groups), PatternProble
         groups: &groups,
         depth: 0,
         captures: 0,
+        atoms: 0,
     };
     translator.alternatives(Flags::default())?;
     if translator.rest.next().is_some() {
@@ -35,8 +45,12 @@ pub(super) fn translate(pattern: &str) -> Result<(String, Groups), PatternProble
     if translator.captures != groups.captures() {
         return Err(problem("its groups cannot be told apart"));
     }
-    let written = translator.written;
-    Ok((written, groups))
+    let (text, atoms) = (translator.written, translator.atoms);
+    Ok(Translated {
+        text,
+        groups,
+        atoms,
+    })
 }
 
 struct Translator<'p> {
@@ -45,18 +59,21 @@ struct Translator<'p> {
     groups: &'p Groups,
     depth: usize,
     captures: usize,
+    atoms: usize,
 }
 
 impl Translator<'_> {
     /// Everything up to the parenthesis that closes the present group, or the end.
     fn alternatives(&mut self, mut flags: Flags) -> Result<(), PatternProblem> {
-        // Is there something in front that a quantifier can apply to?
+        // Is there something in front that a quantifier can apply to, and how many atoms came before it?
         let mut atom = false;
+        let mut before = self.atoms;
         while let Some(&c) = self.rest.peek() {
             if c == ')' {
                 return Ok(());
             }
             self.rest.next();
+            let (written, atoms) = (self.written.len(), self.atoms);
             match c {
                 '|' => {
                     self.written.push('|');
@@ -67,13 +84,15 @@ impl Translator<'_> {
                     atom = false;
                 }
                 '{' => {
-                    if let Some(repeat) = self.repeat()? {
+                    if let Some((repeat, copies)) = self.repeat()? {
                         self.quantifier(&repeat, atom)?;
+                        let repeated = (atoms - before).saturating_mul(copies);
+                        self.atoms = before.saturating_add(repeated);
                         atom = false;
-                    } else {
-                        self.written.push_str(r"\{");
-                        atom = true;
+                        continue;
                     }
+                    self.written.push_str(r"\{");
+                    atom = true;
                 }
                 '(' => atom = self.group(&mut flags)?,
                 '[' => {
@@ -106,6 +125,11 @@ impl Translator<'_> {
                     atom = true;
                 }
             }
+            // A remark is nothing that a quantifier applies to.
+            if self.written.len() > written && !matches!(c, '*' | '+' | '?') {
+                self.atoms = self.atoms.saturating_add(1);
+                before = atoms;
+            }
         }
         Ok(())
     }
@@ -121,8 +145,8 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// What follows `{`: a quantifier, or nothing when the brace is literal.
-    fn repeat(&mut self) -> Result<Option<String>, PatternProblem> {
+    /// What follows `{`: a quantifier and how many copies it makes, or nothing when the brace is literal.
+    fn repeat(&mut self) -> Result<Option<(String, usize)>, PatternProblem> {
         let ahead: String = self
             .rest
             .clone()
@@ -138,16 +162,23 @@ impl Translator<'_> {
         if !closed || least.is_empty() || !digits(least) || !most.is_none_or(digits) {
             return Ok(None);
         }
-        let small = |text: &str| {
-            text.is_empty() || text.parse::<u32>().is_ok_and(|number| number <= MAX_REPEAT)
-        };
-        if !small(least) || !most.is_none_or(small) {
-            return Err(problem(format!("more than {MAX_REPEAT} repetitions")));
+        let mut copies = 1;
+        for number in [Some(least), most].into_iter().flatten() {
+            // Open at the top is one copy more.
+            let number = if number.is_empty() {
+                Some(copies + 1)
+            } else {
+                number.parse().ok().filter(|number| *number <= MAX_REPEAT)
+            };
+            let Some(number) = number else {
+                return Err(problem(format!("more than {MAX_REPEAT} repetitions")));
+            };
+            copies = copies.max(number);
         }
         for _ in 0..=ahead.len() {
             self.rest.next();
         }
-        Ok(Some(format!("{{{ahead}}}")))
+        Ok(Some((format!("{{{ahead}}}"), copies)))
     }
 
     /// What follows `(`; says whether it can be repeated.
@@ -449,7 +480,7 @@ impl Translator<'_> {
 }
 
 /// The end of the text, or in front of a line feed that ends it.
-const FINAL: &str = r"(?=\n?\z)";
+pub(super) const FINAL: &str = r"(?=\n?\z)";
 
 enum Escaped {
     Char(char),
