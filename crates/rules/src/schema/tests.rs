@@ -127,6 +127,22 @@ fn export_import_export_is_the_same_to_the_byte_and_keeps_the_unknown() {
 }
 
 #[test]
+fn numbers_of_unknown_members_keep_their_value() {
+    for number in [
+        "0.000000000000000000000000000006089179446179033544",
+        "1.7e-300",
+        "0.1",
+    ] {
+        let text = format!(r#"{{"synchronizationRules":[],"x":{number}}}"#);
+        let written = Schema::from_json(&text).unwrap().to_json();
+        let again = Schema::from_json(&written).unwrap().to_json();
+        assert_eq!(again, written);
+        let read: Json = serde_json::from_str(&written).unwrap();
+        assert_eq!(read["x"].as_f64(), number.parse().ok());
+    }
+}
+
+#[test]
 fn problems_name_their_place() {
     let check = check_problem;
     let source = at("attributeMappings/1/source");
