@@ -2,6 +2,8 @@
 //! directory types. It speaks the language of `scim` (documents, filters, patches, errors); how an
 //! answer looks on the wire is the face's business.
 
+mod bulk;
+mod cursor;
 mod document;
 mod list;
 mod token;
@@ -16,6 +18,7 @@ use muster_scim::schema::{self, ResourceType};
 use muster_store::resources::{self, Member, Place, Resource};
 use muster_store::{Store, StoreError};
 
+pub use bulk::BulkDone;
 pub use list::{MAX_PAGE, Page};
 pub use write::Precondition;
 

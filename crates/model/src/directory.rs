@@ -15,6 +15,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Both, users first.
+    pub const ALL: [Self; 2] = [Self::User, Self::Group];
+
     /// `User` or `Group`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,9 +5,8 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use muster_scim::ScimError;
 use muster_scim::message::MEDIA_TYPE;
+use muster_scim::meta::entity_tag;
 use muster_web::RequestId;
-
-use crate::conditions::tag;
 
 /// What a request is answered with.
 #[derive(Debug)]
@@ -24,6 +23,8 @@ pub(crate) enum Answer {
     Empty(Option<i64>),
     /// 304.
     NotModified(i64),
+    /// 204 with the methods that the path takes.
+    Options(&'static str),
     /// 405 with the methods that the path takes.
     MethodNotAllowed(&'static str),
     /// A SCIM error.
@@ -68,6 +69,10 @@ pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> R
             version = Some(now);
             (StatusCode::NOT_MODIFIED, None)
         }
+        Answer::Options(methods) => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            (StatusCode::NO_CONTENT, None)
+        }
         Answer::MethodNotAllowed(methods) => {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
             let error = ScimError::method_not_allowed(format!("this path takes {methods}"));
@@ -86,7 +91,7 @@ pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> R
             (status, Some(error.to_json().to_string()))
         }
     };
-    if let Some(Ok(tag)) = version.map(|version| HeaderValue::from_str(&tag(version))) {
+    if let Some(Ok(tag)) = version.map(|version| HeaderValue::from_str(&entity_tag(version))) {
         headers.insert(header::ETAG, tag);
     }
     if let Some(body) = body {

@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName, header};
 use muster_app::received::Precondition;
+use muster_scim::meta::tagged_version;
 
 /// The versions that `If-Match` names; `*` names any.
 pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
     match tags(headers, &header::IF_MATCH) {
         Some(tags) if !tags.contains(&"*") => {
-            Precondition::Versions(tags.into_iter().filter_map(version).collect())
+            Precondition::Versions(tags.into_iter().filter_map(tagged_version).collect())
         }
         Some(_) | None => Precondition::None,
     }
@@ -17,13 +18,8 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
 pub(crate) fn unchanged(headers: &HeaderMap, current: i64) -> bool {
     tags(headers, &header::IF_NONE_MATCH).is_some_and(|tags| {
         tags.iter()
-            .any(|tag| *tag == "*" || version(tag) == Some(current))
+            .any(|tag| *tag == "*" || tagged_version(tag) == Some(current))
     })
-}
-
-/// The entity tag of a version.
-pub(crate) fn tag(version: i64) -> String {
-    format!("W/\"{version}\"")
 }
 
 fn tags<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str>> {
@@ -36,9 +32,4 @@ fn tags<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str>> {
             .take(100)
             .collect(),
     )
-}
-
-/// Weak and strong spellings of one tag are the same.
-fn version(tag: &str) -> Option<i64> {
-    tag.trim_start_matches("W/").trim_matches('"').parse().ok()
 }

@@ -1,10 +1,12 @@
 //! What this server can do: the three discovery documents.
 
 use muster_app::received::MAX_PAGE;
+use muster_scim::bulk::MAX_OPERATIONS;
 use muster_scim::discovery::{
-    resource_type, resource_types, schema, schemas, service_provider_config,
+    BulkLimits, resource_type, resource_types, schema, schemas, service_provider_config,
 };
 use muster_scim::{Capabilities, Schemas, ScimError};
+use muster_web::LARGEST_BODY;
 
 use crate::answer::Answer;
 use crate::route::Route;
@@ -39,12 +41,15 @@ pub(crate) fn answer(route: &Route<'_>, base: &str, query: &str) -> Result<Answe
 
 fn capabilities() -> Capabilities {
     Capabilities {
-        bulk: None,
+        bulk: Some(BulkLimits {
+            max_operations: MAX_OPERATIONS as u64,
+            max_payload_size: LARGEST_BODY as u64,
+        }),
         sort: true,
         etag: true,
         change_password: false,
         max_results: MAX_PAGE,
-        cursor_paging: false,
+        cursor_paging: true,
         documentation_uri: None,
     }
 }

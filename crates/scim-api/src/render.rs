@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use muster_app::received::Shown;
 use muster_model::directory::Kind;
+use muster_scim::meta::entity_tag;
 use muster_scim::{Map, Meta, Projection, ScimError, meta};
-
-use crate::conditions::tag;
 
 /// Renders resources of one kind for one request.
 pub(crate) struct Renderer<'a> {
@@ -34,7 +33,7 @@ impl<'a> Renderer<'a> {
     pub(crate) fn resource(&self, shown: &Shown) -> Result<String, ScimError> {
         let id = shown.resource.id.to_string();
         let location = place(self.base, self.kind, &id);
-        let version = tag(shown.resource.version);
+        let version = entity_tag(shown.resource.version);
         let meta = Meta {
             resource_type: self.kind.as_str(),
             created: instant(shown.resource.created),
@@ -108,7 +107,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
-fn place(base: &str, kind: Kind, id: &str) -> String {
+/// The address of a resource.
+pub(crate) fn place(base: &str, kind: Kind, id: &str) -> String {
     let collection = match kind {
         Kind::User => "Users",
         Kind::Group => "Groups",

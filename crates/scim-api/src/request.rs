@@ -6,13 +6,15 @@ use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use muster_app::received::{Caller, Provider, Wanted, resource_type};
 use muster_model::directory::Kind;
-use muster_scim::message::parse_body;
-use muster_scim::{ListQuery, Projection, ScimError};
+use muster_scim::bulk::bulk_response;
+use muster_scim::message::{Paging, list_response, parse_body};
+use muster_scim::meta::entity_tag;
+use muster_scim::{BulkAnswer, BulkRequest, ListQuery, Projection, ScimError};
 use muster_web::{LARGEST_BODY, RequestId};
 
 use crate::answer::{self, Answer};
 use crate::conditions::{precondition, unchanged};
-use crate::render::Renderer;
+use crate::render::{Renderer, place};
 use crate::route::{self, Route};
 use crate::{Face, Here, discovery};
 
@@ -70,20 +72,34 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
     let route = Route::parse(rest);
     match (&route, method.as_str()) {
         (Route::Unknown, _) => Err(no_such()),
-        (Route::NotOffered(what), _) => {
-            Err(ScimError::not_implemented(format!("{what} is not offered")))
+        (Route::Me, _) => Err(ScimError::not_implemented(
+            "/Me is not offered: the token stands for an integration, not for a person",
+        )),
+        (route, "OPTIONS") => Ok(Answer::Options(route.methods())),
+        (Route::Everything, "GET") => {
+            let query = ListQuery::from_pairs(pairs(call.query)?)?;
+            call.list(&Kind::ALL, &query).await
+        }
+        (Route::SearchEverything, "POST") => {
+            let body = read(call.headers, body).await?;
+            let query = ListQuery::from_search(&parse_body(&body)?)?;
+            call.list(&Kind::ALL, &query).await
+        }
+        (Route::Bulk, "POST") => {
+            let body = read(call.headers, body).await?;
+            call.bulk(&BulkRequest::parse(parse_body(&body)?)?).await
         }
         (Route::Config | Route::ResourceTypes(_) | Route::Schemas(_), "GET") => {
             discovery::answer(&route, call.base, call.query)
         }
         (Route::Collection(kind), "GET") => {
             let query = ListQuery::from_pairs(pairs(call.query)?)?;
-            call.list(*kind, &query).await
+            call.list(&[*kind], &query).await
         }
         (Route::Search(kind), "POST") => {
             let body = read(call.headers, body).await?;
             let query = ListQuery::from_search(&parse_body(&body)?)?;
-            call.list(*kind, &query).await
+            call.list(&[*kind], &query).await
         }
         (Route::Collection(kind), "POST") => {
             let body = read(call.headers, body).await?;
@@ -119,23 +135,55 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn list(&self, kind: Kind, query: &ListQuery) -> Result<Answer, ScimError> {
-        let projection = projection(query, kind);
-        let wanted = wanted(&projection);
+    async fn list(&self, kinds: &[Kind], query: &ListQuery) -> Result<Answer, ScimError> {
+        let users = projection(query, Kind::User);
+        let groups = projection(query, Kind::Group);
+        let of = |kind| match kind {
+            Kind::User => &users,
+            Kind::Group => &groups,
+        };
         let page = self
             .provider
-            .list(&self.caller, kind, query, wanted)
+            .list(&self.caller, kinds, query, |kind| wanted(of(kind)))
             .await?;
-        let renderer = Renderer::new(self.base, kind, &projection);
         let resources = page
             .resources
             .iter()
-            .map(|shown| renderer.resource(shown))
+            .map(|shown| {
+                let kind = shown.resource.kind;
+                Renderer::new(self.base, kind, of(kind)).resource(shown)
+            })
             .collect::<Result<Vec<String>, _>>()?;
-        let start = query.start_index;
-        Ok(Answer::Json(muster_scim::message::list_response(
-            page.total, start, &resources,
-        )))
+        let paging = match query.cursor {
+            Some(_) => Paging::Cursor(page.next),
+            None => Paging::Index(query.start_index),
+        };
+        Ok(Answer::Json(list_response(page.total, &paging, &resources)))
+    }
+
+    async fn bulk(&self, request: &BulkRequest) -> Result<Answer, ScimError> {
+        let done = self.provider.bulk(&self.caller, request).await;
+        let answers = done.into_iter().map(|done| {
+            let operation = &request.operations[done.at];
+            let location = done.target.map(|(kind, id)| place(self.base, kind, &id));
+            let gone = operation.method == "DELETE";
+            let answer = BulkAnswer {
+                location,
+                version: done
+                    .result
+                    .as_ref()
+                    .ok()
+                    .filter(|_| !gone)
+                    .map(|version| entity_tag(*version)),
+                result: done.result.map(|_| match operation.method.as_str() {
+                    "POST" => 201,
+                    "DELETE" => 204,
+                    _ => 200,
+                }),
+            };
+            (operation, answer)
+        });
+        Ok(Answer::Json(bulk_response(answers).to_string()))
     }
 
     async fn get(&self, kind: Kind, id: &str) -> Result<Answer, ScimError> {

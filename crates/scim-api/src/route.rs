@@ -6,6 +6,12 @@ use muster_model::directory::Kind;
 /// What stands behind `/scim/{integration}/v2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
+    /// The base itself: all types at once.
+    Everything,
+    /// `/.search`, over all types
+    SearchEverything,
+    /// `/Bulk`
+    Bulk,
     /// `/Users`, `/Groups`
     Collection(Kind),
     /// `/Users/{id}`, `/Groups/{id}`
@@ -18,8 +24,8 @@ pub(crate) enum Route<'a> {
     ResourceTypes(Option<&'a str>),
     /// `/Schemas` and one of them
     Schemas(Option<&'a str>),
-    /// `/Me`, `/Bulk`, `/.search` of all types at once: known, not offered.
-    NotOffered(&'static str),
+    /// `/Me`: a token stands for an integration, not for a person.
+    Me,
     /// Anything else.
     Unknown,
 }
@@ -51,9 +57,10 @@ impl<'a> Route<'a> {
             (Some("ServiceProviderConfig"), _, None, _) => Self::Config,
             (Some("ResourceTypes"), _, name, None) => Self::ResourceTypes(name),
             (Some("Schemas"), _, urn, None) => Self::Schemas(urn),
-            (Some("Me"), _, _, _) => Self::NotOffered("/Me"),
-            (Some("Bulk"), _, None, _) => Self::NotOffered("/Bulk"),
-            (Some(".search"), _, None, _) => Self::NotOffered("/.search"),
+            (Some("Me"), _, _, _) => Self::Me,
+            (Some("Bulk"), _, None, _) => Self::Bulk,
+            (Some(".search"), _, None, _) => Self::SearchEverything,
+            (None, ..) => Self::Everything,
             _ => Self::Unknown,
         }
     }
@@ -61,11 +68,13 @@ impl<'a> Route<'a> {
     /// The methods that it takes.
     pub(crate) const fn methods(&self) -> &'static str {
         match self {
-            Self::Collection(_) => "GET, POST",
-            Self::Resource(..) => "GET, PUT, PATCH, DELETE",
-            Self::Search(_) => "POST",
-            Self::Config | Self::ResourceTypes(_) | Self::Schemas(_) => "GET",
-            Self::NotOffered(_) | Self::Unknown => "",
+            Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+            Self::Search(_) | Self::SearchEverything | Self::Bulk => "POST, OPTIONS",
+            Self::Everything | Self::Config | Self::ResourceTypes(_) | Self::Schemas(_) => {
+                "GET, HEAD, OPTIONS"
+            }
+            Self::Me | Self::Unknown => "",
         }
     }
 }
@@ -85,11 +94,16 @@ mod tests {
         check("/Groups/", &Route::Collection(Kind::Group));
         check("/Users/7", &Route::Resource(Kind::User, "7"));
         check("/Users/.search", &Route::Search(Kind::User));
-        check("/.search", &Route::NotOffered("/.search"));
+        check("/.search", &Route::SearchEverything);
+        check("/Bulk/", &Route::Bulk);
+        check("/Bulk/7", &Route::Unknown);
+        check("/Me", &Route::Me);
+        check("/Me/groups", &Route::Me);
         check("/Schemas/urn:x", &Route::Schemas(Some("urn:x")));
         check("/Users/7/groups", &Route::Unknown);
         check("/users", &Route::Unknown);
-        check("", &Route::Unknown);
+        check("", &Route::Everything);
+        check("/", &Route::Everything);
     }
 
     #[test]

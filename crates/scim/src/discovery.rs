@@ -68,8 +68,13 @@ pub fn service_provider_config(base: &str, capabilities: &Capabilities) -> Value
         "meta": meta(base, "ServiceProviderConfig", "/ServiceProviderConfig"),
     });
     if capabilities.cursor_paging {
-        config["pagination"] =
-            json!({"cursor": true, "index": true, "defaultPaginationMethod": "index"});
+        config["pagination"] = json!({
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": capabilities.max_results,
+            "maxPageSize": capabilities.max_results,
+        });
     }
     if let Some(uri) = &capabilities.documentation_uri {
         config["documentationUri"] = Value::from(uri.as_str());

@@ -9,6 +9,7 @@
 //! panics.
 
 pub mod attr_path;
+pub mod bulk;
 pub mod diff;
 pub mod discovery;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod time;
 mod value;
 
 pub use attr_path::AttrPath;
+pub use bulk::{BulkAnswer, BulkOperation, BulkRequest};
 pub use diff::diff;
 pub use discovery::Capabilities;
 pub use error::{ScimError, ScimType};

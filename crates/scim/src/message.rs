@@ -52,25 +52,45 @@ pub fn names_schema(body: &Map, urn: &str) -> bool {
     }
 }
 
+/// Where a page of a list stands, as its answer tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paging {
+    /// By index (RFC 7644 section 3.4.2.4): the number of its first resource, from 1.
+    Index(u64),
+    /// By cursor (RFC 9865): where the next page starts, when there is one.
+    Cursor(Option<String>),
+}
+
 /// Writes a list from resources that are JSON text already, without reading them again.
 ///
-/// There are no other members than those of the RFC, since strict clients refuse more (profile section 6.1).
+/// There are no other members than those of the RFCs, since strict clients refuse more (profile section 6.1).
+/// Only a page by cursor may come without a total.
 pub fn list_response<S: AsRef<str>>(
-    total_results: u64,
-    start_index: u64,
+    total_results: Option<u64>,
+    paging: &Paging,
     resources: &[S],
 ) -> String {
     let length: usize = resources
         .iter()
         .map(|resource| resource.as_ref().len() + 1)
         .sum();
-    let mut text = String::with_capacity(length + 160);
+    let mut text = String::with_capacity(length + 200);
     // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        r#"{{"schemas":["{LIST_RESPONSE}"],"totalResults":{total_results},"startIndex":{start_index},"itemsPerPage":{},"Resources":["#,
-        resources.len()
-    );
+    let _ = write!(text, r#"{{"schemas":["{LIST_RESPONSE}"]"#);
+    if let Some(total) = total_results {
+        let _ = write!(text, r#","totalResults":{total}"#);
+    }
+    match paging {
+        Paging::Index(start) => {
+            let _ = write!(text, r#","startIndex":{start}"#);
+        }
+        // Cursors hold nothing that would have to be escaped.
+        Paging::Cursor(Some(next)) => {
+            let _ = write!(text, r#","nextCursor":"{next}""#);
+        }
+        Paging::Cursor(None) => {}
+    }
+    let _ = write!(text, r#","itemsPerPage":{},"Resources":["#, resources.len());
     for (at, resource) in resources.iter().enumerate() {
         if at > 0 {
             text.push(',');
@@ -181,14 +201,34 @@ mod tests {
     // Profile section 6.1.
     #[test]
     fn a_list_has_exactly_the_members_of_the_rfc() {
-        let text = list_response(7, 3, &[r#"{"id":"a"}"#, r#"{"id":"b"}"#]);
+        let text = list_response(
+            Some(7),
+            &Paging::Index(3),
+            &[r#"{"id":"a"}"#, r#"{"id":"b"}"#],
+        );
         let want = json!({
             "schemas": [LIST_RESPONSE], "totalResults": 7, "startIndex": 3, "itemsPerPage": 2,
             "Resources": [{"id": "a"}, {"id": "b"}]
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
-        let empty: Value = serde_json::from_str(&list_response::<&str>(0, 1, &[])).unwrap();
+        let none: [&str; 0] = [];
+        let empty = list_response(Some(0), &Paging::Index(1), &none);
+        let empty: Value = serde_json::from_str(&empty).unwrap();
         assert_eq!(empty["Resources"], json!([]));
+    }
+
+    // RFC 9865 section 2.
+    #[test]
+    fn a_page_by_cursor_tells_the_next_one_and_no_index() {
+        let page = |next: Option<&str>| -> Value {
+            let paging = Paging::Cursor(next.map(str::to_owned));
+            serde_json::from_str(&list_response(None, &paging, &[r#"{"id":"a"}"#])).unwrap()
+        };
+        assert_eq!(
+            page(Some("x-1")),
+            json!({"schemas": [LIST_RESPONSE], "nextCursor": "x-1", "itemsPerPage": 1, "Resources": [{"id": "a"}]})
+        );
+        assert_eq!(page(None).get("nextCursor"), None);
     }
 
     #[track_caller]

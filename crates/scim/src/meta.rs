@@ -37,6 +37,18 @@ impl Meta<'_> {
     }
 }
 
+/// The entity tag of a version (profile section 8).
+pub fn entity_tag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+/// The version that an entity tag names; weak and strong spellings of one tag are the same.
+pub fn tagged_version(tag: &str) -> Option<i64> {
+    let tag = tag.trim();
+    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+    quoted.trim_matches('"').parse().ok()
+}
+
 /// The wire form of a stored document: `schemas`, `id`, the document's members, `extra`, `meta`.
 ///
 /// `document` is the JSON text of an object in canonical form, without `id` and `meta`; `extra` holds names and raw

@@ -86,9 +86,16 @@ impl<'s> Sorter<'s> {
 
     /// Orders two keys as asked.
     pub fn compare(&self, a: &SortKey, b: &SortKey) -> Ordering {
-        match self.order {
-            SortOrder::Ascending => a.order(b),
-            SortOrder::Descending => b.order(a),
+        self.order.compare(a, b)
+    }
+}
+
+impl SortOrder {
+    /// Orders two keys, which may come from resources of different types.
+    pub fn compare(self, a: &SortKey, b: &SortKey) -> Ordering {
+        match self {
+            Self::Ascending => a.order(b),
+            Self::Descending => b.order(a),
         }
     }
 }

@@ -169,7 +169,8 @@ fn refs(params: &[Val]) -> Vec<&(dyn ToSql + Sync)> {
 }
 
 pub(crate) async fn exec(client: &Object, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
-    if params.is_empty() && matches!(sql, "BEGIN" | "COMMIT" | "ROLLBACK") {
+    let control = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+    if params.is_empty() && control.iter().any(|word| sql.starts_with(word)) {
         client.batch_execute(sql).await?;
         return Ok(0);
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::marker::PhantomData;
 
 use deadpool_postgres::Object;
+use futures::future::BoxFuture;
 use rusqlite::Connection;
 
 use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
@@ -69,6 +70,22 @@ impl Tx<'_> {
             Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
             Driver::Postgres(client) => postgres::exec(client, sql, params).await,
         }
+    }
+
+    /// Runs a part of the transaction whose failure undoes only that part.
+    pub async fn part<T, E, F>(&mut self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Self) -> BoxFuture<'a, Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        self.exec("SAVEPOINT part", &[]).await?;
+        let result = body(self).await;
+        if result.is_err() {
+            self.exec("ROLLBACK TO SAVEPOINT part", &[]).await?;
+        }
+        self.exec("RELEASE SAVEPOINT part", &[]).await?;
+        result
     }
 
     /// Runs a query and reads every row.

@@ -2,6 +2,7 @@
 
 use muster_model::directory::Kind;
 use muster_model::{ResourceId, Timestamp};
+use muster_scim::meta::entity_tag;
 use muster_scim::{Map, ScimError};
 use muster_store::resources::{Resource, name_key};
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ pub(super) fn complete(resource: &Resource) -> Result<Map, ScimError> {
             "resourceType": resource.kind.as_str(),
             "created": resource.created.to_string(),
             "lastModified": resource.modified.to_string(),
-            "version": format!("W/\"{}\"", resource.version),
+            "version": entity_tag(resource.version),
         }),
     );
     Ok(document)

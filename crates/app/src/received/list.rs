@@ -1,13 +1,16 @@
 //! Queries: by index where the filter lets us, otherwise page by page over the stored documents.
 
+use std::ops::ControlFlow;
+
 use muster_model::ResourceId;
 use muster_model::directory::Kind;
 use muster_scim::filter::{Conjunct, Filter};
-use muster_scim::{ListQuery, Map, Matcher, ScimError, SortKey, Sorter};
+use muster_scim::{AttrPath, ListQuery, Map, Matcher, ScimError, SortKey, SortOrder, Sorter};
 use muster_store::Tx;
 use muster_store::resources::{self, Place, Resource};
 use serde_json::Value;
 
+use crate::received::cursor::{Cursor, Position};
 use crate::received::write::to_scim;
 use crate::received::{Caller, Fault, Provider, Shown, Wanted, document, resource_type, show};
 
@@ -23,60 +26,77 @@ const SELECTED: u32 = 1000;
 /// A page of resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many match in all.
-    pub total: u64,
+    /// How many match in all; not always known to a page by cursor.
+    pub total: Option<u64>,
     /// Those of this page.
     pub resources: Vec<Shown>,
+    /// Where the next page begins, if there is one and this is a page by cursor (RFC 9865).
+    pub next: Option<String>,
+}
+
+/// A page before its resources are completed.
+struct Found {
+    total: Option<u64>,
+    resources: Vec<Resource>,
+    next: Option<Position>,
 }
 
 impl Provider {
-    /// The resources that a query asks for.
+    /// The resources of these types that a query asks for, type after type unless they are sorted.
     pub async fn list(
         &self,
         caller: &Caller,
-        kind: Kind,
+        kinds: &[Kind],
         query: &ListQuery,
-        wanted: Wanted,
+        wanted: impl Fn(Kind) -> Wanted + Send,
     ) -> Result<Page, ScimError> {
-        let (place, offset, limit) = (caller.place, query.offset(), query.limit(MAX_PAGE));
-        let (total, found) = match (&query.filter, &query.sort_by) {
-            (None, None) => self.unfiltered(place, kind, offset, limit).await?,
-            (filter, sort) => {
-                let matcher = filter
-                    .as_ref()
-                    .map(|it| it.compile(resource_type(kind)))
-                    .transpose()?;
-                let look = Look {
-                    place,
-                    kind,
-                    filter: filter.as_ref(),
-                    matcher,
+        let place = caller.place;
+        let looks = kinds
+            .iter()
+            .map(|kind| Look::new(place, *kind, query.filter.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let limit = query.limit(MAX_PAGE) as usize;
+        let cursor = query
+            .cursor
+            .as_deref()
+            .map(|text| Cursor::read(text, caller.integration, kinds, query))
+            .transpose()?;
+        let found = match (&query.sort_by, &cursor) {
+            (Some(path), _) => {
+                let offset = match &cursor {
+                    Some(cursor) => cursor.offset()?,
+                    None => query.offset(),
                 };
-                match sort {
-                    None => self.filtered(&look, offset, limit).await?,
-                    Some(path) => {
-                        let order = query.sort_order;
-                        let sorter = Sorter::new(path, order, resource_type(kind));
-                        self.sorted(&look, &sorter, offset, limit).await?
-                    }
-                }
+                let order = (path, query.sort_order);
+                self.sorted(place, &looks, order, offset, limit).await?
             }
+            (None, None) => self.by_index(&looks, query.offset(), limit).await?,
+            (None, Some(cursor)) => self.by_cursor(&looks, cursor.after()?, limit).await?,
         };
-        let resources = self.show_all(place, found, wanted).await?;
-        Ok(Page { total, resources })
+        let next = found
+            .next
+            .filter(|_| cursor.is_some())
+            .map(|position| Cursor::write(position, caller.integration, kinds, query));
+        let resources = self.show_all(place, found.resources, wanted).await?;
+        Ok(Page {
+            total: found.total,
+            resources,
+            next,
+        })
     }
 
     async fn show_all(
         &self,
         place: Place,
         found: Vec<Resource>,
-        wanted: Wanted,
+        wanted: impl Fn(Kind) -> Wanted + Send,
     ) -> Result<Vec<Shown>, ScimError> {
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
                     let mut all = Vec::with_capacity(found.len());
                     for resource in found {
+                        let wanted = wanted(resource.kind);
                         all.push(show(tx, place, resource, wanted).await?);
                     }
                     Ok(all)
@@ -86,96 +106,176 @@ impl Provider {
             .map_err(Into::into)
     }
 
-    async fn unfiltered(
+    /// The page after so many resources.
+    async fn by_index(
         &self,
-        place: Place,
-        kind: Kind,
+        looks: &[Look<'_>],
         offset: u64,
-        limit: u64,
-    ) -> Result<(u64, Vec<Resource>), ScimError> {
+        limit: usize,
+    ) -> Result<Found, ScimError> {
+        let (mut total, mut page) = (0_u64, Vec::new());
+        for look in looks {
+            let (skip, rest) = (offset.saturating_sub(total), limit - page.len());
+            if look.filter.is_none() {
+                let count = self.total(look).await?;
+                if rest > 0 && skip < count {
+                    page.extend(self.page(look, None, skip, rest as u32).await?);
+                }
+                total += count;
+                continue;
+            }
+            let mut count = 0;
+            self.each(look, None, |resource, _| {
+                if count >= skip && page.len() < limit {
+                    page.push(resource);
+                }
+                count += 1;
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+            total += count;
+        }
+        Ok(Found {
+            total: Some(total),
+            resources: page,
+            next: None,
+        })
+    }
+
+    async fn page(
+        &self,
+        look: &Look<'_>,
+        after: Option<ResourceId>,
+        skip: u64,
+        limit: u32,
+    ) -> Result<Vec<Resource>, ScimError> {
+        let (place, kind) = (look.place, look.kind);
         self.store
             .read::<_, Fault, _>(|tx| {
-                Box::pin(async move {
-                    let total = resources::total(tx, place, kind).await?;
-                    if limit == 0 || offset >= total {
-                        return Ok((total, Vec::new()));
-                    }
-                    let limit = limit as u32;
-                    Ok((
-                        total,
-                        resources::page(tx, place, kind, None, offset, limit).await?,
-                    ))
-                })
+                Box::pin(
+                    async move { Ok(resources::page(tx, place, kind, after, skip, limit).await?) },
+                )
             })
             .await
             .map_err(Into::into)
     }
 
-    async fn filtered(
+    async fn total(&self, look: &Look<'_>) -> Result<u64, ScimError> {
+        let (place, kind) = (look.place, look.kind);
+        self.store
+            .read::<_, Fault, _>(|tx| {
+                Box::pin(async move { Ok(resources::total(tx, place, kind).await?) })
+            })
+            .await
+            .map_err(Into::into)
+    }
+
+    /// The page after a resource.
+    async fn by_cursor(
         &self,
-        look: &Look<'_>,
-        offset: u64,
-        limit: u64,
-    ) -> Result<(u64, Vec<Resource>), ScimError> {
-        let (mut total, mut page) = (0_u64, Vec::new());
-        self.each(look, |resource, _| {
-            if total >= offset && (page.len() as u64) < limit {
-                page.push(resource);
+        looks: &[Look<'_>],
+        after: Option<(Kind, ResourceId)>,
+        limit: usize,
+    ) -> Result<Found, ScimError> {
+        // One more than asked for tells whether there is another page.
+        let mut page: Vec<Resource> = Vec::new();
+        for look in looks {
+            let begin = match after {
+                Some((kind, _)) if look.kind < kind => continue,
+                Some((kind, id)) if look.kind == kind => Some(id),
+                _ => None,
+            };
+            if look.filter.is_none() {
+                let rest = (limit + 1 - page.len()) as u32;
+                page.extend(self.page(look, begin, 0, rest).await?);
+            } else {
+                self.each(look, begin, |resource, _| {
+                    page.push(resource);
+                    Ok(if page.len() > limit {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    })
+                })
+                .await?;
             }
-            total += 1;
-            Ok(())
+            if page.len() > limit {
+                break;
+            }
+        }
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let last = page.last().map(|last| (last.kind, last.id)).or(after);
+        let total = match looks {
+            looks if looks.iter().any(|look| look.filter.is_some()) => None,
+            looks => Some(self.by_index(looks, 0, 0).await?.total.unwrap_or_default()),
+        };
+        Ok(Found {
+            total,
+            resources: page,
+            next: more.then_some(Position::After(last)),
         })
-        .await?;
-        Ok((total, page))
     }
 
     async fn sorted(
         &self,
-        look: &Look<'_>,
-        sorter: &Sorter<'_>,
+        place: Place,
+        looks: &[Look<'_>],
+        (path, order): (&AttrPath, SortOrder),
         offset: u64,
-        limit: u64,
-    ) -> Result<(u64, Vec<Resource>), ScimError> {
-        let mut keys: Vec<(SortKey, ResourceId)> = Vec::new();
-        self.each(look, |resource, document| {
-            if keys.len() == SORTED {
-                return Err(ScimError::too_many(format!(
-                    "more than {SORTED} resources would have to be sorted; narrow the filter"
-                )));
-            }
-            keys.push((sorter.key(document), resource.id));
-            Ok(())
-        })
-        .await?;
-        keys.sort_by(|(a, left), (b, right)| sorter.compare(a, b).then(left.cmp(right)));
+        limit: usize,
+    ) -> Result<Found, ScimError> {
+        let mut keys: Vec<(SortKey, Kind, ResourceId)> = Vec::new();
+        for look in looks {
+            let sorter = Sorter::new(path, order, resource_type(look.kind));
+            self.each(look, None, |resource, document| {
+                if keys.len() == SORTED {
+                    return Err(ScimError::too_many(format!(
+                        "more than {SORTED} resources would have to be sorted; narrow the filter"
+                    )));
+                }
+                keys.push((sorter.key(document), look.kind, resource.id));
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        }
+        keys.sort_by(|(a, kind, left), (b, other, right)| {
+            let by_key = order.compare(a, b);
+            by_key.then(kind.cmp(other)).then(left.cmp(right))
+        });
         let total = keys.len() as u64;
-        let ids: Vec<ResourceId> = keys
+        let ids: Vec<(Kind, ResourceId)> = keys
             .into_iter()
             .skip(usize::try_from(offset).unwrap_or(usize::MAX))
-            .take(limit as usize)
-            .map(|(_, id)| id)
+            .take(limit)
+            .map(|(_, kind, id)| (kind, id))
             .collect();
-        let (place, kind) = (look.place, look.kind);
-        let page = self
+        let end = offset.saturating_add(ids.len() as u64);
+        let resources = self
             .store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
                     let mut page = Vec::with_capacity(ids.len());
-                    for id in ids {
+                    for (kind, id) in ids {
                         page.extend(resources::find(tx, place, kind, id).await?);
                     }
                     Ok(page)
                 })
             })
             .await?;
-        Ok((total, page))
+        Ok(Found {
+            total: Some(total),
+            resources,
+            next: (end < total).then_some(Position::Offset(end)),
+        })
     }
 
-    /// Hands out every resource that matches, in the order of ids.
+    /// Hands out every resource that matches, in the order of ids, after one of them.
     async fn each(
         &self,
         look: &Look<'_>,
-        mut found: impl FnMut(Resource, &Map) -> Result<(), ScimError> + Send,
+        mut after: Option<ResourceId>,
+        mut found: impl FnMut(Resource, &Map) -> Result<ControlFlow<()>, ScimError> + Send,
     ) -> Result<(), ScimError> {
         if look.matcher.as_ref().is_some_and(Matcher::is_never) {
             return Ok(());
@@ -184,13 +284,16 @@ impl Provider {
             // Whoever holds the member that alone is asked for, matches: its members need no reading.
             let known = look.asks_only_for_a_member();
             for (resource, document) in selected {
-                if known || look.matches(&document) {
-                    found(resource, &document)?;
+                let counts = after.is_none_or(|after| resource.id > after);
+                if counts
+                    && (known || look.matches(&document))
+                    && found(resource, &document)?.is_break()
+                {
+                    break;
                 }
             }
             return Ok(());
         }
-        let mut after = None;
         loop {
             let page = self.scan(look, after).await?;
             let Some((last, _)) = page.last() else {
@@ -198,8 +301,8 @@ impl Provider {
             };
             after = Some(last.id);
             for (resource, document) in page {
-                if look.matches(&document) {
-                    found(resource, &document)?;
+                if look.matches(&document) && found(resource, &document)?.is_break() {
+                    return Ok(());
                 }
             }
             // A long scan lets others have their turn.
@@ -285,6 +388,18 @@ enum Selection<'a> {
 }
 
 impl<'a> Look<'a> {
+    fn new(place: Place, kind: Kind, filter: Option<&'a Filter>) -> Result<Self, ScimError> {
+        let matcher = filter
+            .map(|filter| filter.compile(resource_type(kind)))
+            .transpose()?;
+        Ok(Self {
+            place,
+            kind,
+            filter,
+            matcher,
+        })
+    }
+
     fn matches(&self, document: &Map) -> bool {
         self.matcher
             .as_ref()

@@ -1,7 +1,7 @@
 //! Creating, replacing, patching and deleting received resources.
 
-use muster_model::ResourceId;
 use muster_model::directory::Kind;
+use muster_model::{ResourceId, Timestamp};
 use muster_scim::member::{self, MemberChange};
 use muster_scim::message::parse_body;
 use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, normalise};
@@ -45,27 +45,8 @@ impl Provider {
         kind: Kind,
         body: &[u8],
     ) -> Result<Shown, ScimError> {
-        let normalised = normalise(parse_body(body)?, resource_type(kind), Purpose::Create)?;
-        let (place, now, id) = (caller.place, self.clock.now(), ResourceId::new());
-        let resource = document::build(kind, id, &normalised.document, now)?;
-        let members = normalised.members.map(rows).filter(|_| kind == Kind::Group);
-        let (kept, rows) = (resource.clone(), members.clone());
-        self.store
-            .write::<_, Fault, _>(move |tx| {
-                Box::pin(async move {
-                    resources::create(tx, place, &kept).await?;
-                    if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
-                        resources::add_members(tx, place, id, rows).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok(Shown {
-            resource,
-            members,
-            groups: Vec::new(),
-        })
+        let step = Step::create(kind, ResourceId::new(), parse_body(body)?, self.clock.now())?;
+        self.run(caller, step, Precondition::None).await
     }
 
     /// PUT: replaces what a client may write.
@@ -78,24 +59,8 @@ impl Provider {
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
         let (id, body) = (parse_id(kind, id)?, parse_body(body)?);
-        self.change(caller, kind, id, precondition, move |before, _| {
-            let normalised = normalise(body, resource_type(kind), Purpose::Replace(before))?;
-            let mut after = normalised.document;
-            // A PUT that leaves `active` out must not disable anybody (profile section 4.2).
-            if !after.contains_key("active")
-                && let Some(active) = before.get("active")
-            {
-                after.insert("active".to_owned(), active.clone());
-            }
-            let members = normalised.members.unwrap_or_default();
-            let members = match kind {
-                Kind::Group => vec![MemberChange::ReplaceAll(members)],
-                Kind::User => Vec::new(),
-            };
-            *before = after;
-            Ok(members)
-        })
-        .await
+        self.run(caller, Step::Replace(kind, id, body), precondition)
+            .await
     }
 
     /// PATCH: all operations or none.
@@ -108,46 +73,8 @@ impl Provider {
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
         let (id, request) = (parse_id(kind, id)?, PatchRequest::parse(parse_body(body)?)?);
-        self.change(caller, kind, id, precondition, move |document, own| {
-            let applied = apply(document, own, &request, resource_type(kind))?;
-            Ok(applied.members)
-        })
-        .await
-    }
-
-    /// Reads a resource, changes it and writes it back, in one transaction.
-    async fn change(
-        &self,
-        caller: &Caller,
-        kind: Kind,
-        id: ResourceId,
-        precondition: Precondition,
-        edit: impl FnOnce(&mut Map, &str) -> Result<Vec<MemberChange>, ScimError> + Send + 'static,
-    ) -> Result<Shown, ScimError> {
-        let (place, now) = (caller.place, self.clock.now());
-        self.store
-            .write::<_, Fault, _>(move |tx| {
-                Box::pin(async move {
-                    let found = resources::find_for_update(tx, place, kind, id).await?;
-                    let mut resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
-                    precondition.check(&resource)?;
-                    let before = document::parse(&resource)?;
-                    let mut after = before.clone();
-                    let members = edit(&mut after, &id.to_string())?;
-                    let moved = change_members(tx, place, id, members).await?;
-                    if after != before {
-                        document::change(&mut resource, &after, now)?;
-                    } else if moved {
-                        document::touch(&mut resource, now);
-                    } else {
-                        return Ok(show(tx, place, resource, BESIDE).await?);
-                    }
-                    resources::update(tx, place, &resource).await?;
-                    Ok(show(tx, place, resource, BESIDE).await?)
-                })
-            })
+        self.run(caller, Step::Patch(kind, id, request), precondition)
             .await
-            .map_err(Into::into)
     }
 
     /// DELETE.
@@ -159,25 +86,143 @@ impl Provider {
         precondition: Precondition,
     ) -> Result<(), ScimError> {
         let id = parse_id(kind, id)?;
+        self.run(caller, Step::Delete(kind, id), precondition)
+            .await
+            .map(|_| ())
+    }
+
+    /// One write in a transaction of its own.
+    async fn run(
+        &self,
+        caller: &Caller,
+        step: Step,
+        precondition: Precondition,
+    ) -> Result<Shown, ScimError> {
         let (place, now) = (caller.place, self.clock.now());
         self.store
             .write::<_, Fault, _>(move |tx| {
-                Box::pin(async move {
-                    if precondition != Precondition::None {
-                        let found = resources::find_for_update(tx, place, kind, id).await?;
-                        let resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
-                        precondition.check(&resource)?;
-                    }
-                    if resources::delete(tx, place, kind, id, now).await? {
-                        Ok(())
-                    } else {
-                        Err(not_found(kind, &id.to_string()).into())
-                    }
-                })
+                Box::pin(async move { step.run(tx, place, now, &precondition).await })
             })
             .await
             .map_err(Into::into)
     }
+}
+
+/// One write, as far as it can be prepared without the store.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// A new resource, with its members when it is a group.
+    Create(Box<Resource>, Option<Vec<Member>>),
+    /// What a client may write is replaced by this.
+    Replace(Kind, ResourceId, Map),
+    /// These operations, all or none.
+    Patch(Kind, ResourceId, PatchRequest),
+    /// It goes.
+    Delete(Kind, ResourceId),
+}
+
+impl Step {
+    pub(super) fn create(
+        kind: Kind,
+        id: ResourceId,
+        body: Map,
+        now: Timestamp,
+    ) -> Result<Self, ScimError> {
+        let normalised = normalise(body, resource_type(kind), Purpose::Create)?;
+        let resource = document::build(kind, id, &normalised.document, now)?;
+        let members = normalised.members.map(rows).filter(|_| kind == Kind::Group);
+        Ok(Self::Create(Box::new(resource), members))
+    }
+
+    /// Makes the write; answers the resource as it is now, or as it was before it went.
+    pub(super) async fn run(
+        self,
+        tx: &mut Tx<'_>,
+        place: Place,
+        now: Timestamp,
+        precondition: &Precondition,
+    ) -> Result<Shown, Fault> {
+        match self {
+            Self::Create(resource, members) => {
+                resources::create(tx, place, &resource).await?;
+                if let Some(rows) = members.clone().filter(|rows| !rows.is_empty()) {
+                    resources::add_members(tx, place, resource.id, rows).await?;
+                }
+                let groups = Vec::new();
+                Ok(Shown {
+                    resource: *resource,
+                    members,
+                    groups,
+                })
+            }
+            Self::Replace(kind, id, body) => {
+                let edit = |before: &mut Map| replaced(kind, body, before);
+                change(tx, place, now, (kind, id), precondition, edit).await
+            }
+            Self::Patch(kind, id, request) => {
+                let own = id.to_string();
+                let edit = |document: &mut Map| {
+                    let applied = apply(document, &own, &request, resource_type(kind))?;
+                    Ok(applied.members)
+                };
+                change(tx, place, now, (kind, id), precondition, edit).await
+            }
+            Self::Delete(kind, id) => {
+                let found = resources::find_for_update(tx, place, kind, id).await?;
+                let resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
+                precondition.check(&resource)?;
+                resources::delete(tx, place, kind, id, now).await?;
+                show(tx, place, resource, Wanted::NOTHING)
+                    .await
+                    .map_err(Fault::Store)
+            }
+        }
+    }
+}
+
+/// Puts the body of a PUT in the place of a document; answers what happens to the members.
+fn replaced(kind: Kind, body: Map, before: &mut Map) -> Result<Vec<MemberChange>, ScimError> {
+    let normalised = normalise(body, resource_type(kind), Purpose::Replace(before))?;
+    let mut after = normalised.document;
+    // A PUT that leaves `active` out must not disable anybody (profile section 4.2).
+    if !after.contains_key("active")
+        && let Some(active) = before.get("active")
+    {
+        after.insert("active".to_owned(), active.clone());
+    }
+    *before = after;
+    let members = normalised.members.unwrap_or_default();
+    Ok(match kind {
+        Kind::Group => vec![MemberChange::ReplaceAll(members)],
+        Kind::User => Vec::new(),
+    })
+}
+
+/// Reads a resource, changes it and writes it back.
+async fn change(
+    tx: &mut Tx<'_>,
+    place: Place,
+    now: Timestamp,
+    (kind, id): (Kind, ResourceId),
+    precondition: &Precondition,
+    edit: impl FnOnce(&mut Map) -> Result<Vec<MemberChange>, ScimError>,
+) -> Result<Shown, Fault> {
+    let found = resources::find_for_update(tx, place, kind, id).await?;
+    let mut resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
+    precondition.check(&resource)?;
+    let before = document::parse(&resource)?;
+    let mut after = before.clone();
+    let members = edit(&mut after)?;
+    let moved = change_members(tx, place, id, members).await?;
+    if after != before {
+        document::change(&mut resource, &after, now)?;
+    } else if moved {
+        document::touch(&mut resource, now);
+    } else {
+        return Ok(show(tx, place, resource, BESIDE).await?);
+    }
+    resources::update(tx, place, &resource).await?;
+    Ok(show(tx, place, resource, BESIDE).await?)
 }
 
 /// What a changed resource is shown with. Members can be many; whoever wants them reads the group.

@@ -7,6 +7,7 @@ mod events;
 mod import;
 mod import_broken;
 mod import_groups;
+mod received;
 
 /// Makes of `async fn name(store: &TestStore)` two tests, `sqlite::name` and `postgres::name`.
 macro_rules! on_both {

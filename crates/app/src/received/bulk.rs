@@ -1,0 +1,330 @@
+//! Bulk requests: each group of operations is a part of a transaction that stands or falls, and
+//! several groups share the transaction (RFC 7644 section 3.7).
+
+use std::collections::{HashMap, HashSet};
+
+use muster_model::directory::Kind;
+use muster_model::{ResourceId, Timestamp};
+use muster_scim::message::PATCH_OP;
+use muster_scim::meta::tagged_version;
+use muster_scim::{BulkOperation, BulkRequest, Map, PatchRequest, ScimError};
+use muster_store::resources::Place;
+use muster_store::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use crate::received::write::Step;
+use crate::received::{Caller, Fault, Precondition, Provider, parse_id, resource_type};
+
+/// Operations of one transaction: enough for a commit to cost little, few enough not to hold up others.
+const AT_ONCE: usize = 100;
+
+/// What became of one operation of a bulk request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkDone {
+    /// Its place in the request.
+    pub at: usize,
+    /// The resource that it was about, as far as there is one.
+    pub target: Option<(Kind, String)>,
+    /// The version that the resource has now, or what went wrong.
+    pub result: Result<i64, ScimError>,
+}
+
+impl Provider {
+    /// Runs a bulk request; answers what was tried, in the order of the request.
+    pub async fn bulk(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkDone> {
+        let ids: HashMap<&str, ResourceId> = request
+            .operations
+            .iter()
+            .filter_map(BulkOperation::created)
+            .map(|bulk_id| (bulk_id, ResourceId::new()))
+            .collect();
+        let mut done: Vec<BulkDone> = Vec::with_capacity(request.operations.len());
+        let mut so_far = SoFar {
+            failed: HashSet::new(),
+            left: request.fail_on_errors,
+        };
+        let mut groups = request.groups().into_iter().peekable();
+        while groups.peek().is_some() && so_far.left != Some(0) {
+            let (mut some, mut count) = (Vec::new(), 0);
+            while let Some(group) =
+                groups.next_if(|group| count == 0 || count + group.len() <= AT_ONCE)
+            {
+                count += group.len();
+                some.push(group);
+            }
+            let tried = self
+                .bulk_part(caller, request, &ids, &some, so_far.clone())
+                .await;
+            for one in &tried {
+                so_far.note(one.result.is_ok(), request.operations[one.at].created());
+            }
+            done.extend(tried);
+        }
+        done.sort_by_key(|done| done.at);
+        done
+    }
+
+    /// Runs some groups in one transaction.
+    async fn bulk_part(
+        &self,
+        caller: &Caller,
+        request: &BulkRequest,
+        ids: &HashMap<&str, ResourceId>,
+        groups: &[Vec<usize>],
+        mut so_far: SoFar,
+    ) -> Vec<BulkDone> {
+        let (place, now) = (caller.place, self.clock.now());
+        let prepare = |at: &usize| Prepared::new(*at, &request.operations[*at], ids, now);
+        let prepared: Vec<Vec<Prepared>> = groups
+            .iter()
+            .map(|group| group.iter().map(prepare).collect())
+            .collect();
+        let kept = prepared.clone();
+        let written = self
+            .store
+            .write::<_, Fault, _>(move |tx| {
+                Box::pin(async move {
+                    let mut done = Vec::new();
+                    for group in prepared {
+                        if so_far.left == Some(0) {
+                            break;
+                        }
+                        done.extend(run_group(tx, place, now, group, &mut so_far).await?);
+                    }
+                    Ok(done)
+                })
+            })
+            .await;
+        written.unwrap_or_else(|fault| {
+            let error = ScimError::from(fault);
+            let told = kept.into_iter().flatten().map(|one| BulkDone {
+                at: one.at,
+                target: None,
+                result: Err(error.clone()),
+            });
+            told.collect()
+        })
+    }
+}
+
+/// What went wrong so far, as far as it matters for what comes.
+#[derive(Clone, Debug)]
+struct SoFar {
+    /// What was not created.
+    failed: HashSet<String>,
+    /// How many errors may still happen.
+    left: Option<u64>,
+}
+
+impl SoFar {
+    fn note(&mut self, went_well: bool, bulk_id: Option<&str>) {
+        if !went_well {
+            self.left = self.left.map(|left| left.saturating_sub(1));
+            self.failed.extend(bulk_id.map(str::to_owned));
+        }
+    }
+}
+
+/// An operation, as far as it can be prepared without the store.
+#[derive(Clone, Debug)]
+struct Prepared {
+    at: usize,
+    bulk_id: Option<String>,
+    /// What it refers to.
+    needs: Vec<String>,
+    target: Option<(Kind, String)>,
+    step: Result<(Step, Precondition), ScimError>,
+}
+
+impl Prepared {
+    fn new(
+        at: usize,
+        operation: &BulkOperation,
+        ids: &HashMap<&str, ResourceId>,
+        now: Timestamp,
+    ) -> Self {
+        let mut target = None;
+        let step = prepare(operation, ids, now, &mut target);
+        Self {
+            at,
+            bulk_id: operation.created().map(str::to_owned),
+            needs: operation.references().map(str::to_owned).collect(),
+            target,
+            step,
+        }
+    }
+
+    fn done(self, result: Result<i64, ScimError>) -> BulkDone {
+        // What was not created has no address.
+        let created = self.bulk_id.is_some();
+        BulkDone {
+            at: self.at,
+            target: self.target.filter(|_| result.is_ok() || !created),
+            result,
+        }
+    }
+}
+
+fn prepare(
+    operation: &BulkOperation,
+    ids: &HashMap<&str, ResourceId>,
+    now: Timestamp,
+    target: &mut Option<(Kind, String)>,
+) -> Result<(Step, Precondition), ScimError> {
+    let mut operation = operation.clone();
+    operation.resolve(&|bulk_id| ids.get(bulk_id).map(ToString::to_string))?;
+    let (kind, id) = place_of(&operation.path)?;
+    *target = id.map(|id| (kind, id.to_owned()));
+    let precondition = match &operation.version {
+        Some(tag) => Precondition::Versions(tagged_version(tag).into_iter().collect()),
+        None => Precondition::None,
+    };
+    let body = match operation.data {
+        Value::Object(body) => Ok(body),
+        // The RFC's own example gives the operations of a PATCH alone (7644 section 3.7.3).
+        Value::Array(operations) if operation.method == "PATCH" => Ok(Map::from_iter([(
+            "Operations".to_owned(),
+            Value::Array(operations),
+        )])),
+        _ => Err(ScimError::invalid_syntax("data must be a JSON object")),
+    };
+    let step = match (operation.method.as_str(), id) {
+        ("POST", None) => {
+            let id = operation.bulk_id.as_deref().and_then(|it| ids.get(it));
+            let id = *id.ok_or_else(|| ScimError::invalid_value("a POST needs a bulkId"))?;
+            *target = Some((kind, id.to_string()));
+            Step::create(kind, id, body?, now)?
+        }
+        ("PUT", Some(id)) => Step::Replace(kind, parse_id(kind, id)?, body?),
+        ("PATCH", Some(id)) => {
+            let mut body = body?;
+            if !body.keys().any(|name| name.eq_ignore_ascii_case("schemas")) {
+                body.insert("schemas".to_owned(), json!([PATCH_OP]));
+            }
+            Step::Patch(kind, parse_id(kind, id)?, PatchRequest::parse(body)?)
+        }
+        ("DELETE", Some(id)) => Step::Delete(kind, parse_id(kind, id)?),
+        ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
+            return Err(ScimError::method_not_allowed(format!(
+                "{} is not for the path {}",
+                operation.method,
+                shown(&operation.path)
+            )));
+        }
+        (other, _) => {
+            return Err(ScimError::invalid_value(format!(
+                "method must be POST, PUT, PATCH or DELETE, not {:?}",
+                shown(other)
+            )));
+        }
+    };
+    Ok((step, precondition))
+}
+
+/// The resource type and the id that a path names.
+fn place_of(path: &str) -> Result<(Kind, Option<&str>), ScimError> {
+    let mut parts = path.trim_matches('/').splitn(2, '/');
+    let (endpoint, id) = (parts.next().unwrap_or_default(), parts.next());
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| resource_type(*kind).endpoint.trim_start_matches('/') == endpoint);
+    match (kind, id) {
+        (Some(kind), None) => Ok((kind, None)),
+        (Some(kind), Some(id)) if !id.is_empty() && !id.contains('/') => Ok((kind, Some(id))),
+        _ => Err(ScimError::not_found(format!(
+            "there is no endpoint {:?}; a path is like /Users or /Users/{{id}}",
+            shown(path)
+        ))),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Runs the operations of a group: all of them or, when one fails, none.
+async fn run_group(
+    tx: &mut Tx<'_>,
+    place: Place,
+    now: Timestamp,
+    group: Vec<Prepared>,
+    so_far: &mut SoFar,
+) -> Result<Vec<BulkDone>, StoreError> {
+    let missing = |one: &Prepared| {
+        let need = one.needs.iter().find(|need| so_far.failed.contains(*need));
+        need.map(|need| ScimError::conflict(format!("bulkId {need:?} was not created")))
+    };
+    let mut steps = Vec::with_capacity(group.len());
+    let mut wrong = None;
+    for (number, one) in group.iter().enumerate() {
+        match (missing(one), &one.step) {
+            (None, Ok((step, precondition))) => steps.push((step.clone(), precondition.clone())),
+            (Some(error), _) => wrong = wrong.or(Some((number, error))),
+            (None, Err(error)) => wrong = wrong.or_else(|| Some((number, error.clone()))),
+        }
+    }
+    let result = if let Some(wrong) = wrong {
+        Err(wrong)
+    } else {
+        run_steps(tx, place, now, steps).await?
+    };
+    let mut done = Vec::with_capacity(group.len());
+    for (number, one) in group.into_iter().enumerate() {
+        let result = match &result {
+            Ok(versions) => Ok(versions[number]),
+            Err((at, error)) if *at == number => Err(error.clone()),
+            Err(_) => Err(ScimError::conflict(
+                "it refers in a circle to an operation that failed",
+            )),
+        };
+        so_far.note(result.is_ok(), one.bulk_id.as_deref());
+        done.push(one.done(result));
+    }
+    Ok(done)
+}
+
+/// Runs steps as one part of the transaction; answers their versions, or which of them ended it.
+async fn run_steps(
+    tx: &mut Tx<'_>,
+    place: Place,
+    now: Timestamp,
+    steps: Vec<(Step, Precondition)>,
+) -> Result<Result<Vec<i64>, (usize, ScimError)>, StoreError> {
+    let part = tx.part::<_, Broken, _>(move |tx| {
+        Box::pin(async move {
+            let mut versions = Vec::with_capacity(steps.len());
+            for (number, (step, precondition)) in steps.into_iter().enumerate() {
+                let ran = step.run(tx, place, now, &precondition).await;
+                let shown = ran.map_err(|fault| Broken::At(number, fault))?;
+                versions.push(shown.resource.version);
+            }
+            Ok(versions)
+        })
+    });
+    match part.await {
+        Ok(versions) => Ok(Ok(versions)),
+        Err(Broken::At(number, fault)) => Ok(Err((number, about_one(fault)?))),
+        Err(Broken::Store(error)) => Err(error),
+    }
+}
+
+/// What ended a group.
+enum Broken {
+    At(usize, Fault),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Is it about this operation alone? Otherwise the whole transaction failed.
+fn about_one(fault: Fault) -> Result<ScimError, StoreError> {
+    match fault {
+        Fault::Store(error @ StoreError::Duplicate(_)) => Ok(Fault::Store(error).into()),
+        Fault::Store(error) => Err(error),
+        Fault::Scim(error) => Ok(error),
+    }
+}

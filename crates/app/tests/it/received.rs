@@ -1,0 +1,164 @@
+//! The receiving side on both databases: what the conversations of `e2e` cannot see of PostgreSQL.
+
+use muster_app::integrations;
+use muster_app::received::{BulkDone, Caller, Precondition, Provider, Wanted};
+use muster_model::directory::Kind;
+use muster_scim::message::parse_body;
+use muster_scim::{BulkRequest, ListQuery};
+use muster_testkit::TestStore;
+use serde_json::{Value, json};
+
+use crate::context::ctx;
+use crate::on_both;
+
+on_both!(
+    a_failed_operation_undoes_only_itself,
+    a_circle_stands_or_falls_as_a_whole,
+    pages_by_cursor_cover_both_types_once,
+    twins_are_created_once,
+    patches_at_the_same_time_lose_nothing,
+);
+
+/// A provider, and who calls it.
+async fn provider(test: &TestStore) -> (Provider, Caller) {
+    let ctx = ctx(test);
+    let made = integrations::create(&ctx, "Web Security").await.unwrap();
+    let provider = Provider::new(ctx.store, ctx.clock);
+    let caller = provider
+        .authenticate(made.integration.id, made.token.expose())
+        .await
+        .unwrap();
+    (provider, caller)
+}
+
+async fn bulk(provider: &Provider, caller: &Caller, operations: Value) -> Vec<BulkDone> {
+    let body = json!({ "Operations": operations }).to_string();
+    let request = BulkRequest::parse(parse_body(body.as_bytes()).unwrap()).unwrap();
+    provider.bulk(caller, &request).await
+}
+
+fn statuses(done: &[BulkDone]) -> Vec<u16> {
+    let status = |done: &BulkDone| {
+        done.result
+            .as_ref()
+            .map_or_else(|error| error.status, |_| 0)
+    };
+    done.iter().map(status).collect()
+}
+
+async fn total(provider: &Provider, caller: &Caller, kind: Kind) -> u64 {
+    let (kinds, query) = ([kind], ListQuery::default());
+    let page = provider.list(caller, &kinds, &query, |_| Wanted::NOTHING);
+    page.await.unwrap().total.unwrap()
+}
+
+async fn a_failed_operation_undoes_only_itself(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let user = |bulk_id: &str, name: &str| json!({"method": "POST", "path": "/Users", "bulkId": bulk_id, "data": {"userName": name}});
+    let operations = json!([
+        user("a", "ana"),
+        user("b", "ANA"),
+        user("c", "caio"),
+        {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "G", "members": [{"value": "bulkId:b"}]}},
+        {"method": "POST", "path": "/Groups", "bulkId": "h", "data": {"displayName": "H", "members": [{"value": "bulkId:c"}]}},
+    ]);
+    let done = bulk(&provider, &caller, operations).await;
+    assert_eq!(statuses(&done), [0, 409, 0, 409, 0]);
+    assert_eq!(total(&provider, &caller, Kind::User).await, 2);
+    assert_eq!(total(&provider, &caller, Kind::Group).await, 1);
+}
+
+async fn a_circle_stands_or_falls_as_a_whole(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let group = |bulk_id: &str, name: &str, member: &str| {
+        json!({"method": "POST", "path": "/Groups", "bulkId": bulk_id, "data": {
+            "displayName": name, "members": [{"value": format!("bulkId:{member}"), "type": "Group"}]}})
+    };
+    let broken = json!([group("a", "A", "b"), group("b", "", "a")]);
+    assert_eq!(
+        statuses(&bulk(&provider, &caller, broken).await),
+        [409, 400]
+    );
+    assert_eq!(total(&provider, &caller, Kind::Group).await, 0);
+    let whole = json!([group("a", "A", "b"), group("b", "B", "a")]);
+    assert_eq!(statuses(&bulk(&provider, &caller, whole).await), [0, 0]);
+    assert_eq!(total(&provider, &caller, Kind::Group).await, 2);
+}
+
+async fn pages_by_cursor_cover_both_types_once(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let operations: Vec<Value> = (0..250)
+        .map(|number| {
+            let (path, name) = [("/Users", "userName"), ("/Groups", "displayName")][number % 2];
+            json!({"method": "POST", "path": path, "bulkId": number.to_string(), "data": {name: format!("n{number}"), "externalId": "x"}})
+        })
+        .collect();
+    let done = bulk(&provider, &caller, Value::from(operations)).await;
+    assert!(done.iter().all(|done| done.result.is_ok()));
+    for filter in [None, Some("externalId eq \"x\""), Some("externalId pr")] {
+        let (mut seen, mut cursor) = (Vec::new(), Some(String::new()));
+        while let Some(place) = cursor {
+            let mut pairs = vec![("cursor", place.as_str()), ("count", "40")];
+            pairs.extend(filter.map(|filter| ("filter", filter)));
+            let query = ListQuery::from_pairs(pairs).unwrap();
+            let page = provider.list(&caller, &Kind::ALL, &query, |_| Wanted::NOTHING);
+            let page = page.await.unwrap();
+            assert!(page.resources.len() == 40 || page.next.is_none());
+            seen.extend(page.resources.into_iter().map(|shown| shown.resource.id));
+            cursor = page.next;
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 250, "{filter:?}");
+    }
+}
+
+// Profile section 5: two simultaneous creates of one userName.
+async fn twins_are_created_once(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    for round in 0..10 {
+        let create = |name: String| {
+            let provider = provider.clone();
+            tokio::spawn(async move {
+                let body = json!({ "userName": name }).to_string();
+                provider.create(&caller, Kind::User, body.as_bytes()).await
+            })
+        };
+        let (one, other) = (create(format!("ana{round}")), create(format!("ANA{round}")));
+        let (one, other) = (one.await.unwrap(), other.await.unwrap());
+        assert!(one.is_ok() != other.is_ok());
+        let error = one.and(other).unwrap_err();
+        assert_eq!(
+            (error.status, error.scim_type),
+            (409, Some(muster_scim::ScimType::Uniqueness))
+        );
+    }
+    assert_eq!(total(&provider, &caller, Kind::User).await, 10);
+}
+
+// Profile section 7: simultaneous PATCHes to one resource.
+async fn patches_at_the_same_time_lose_nothing(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let body = json!({"userName": "ana"}).to_string();
+    let made = provider.create(&caller, Kind::User, body.as_bytes());
+    let id = made.await.unwrap().resource.id.to_string();
+    let patches = (0..20).map(|number| {
+        let (provider, id) = (provider.clone(), id.clone());
+        tokio::spawn(async move {
+            let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
+                {"op": "add", "path": "emails", "value": [{"value": format!("{number}@example.net")}]},
+            ]});
+            let body = body.to_string();
+            let patched = provider.patch(&caller, Kind::User, &id, body.as_bytes(), Precondition::None);
+            patched.await.map(|_| ())
+        })
+    });
+    for patch in patches.collect::<Vec<_>>() {
+        patch.await.unwrap().unwrap();
+    }
+    let shown = provider.get(&caller, Kind::User, &id, Wanted::NOTHING);
+    let shown = shown.await.unwrap();
+    let document: Value = serde_json::from_str(&shown.resource.doc).unwrap();
+    assert_eq!(document["emails"].as_array().map(Vec::len), Some(20));
+    assert_eq!(shown.resource.version, 21);
+}

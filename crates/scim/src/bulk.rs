@@ -1,0 +1,358 @@
+//! Bulk requests (RFC 7644 section 3.7): reading them, the order in which their operations must run, and the answer.
+//!
+//! A `bulkId` stands for the id of a resource that the same request creates. Whoever runs the operations chooses
+//! these ids before the first of them runs; so every reference can be put in its place, forward and circular ones too.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use crate::Map;
+use crate::error::ScimError;
+use crate::message::{BULK_REQUEST, BULK_RESPONSE, names_schema};
+use crate::text::{find_member, shown};
+
+/// Operations of one request at most.
+pub const MAX_OPERATIONS: usize = 1000;
+/// What a reference begins with.
+const PREFIX: &str = "bulkId:";
+
+/// A bulk request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BulkRequest {
+    /// After how many failed operations to stop; none tries everything.
+    pub fail_on_errors: Option<u64>,
+    /// The operations, as sent.
+    pub operations: Vec<BulkOperation>,
+}
+
+/// One operation of a bulk request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BulkOperation {
+    /// `POST`, `PUT`, `PATCH` or `DELETE`, in capitals; anything else is refused when it runs.
+    pub method: String,
+    /// The client's name for what a POST creates.
+    pub bulk_id: Option<String>,
+    /// Acts like `If-Match`.
+    pub version: Option<String>,
+    /// The path below the base URL.
+    pub path: String,
+    /// The body.
+    pub data: Value,
+}
+
+impl BulkRequest {
+    /// Reads the body; what is wrong with one operation alone is left for that operation's answer.
+    pub fn parse(mut body: Map) -> Result<Self, ScimError> {
+        if find_member(&body, "schemas").is_some_and(|urns| !urns.is_null())
+            && !names_schema(&body, BULK_REQUEST)
+        {
+            return Err(ScimError::invalid_value(format!(
+                "schemas must name {BULK_REQUEST}"
+            )));
+        }
+        let fail_on_errors = match find_member(&body, "failOnErrors") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(value.as_u64().ok_or_else(|| {
+                ScimError::invalid_value("failOnErrors must be a whole number that is not negative")
+            })?),
+        };
+        let key = crate::text::find_key(&body, "Operations").map(str::to_owned);
+        let Some(Value::Array(operations)) = key.and_then(|key| body.remove(&key)) else {
+            return Err(ScimError::invalid_syntax("Operations must be a list"));
+        };
+        if operations.len() > MAX_OPERATIONS {
+            return Err(ScimError::too_large(format!(
+                "a bulk request holds {MAX_OPERATIONS} operations at most (maxOperations), this one {}",
+                operations.len()
+            )));
+        }
+        let operations = operations
+            .into_iter()
+            .map(BulkOperation::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut seen = HashSet::new();
+        for bulk_id in operations.iter().filter_map(BulkOperation::created) {
+            if !seen.insert(bulk_id) {
+                return Err(ScimError::invalid_value(format!(
+                    "two operations have the bulkId {:?}",
+                    shown(bulk_id)
+                )));
+            }
+        }
+        Ok(Self {
+            // Zero errors are reached before the first operation; nobody means that.
+            fail_on_errors: fail_on_errors.filter(|most| *most > 0),
+            operations,
+        })
+    }
+
+    /// The operations in groups that can run one after the other: what a group refers to was created in an earlier
+    /// group or in itself, and then it stands or falls as a whole. Otherwise the order is that of the request.
+    pub fn groups(&self) -> Vec<Vec<usize>> {
+        let creators: HashMap<&str, usize> = self
+            .operations
+            .iter()
+            .enumerate()
+            .filter_map(|(at, operation)| operation.created().map(|id| (id, at)))
+            .collect();
+        let needs: Vec<Vec<usize>> = self
+            .operations
+            .iter()
+            .map(|operation| {
+                let creators = operation.references().filter_map(|id| creators.get(id));
+                creators.copied().collect()
+            })
+            .collect();
+        strong_components(&needs)
+    }
+}
+
+impl BulkOperation {
+    fn parse(operation: Value) -> Result<Self, ScimError> {
+        let Value::Object(mut operation) = operation else {
+            return Err(ScimError::invalid_syntax("an operation must be an object"));
+        };
+        let mut take = |name: &str| {
+            let key = crate::text::find_key(&operation, name).map(str::to_owned);
+            key.and_then(|key| operation.remove(&key))
+                .filter(|value| !value.is_null())
+        };
+        let text = |name: &str, value: Option<Value>| match value {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ScimError::invalid_syntax(format!(
+                "{name} of an operation must be text"
+            ))),
+        };
+        let method = text("method", take("method"))?.unwrap_or_default();
+        Ok(Self {
+            method: method.to_ascii_uppercase(),
+            bulk_id: text("bulkId", take("bulkId"))?.filter(|id| !id.is_empty()),
+            version: text("version", take("version"))?,
+            path: text("path", take("path"))?.unwrap_or_default(),
+            data: take("data").unwrap_or_default(),
+        })
+    }
+
+    /// The `bulkId` that it defines.
+    pub fn created(&self) -> Option<&str> {
+        self.bulk_id.as_deref().filter(|_| self.method == "POST")
+    }
+
+    /// Puts ids in the place of references, in the path and in the body. A reference that nothing defines is an
+    /// error: no request can mean a text that looks like one.
+    pub fn resolve(&mut self, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScimError> {
+        if let Some((before, bulk_id)) = path_reference(&self.path) {
+            self.path = format!("{before}{}", resolved(bulk_id, id_of)?);
+        }
+        resolve_in(&mut self.data, false, id_of)
+    }
+
+    /// The `bulkId`s that it refers to.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        let mut found: Vec<&str> = path_reference(&self.path)
+            .map(|(_, bulk_id)| bulk_id)
+            .into_iter()
+            .collect();
+        references_in(&self.data, false, &mut |bulk_id| found.push(bulk_id));
+        found.into_iter()
+    }
+}
+
+/// The part of a path in front of `bulkId:`, and the id behind it.
+fn path_reference(path: &str) -> Option<(&str, &str)> {
+    let at = path.find(PREFIX)?;
+    Some((&path[..at], &path[at + PREFIX.len()..]))
+}
+
+fn resolved(bulk_id: &str, id_of: &dyn Fn(&str) -> Option<String>) -> Result<String, ScimError> {
+    id_of(bulk_id).ok_or_else(|| {
+        ScimError::invalid_value(format!(
+            "no operation of the request creates bulkId {:?}",
+            shown(bulk_id)
+        ))
+    })
+}
+
+/// Members that hold references: `value` and `$ref`, and what may be a bare id.
+fn refers(name: &str) -> bool {
+    let last = name.rsplit(':').next().unwrap_or(name);
+    ["value", "$ref", "members", "manager"]
+        .iter()
+        .any(|known| last.eq_ignore_ascii_case(known))
+}
+
+fn resolve_in(
+    value: &mut Value,
+    reference: bool,
+    id_of: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ScimError> {
+    match value {
+        Value::String(text) if reference => {
+            if let Some(bulk_id) = text.strip_prefix(PREFIX) {
+                *text = resolved(bulk_id, id_of)?;
+            } else if let Some((before, bulk_id)) = quoted(text) {
+                // `$ref` may be an address that ends in the reference.
+                *text = format!("{before}{}", resolved(bulk_id, id_of)?);
+            }
+            Ok(())
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| resolve_in(item, reference, id_of)),
+        Value::Object(map) => map.iter_mut().try_for_each(|(name, value)| {
+            if name.eq_ignore_ascii_case("path")
+                && let Value::String(path) = value
+            {
+                return resolve_filter(path, id_of);
+            }
+            resolve_in(value, refers(name), id_of)
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// An address such as `../Users/bulkId:x`.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let at = text.rfind('/')? + 1;
+    Some((&text[..at], text[at..].strip_prefix(PREFIX)?))
+}
+
+/// `members[value eq "bulkId:x"]`: the references in the texts of a filter.
+fn resolve_filter(
+    path: &mut String,
+    id_of: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ScimError> {
+    let mut references = Vec::new();
+    filter_references(path, &mut |bulk_id| references.push(bulk_id.to_owned()));
+    for bulk_id in references {
+        let id = resolved(&bulk_id, id_of)?;
+        *path = path.replace(&format!("\"{PREFIX}{bulk_id}\""), &format!("\"{id}\""));
+    }
+    Ok(())
+}
+
+fn filter_references<'a>(path: &'a str, found: &mut dyn FnMut(&'a str)) {
+    let quoted = path.split('"').skip(1).step_by(2);
+    quoted
+        .filter_map(|text| text.strip_prefix(PREFIX))
+        .for_each(found);
+}
+
+fn references_in<'a>(value: &'a Value, reference: bool, found: &mut dyn FnMut(&'a str)) {
+    match value {
+        Value::String(text) if reference => {
+            let bulk_id = text.strip_prefix(PREFIX);
+            if let Some(bulk_id) = bulk_id.or_else(|| quoted(text).map(|(_, bulk_id)| bulk_id)) {
+                found(bulk_id);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                references_in(item, reference, found);
+            }
+        }
+        Value::Object(map) => {
+            for (name, value) in map {
+                match value {
+                    Value::String(path) if name.eq_ignore_ascii_case("path") => {
+                        filter_references(path, found);
+                    }
+                    _ => references_in(value, refers(name), found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The strongly connected components of a graph, each after those that it needs (Tarjan), members in order.
+fn strong_components(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    const UNSEEN: usize = usize::MAX;
+    let (mut seen, mut low) = (vec![UNSEEN; needs.len()], vec![0; needs.len()]);
+    let (mut open, mut stack, mut count) = (vec![false; needs.len()], Vec::new(), 0);
+    let mut components = Vec::new();
+    for root in 0..needs.len() {
+        if seen[root] != UNSEEN {
+            continue;
+        }
+        // Each entry: a node, and which of its needs comes next.
+        let mut walk = vec![(root, 0)];
+        while let Some(&mut (node, ref mut next)) = walk.last_mut() {
+            if *next == 0 {
+                (seen[node], low[node]) = (count, count);
+                count += 1;
+                stack.push(node);
+                open[node] = true;
+            }
+            if let Some(&need) = needs[node].get(*next) {
+                *next += 1;
+                if seen[need] == UNSEEN {
+                    walk.push((need, 0));
+                } else if open[need] {
+                    low[node] = low[node].min(seen[need]);
+                }
+                continue;
+            }
+            walk.pop();
+            if let Some(&(parent, _)) = walk.last() {
+                low[parent] = low[parent].min(low[node]);
+            }
+            if low[node] == seen[node] {
+                let from = stack.iter().rposition(|it| *it == node).unwrap_or(0);
+                let mut component = stack.split_off(from);
+                for member in &component {
+                    open[*member] = false;
+                }
+                component.sort_unstable();
+                components.push(component);
+            }
+        }
+    }
+    components
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BulkAnswer {
+    /// The address of the resource, when there is one.
+    pub location: Option<String>,
+    /// Its entity tag.
+    pub version: Option<String>,
+    /// The HTTP status, or what went wrong.
+    pub result: Result<u16, ScimError>,
+}
+
+/// The answer to a bulk request: each operation that was tried, with what became of it.
+pub fn bulk_response<'o>(
+    answers: impl IntoIterator<Item = (&'o BulkOperation, BulkAnswer)>,
+) -> Value {
+    let operations: Vec<Value> = answers
+        .into_iter()
+        .map(|(operation, answer)| {
+            let mut told = json!({ "method": operation.method });
+            if let Some(bulk_id) = &operation.bulk_id {
+                told["bulkId"] = json!(bulk_id);
+            }
+            if let Some(location) = answer.location {
+                told["location"] = json!(location);
+            }
+            if let Some(version) = answer.version {
+                told["version"] = json!(version);
+            }
+            match answer.result {
+                Ok(status) => told["status"] = json!(status.to_string()),
+                Err(error) => {
+                    told["status"] = json!(error.status.to_string());
+                    told["response"] = error.to_json();
+                }
+            }
+            told
+        })
+        .collect();
+    json!({ "schemas": [BULK_RESPONSE], "Operations": operations })
+}
+
+#[cfg(test)]
+mod tests;
