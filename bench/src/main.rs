@@ -1,15 +1,18 @@
 //! Measurements, each beside its reference in the same run. See README.md.
 
+mod bare;
 mod incremental;
 mod initial;
 mod latency;
+mod load;
 mod memory;
 mod people;
+mod provider;
 mod replay;
 mod rules;
 mod stage;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,9 +28,17 @@ async fn main() -> Result<()> {
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
         "memory" => memory::run(number.unwrap_or(100_000)),
         "rules" => rules::run(number.unwrap_or(3)),
+        "provider" => {
+            let connections = args.next().map(|text| text.parse()).transpose()?;
+            provider::run(number.unwrap_or(20_000), connections.unwrap_or(64)).await
+        }
+        "bare" => {
+            let file = std::env::var_os("BARE_FILE").context("BARE_FILE names a new file")?;
+            bare::serve(file.as_ref()).await
+        }
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
-             memory [USERS] | rules [ROUNDS]"
+             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS]]"
         ),
     }
 }

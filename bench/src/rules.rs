@@ -46,8 +46,10 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
             } else {
                 vec![value.to_owned()]
             },
+            ..ClauseText::default()
         })
         .to_vec(),
+        ..FilterText::default()
     }])
     .map_err(|problems| anyhow!("{problems:?}"))?;
     let context = Context::at(Timestamp::from_micros(0));

@@ -20,7 +20,6 @@ pub fn parse(data: &[u8]) {
             let printed = expression.to_string();
             let again = Expression::parse(&printed);
             assert_eq!(again.as_ref(), Ok(&expression), "{printed}");
-            let _ = expression.unknown_attributes(text, &["givenName", "surname"]);
         }
         Err(problems) => {
             let length = text.chars().count();
@@ -29,6 +28,7 @@ pub fn parse(data: &[u8]) {
         }
     }
     let _ = Expression::parse_any_case(text);
+    let _ = Expression::unknown_attributes(text, &["givenName", "surname"]);
 }
 
 /// The first line is an expression, the rest a source object as JSON.
@@ -83,6 +83,7 @@ pub fn scope(data: &[u8]) {
         .map(|filter| FilterText {
             title: "filter".to_owned(),
             clauses: filter.lines().map(clause).collect(),
+            ..FilterText::default()
         })
         .collect();
     let Ok(filters) = ScopingFilters::compile(&filters) else {
@@ -108,6 +109,7 @@ fn clause(line: &str) -> ClauseText {
         attribute,
         operator,
         values: line.split('\t').skip(2).map(str::to_owned).collect(),
+        ..ClauseText::default()
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
     let mut problems = invalid(&serde_json::from_str(&read("schema.json")?)?, &apps)?;
     problems.extend(doubled(&serde_json::from_str(&apps)?));
     let gallery = Gallery::parse(&apps, &defaults)?;
-    let people = sample(root)?;
+    let sample = sample(root)?;
     for app in gallery.apps() {
         let schema = gallery.default_schema(app);
         let written = schema.to_json();
@@ -34,7 +34,7 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
             ));
         }
         match schema.compile() {
-            Ok(compiled) => problems.extend(unmapped(&app.id, &compiled, &people)),
+            Ok(compiled) => problems.extend(unmapped(&app.id, &compiled, &sample)),
             Err(found) => problems.extend(
                 found
                     .iter()
@@ -52,9 +52,21 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
     })
 }
 
-/// The people of the sample directory, as a mapping sees them.
-fn sample(root: &Path) -> Result<Vec<Attributes>> {
-    let path = root.join("crates/cli/sample/users.csv");
+/// The sample directory, as mappings see it.
+struct Sample {
+    users: Vec<Attributes>,
+    groups: Vec<Attributes>,
+}
+
+fn sample(root: &Path) -> Result<Sample> {
+    Ok(Sample {
+        users: objects(root, "users.csv")?,
+        groups: objects(root, "groups.csv")?,
+    })
+}
+
+fn objects(root: &Path, file: &str) -> Result<Vec<Attributes>> {
+    let path = root.join("crates/cli/sample").join(file);
     let mut reader =
         csv::Reader::from_path(&path).with_context(|| format!("no {}", path.display()))?;
     let header = reader.headers()?.clone();
@@ -85,12 +97,18 @@ fn role() -> muster_model::Value {
     muster_model::Value::Object(role)
 }
 
-/// People for whom a default mapping has no result.
-fn unmapped(app: &str, schema: &CompiledSchema, people: &[Attributes]) -> Vec<String> {
+/// People and groups for whom a default mapping has no result.
+fn unmapped(app: &str, schema: &CompiledSchema, sample: &Sample) -> Vec<String> {
     let context = Rules::at(Timestamp::from_micros(1_704_067_200_000_000));
-    let wrong = people.iter().filter_map(|person| {
-        let problem = schema.user.evaluate(person, &context).err()?;
-        let who = person.text("userPrincipalName").unwrap_or_default();
+    let users = sample.users.iter().map(|user| (&schema.user, user));
+    let groups = schema.group.iter();
+    let groups = groups.flat_map(|mapping| sample.groups.iter().map(move |group| (mapping, group)));
+    let wrong = users.chain(groups).filter_map(|(mapping, object)| {
+        let problem = mapping.evaluate(object, &context).err()?;
+        let who = object.text("userPrincipalName");
+        let who = who
+            .or_else(|| object.text("displayName"))
+            .unwrap_or_default();
         Some(format!("{app}: {who}: {problem}"))
     });
     wrong.take(SHOWN).collect()

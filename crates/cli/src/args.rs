@@ -76,6 +76,7 @@ pub(crate) enum Expression {
     )]
     Eval {
         /// The expression.
+        #[arg(allow_hyphen_values = true)]
         expression: String,
         /// File with the source object as JSON, attribute by attribute; - reads standard input.
         #[arg(long, value_name = "FILE")]
@@ -96,6 +97,7 @@ pub(crate) enum Expression {
     )]
     Check {
         /// The expression.
+        #[arg(allow_hyphen_values = true)]
         expression: String,
         /// Schema document whose source attributes are known; the directory's own without it.
         #[arg(long, value_name = "FILE")]

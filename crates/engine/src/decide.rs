@@ -7,7 +7,9 @@
 use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::{Link, LinkState, TargetId};
-use muster_rules::{AttributeMapping, Context, MappingProblem, MappingSource, ObjectMapping};
+use muster_rules::{
+    Apply, AttributeMapping, Context, MappingProblem, MappingSource, ObjectMapping,
+};
 
 use crate::port::{Change, Record, TargetObject};
 use crate::scope::{Judged, Policy};
@@ -291,25 +293,37 @@ fn differences<'r>(
     context: &Context<'_>,
 ) -> Result<Vec<Change>, Decision<'r>> {
     let mapped = mapping
-        .evaluate(&record.attributes, context)
+        .evaluate_update(&record.attributes, context)
         .map_err(|problem| unmapped(&problem))?;
-    let mut changes = Vec::new();
+    let (mut changes, mut always) = (Vec::new(), Vec::new());
     for mapped in mapped {
         let attribute = mapped.mapping;
         let old = object.values.get(&attribute.target);
         let Some(new) = mapped.for_update(old.is_none_or(Value::is_empty)) else {
             continue;
         };
-        if !attribute.same(old, new) {
-            let absent = object.absent.contains(&attribute.target);
-            let (old, new) = (old.cloned().unwrap_or_default(), new.clone());
-            changes.push(Change {
-                path: attribute.target.clone(),
-                old,
-                new,
-                absent,
-            });
+        let adds = attribute.apply == Apply::MultiValueAddOnly;
+        let differs = if adds {
+            attribute.added(old, new)
+        } else {
+            (!attribute.same(old, new)).then(|| new.clone())
+        };
+        let change = |new: Value| Change {
+            path: attribute.target.clone(),
+            old: old.cloned().unwrap_or_default(),
+            new,
+            absent: object.absent.contains(&attribute.target),
+            adds,
+        };
+        match differs {
+            Some(new) => changes.push(change(new)),
+            None if attribute.flow_always && !adds => always.push(change(new.clone())),
+            None => {}
         }
+    }
+    // What always flows goes along with what differs; alone it is no reason to write.
+    if !changes.is_empty() {
+        changes.append(&mut always);
     }
     Ok(changes)
 }
@@ -423,6 +437,7 @@ fn softly_deleted(
             old: new.as_bool().map_or(Value::Null, |on| Value::Bool(!on)),
             new,
             absent: false,
+            adds: false,
         });
     }
     Ok(changes)

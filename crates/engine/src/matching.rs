@@ -1,5 +1,8 @@
 //! Which object at the target is it? Matching by precedence, and reading what is linked.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use muster_model::Timestamp;
 use muster_model::directory::Kind;
 use muster_model::id::fill_random;
@@ -121,13 +124,41 @@ impl Path<'_> {
     }
 }
 
-/// What expressions may ask for besides the object. Whether a value is taken at the target is found
-/// out by the target itself, which then answers a create with a conflict.
+/// What expressions may ask for besides the object; every value is free at the target.
 pub(crate) fn context(now: Timestamp) -> Context<'static> {
     Context {
         now,
         random: &fill_random,
         taken: &|_, _| false,
+    }
+}
+
+/// What was found out for `SelectUniqueValue`. An expression cannot wait for the target: it takes what
+/// nobody asked about yet for free, and is evaluated again when the target has answered.
+#[derive(Debug, Default)]
+pub(crate) struct Uniqueness {
+    known: RefCell<HashMap<(String, String), bool>>,
+    open: RefCell<Option<(String, String)>>,
+}
+
+impl Uniqueness {
+    /// Does the target hold this value at this path, as far as is known?
+    pub(crate) fn is_taken(&self, path: &str, value: &str) -> bool {
+        let asked = (path.to_owned(), value.to_owned());
+        let known = self.known.borrow().get(&asked).copied();
+        if known.is_none() {
+            *self.open.borrow_mut() = Some(asked);
+        }
+        known.unwrap_or(false)
+    }
+
+    /// What the target must be asked before the last evaluation counts: a path and a value.
+    pub(crate) fn open(&self) -> Option<(String, String)> {
+        self.open.borrow_mut().take()
+    }
+
+    pub(crate) fn answered(&self, asked: (String, String), taken: bool) {
+        self.known.borrow_mut().insert(asked, taken);
     }
 }
 

@@ -8,8 +8,8 @@ use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp};
-use muster_rules::ObjectMapping;
+use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp, Value};
+use muster_rules::{Context, ObjectMapping};
 use muster_store::Store;
 use muster_store::intents::Intent;
 
@@ -18,7 +18,7 @@ use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, deci
 use crate::error::EngineError;
 use crate::intents::Intents;
 use crate::limit::{Limiter, TRIES};
-use crate::matching::{NotFound, context};
+use crate::matching::{NotFound, Uniqueness, context};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
 use crate::port::{Record, Target, TargetError, took};
 use crate::scope::{Judged, Policy, judge};
@@ -131,6 +131,7 @@ impl Path<'_> {
             (LinkChange::Keep, Some(link)) => LinkChange::Moved(link.clone()),
             (other, _) => other,
         };
+        let unique = Uniqueness::default();
         // What was tried last, for the log of a failure.
         let mut tried = None;
         let told = loop {
@@ -141,7 +142,14 @@ impl Path<'_> {
                 current: current.as_ref(),
                 cause,
             };
-            let verdict = decide(&seen, &self.policy, mapping, &context(began));
+            let verdict = {
+                let taken = |path: &str, value: &str| unique.is_taken(path, value);
+                let context = Context {
+                    taken: &taken,
+                    ..context(began)
+                };
+                decide(&seen, &self.policy, mapping, &context)
+            };
             let decision = match verdict {
                 Verdict::Need(need) => {
                     let answer = match (need, &record, &link) {
@@ -168,6 +176,21 @@ impl Path<'_> {
                 }
                 Verdict::Do(decision) => decision,
             };
+            if matches!(decision, Decision::Create(_))
+                && let Some((path, value)) = unique.open()
+            {
+                let wanted = Value::from(value.as_str());
+                let find = || self.target.find(kind, &path, &wanted);
+                match self.limiter.run(find).await {
+                    Ok(found) => {
+                        let free =
+                            found.is_empty() && self.claims.claim_value(&path, &value, anchor);
+                        unique.answered((path, value), !free);
+                    }
+                    Err(error) => break Told::failed(&error, tried)?,
+                }
+                continue;
+            }
             if let Some(matched) = &matched {
                 steps.push(matching_step(matched));
             }

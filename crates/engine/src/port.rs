@@ -172,6 +172,8 @@ pub struct Change {
     pub new: Value,
     /// The element around it does not exist yet.
     pub absent: bool,
+    /// What is new is added to the values there, which stay.
+    pub adds: bool,
 }
 
 /// The target could not do what was asked.

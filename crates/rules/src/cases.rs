@@ -22,7 +22,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::schema::CompiledSchema;
 use crate::vectors::source;
-use crate::{Context, ObjectMapping};
+use crate::{AttributeMapping, Context, ObjectMapping};
 
 /// A file of tests.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +90,9 @@ impl Cases {
             .as_str()
             .ok_or("`schema` names the file with the schema document")?;
         let tests = json["tests"].as_array().ok_or("`tests` is a list")?;
+        if tests.is_empty() {
+            return Err("`tests` is empty, so nothing would be tested".to_owned());
+        }
         let cases = tests.iter().enumerate().map(|(index, test)| {
             let name = test["name"].as_str().map(str::to_owned);
             let name = name.unwrap_or_else(|| format!("test {}", index + 1));
@@ -146,6 +149,9 @@ impl Case {
         if source.get("IsSoftDeleted").is_none() {
             source.set("IsSoftDeleted", false);
         }
+        if test.get("inScope").is_none() && test.get("expected").is_none() {
+            return Err("it expects nothing; give `inScope` or `expected`".to_owned());
+        }
         Ok(Self {
             name,
             kind,
@@ -172,8 +178,9 @@ impl Case {
             }];
         };
         let mut differences = self.scope(mapping);
+        differences.extend(self.unknown(mapping));
         match self.values(mapping) {
-            Ok(values) => differences.extend(self.compare(&values)),
+            Ok(values) => differences.extend(self.compare(&values, mapping)),
             Err(problem) => differences.push(Difference {
                 place: "the mapping".to_owned(),
                 expected: "a result".to_owned(),
@@ -193,12 +200,15 @@ impl Case {
             is_read.and_then(|is_read| Ok(is_read && mapping.filters.passes(&self.source)?));
         let actual = match outcome {
             Ok(inside) if inside == wanted => return Vec::new(),
-            Ok(false) => {
+            Ok(inside) => {
                 let flips = mapping.filters.flip(&self.source);
-                let flip = flips.first().map(|flip| format!("; in scope with {flip}"));
-                format!("no{}", flip.unwrap_or_default())
+                let flips: Vec<String> = flips.iter().map(ToString::to_string).collect();
+                match (flips.as_slice(), inside) {
+                    ([], inside) => said(inside).to_owned(),
+                    (flips, false) => format!("no; in scope when {}", flips.join(" and ")),
+                    (flips, true) => format!("yes; out of scope when {}", flips.join(" and ")),
+                }
             }
-            Ok(true) => "yes".to_owned(),
             Err(error) => format!("error: {error}"),
         };
         vec![Difference {
@@ -206,6 +216,29 @@ impl Case {
             expected: said(wanted).to_owned(),
             actual,
         }]
+    }
+
+    /// What the test expects of attributes that nothing is mapped to, or that are no values.
+    fn unknown(&self, mapping: &ObjectMapping) -> Vec<Difference> {
+        let told = self.expected.keys().filter_map(|place| {
+            let (expected, actual) = match mapping.find(place) {
+                None => (
+                    "a mapping to it",
+                    "the schema maps nothing to it".to_owned(),
+                ),
+                Some(found) if found.is_reference() => (
+                    "a value",
+                    "it is a reference, which depends on what is linked; leave it out".to_owned(),
+                ),
+                Some(_) => return None,
+            };
+            Some(Difference {
+                place: place.clone(),
+                expected: expected.to_owned(),
+                actual,
+            })
+        });
+        told.collect()
     }
 
     /// What a new object at the target would get.
@@ -225,13 +258,10 @@ impl Case {
         Ok(values.collect())
     }
 
-    fn compare(&self, values: &BTreeMap<String, Json>) -> Vec<Difference> {
+    fn compare(&self, values: &BTreeMap<String, Json>, mapping: &ObjectMapping) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let shown = |value: &Json| match value {
-            Json::Null => "nothing".to_owned(),
-            other => other.to_string(),
-        };
-        let mut places: Vec<&String> = self.expected.keys().collect();
+        let is_value = |place: &String| mapping.find(place).is_some_and(|it| !it.is_reference());
+        let mut places: Vec<&String> = self.expected.keys().filter(|it| is_value(it)).collect();
         if self.exact {
             places.extend(values.keys().filter(|it| !self.expected.contains_key(*it)));
         }
@@ -240,11 +270,24 @@ impl Case {
             let actual = values.get(place).unwrap_or(&Json::Null);
             // Whoever writes a test need not know whether a number is sent as a text.
             let same = expected == actual || rendered_json(expected) == rendered_json(actual);
+            let found = mapping.find(place);
+            let shown = |value: &Json| match value {
+                Json::Null => "nothing".to_owned(),
+                // AM-20
+                _ if found.is_some_and(AttributeMapping::redacted) => "[Redacted]".to_owned(),
+                other => other.to_string(),
+            };
             if !same {
                 differences.push(Difference {
                     place: place.clone(),
                     expected: shown(expected),
                     actual: shown(actual),
+                });
+            } else if actual.is_null() && found.is_some_and(|it| it.required) {
+                differences.push(Difference {
+                    place: place.clone(),
+                    expected: "a value, which the target requires (AM-3)".to_owned(),
+                    actual: "nothing: the object could not be created".to_owned(),
                 });
             }
         }
@@ -297,6 +340,22 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_expected_is_told() {
+        let test = |rest: &str| run(&format!("{{{ANA},{rest}}}")).join("\n");
+        assert!(test(r#""expected":{"titel":null}"#).contains("maps nothing to it"));
+        let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
+        let manager = test(&format!(r#""expected":{{"{manager}":null}}"#));
+        assert!(manager.contains("it is a reference"), "{manager}");
+        let mut schema = schema();
+        let name = schema.user.attributes.iter_mut();
+        name.filter(|it| it.target == "userName")
+            .for_each(|it| it.required = true);
+        let text = r#"{"schema":"s","tests":[{"source":{},"expected":{"userName":null}}]}"#;
+        let nobody = Cases::parse(text).unwrap().cases[0].run(&schema);
+        assert!(nobody[0].expected.contains("AM-3"), "{nobody:?}");
+    }
+
+    #[test]
     fn an_exact_test_names_everything() {
         let test = format!(r#"{{{ANA},"exact":true,"expected":{{"userName":"ana@example.com"}}}}"#);
         let places = run(&test).join("\n");
@@ -311,6 +370,11 @@ mod tests {
         for (text, why) in [
             ("{}", "`schema`"),
             (r#"{"schema":"s"}"#, "`tests`"),
+            (r#"{"schema":"s","tests":[]}"#, "nothing would be tested"),
+            (
+                r#"{"schema":"s","tests":[{}]}"#,
+                "test 1: it expects nothing",
+            ),
             (
                 r#"{"schema":"s","tests":[{"name":"a","expect":{}}]}"#,
                 "a: there is no member `expect`",

@@ -27,6 +27,43 @@ pub fn same(kind: TargetType, case_exact: bool, old: Option<&Value>, new: &Value
     }
 }
 
+/// The elements of `new` that `old` has not, as a list; `None` when it has them all. An element with
+/// several parts counts as there when the target's has at least these parts.
+pub(crate) fn added(
+    kind: TargetType,
+    case_exact: bool,
+    old: Option<&Value>,
+    new: &Value,
+) -> Option<Value> {
+    let elements = |value: &Value| -> Vec<Value> {
+        match value {
+            Value::List(items) => items.clone(),
+            empty if empty.is_empty() => Vec::new(),
+            single => vec![single.clone()],
+        }
+    };
+    let there = old.map(&elements).unwrap_or_default();
+    let has = |wanted: &Value| {
+        there.iter().any(|item| match (item, wanted) {
+            (Value::Object(item), Value::Object(wanted)) => wanted.iter().all(|(name, part)| {
+                let found = item.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
+                same(
+                    TargetType::String,
+                    case_exact,
+                    found.map(|(_, it)| it),
+                    part,
+                )
+            }),
+            (item, wanted) => same(kind, case_exact, Some(item), wanted),
+        })
+    };
+    let missing: Vec<Value> = elements(new)
+        .into_iter()
+        .filter(|item| !item.is_empty() && !has(item))
+        .collect();
+    (!missing.is_empty()).then_some(Value::List(missing))
+}
+
 /// Ignoring case without building lower-case copies of plain ASCII.
 fn equal_ignoring_case(one: &str, two: &str) -> bool {
     if one.is_ascii() && two.is_ascii() {

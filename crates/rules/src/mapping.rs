@@ -155,7 +155,10 @@ impl Mapped<'_> {
                     .flatten();
                 let cleared = (self.mapping.clears && !self.skip && !target_is_empty)
                     .then_some(const { &Value::Null });
-                self.value.as_ref().or(default).or(cleared)
+                // An empty text says as little as none.
+                let value = self.value.as_ref();
+                let value = value.filter(|value| !(value.is_empty() && cleared.is_some()));
+                value.or(default).or(cleared)
             }
         }
     }
@@ -226,6 +229,22 @@ impl ObjectMapping {
             }
         }
         Ok(mapped)
+    }
+
+    /// Like [`ObjectMapping::evaluate`], for an object that is at the target already: without the mappings
+    /// that are for its creation only.
+    pub fn evaluate_update(
+        &self,
+        source: &Attributes,
+        context: &Context<'_>,
+    ) -> Result<Vec<Mapped<'_>>, MappingProblem> {
+        let updated = self.attributes.iter().filter(|mapping| {
+            let created = mapping.apply == Apply::OnlyDuringCreation;
+            !(mapping.is_reference() || mapping.read_only || mapping.immutable || created)
+        });
+        updated
+            .map(|mapping| mapping.evaluate(source, context))
+            .collect()
     }
 
     /// The mappings that take part in matching, by precedence.
@@ -338,6 +357,11 @@ impl AttributeMapping {
     /// Does the target already hold the value? (15 #8)
     pub fn same(&self, old: Option<&Value>, new: &Value) -> bool {
         compare::same(self.target_type, self.case_exact, old, new)
+    }
+
+    /// The values that the target lacks: what a mapping that only adds sends.
+    pub fn added(&self, old: Option<&Value>, new: &Value) -> Option<Value> {
+        compare::added(self.target_type, self.case_exact, old, new)
     }
 
     fn convert(&self, value: Val<'_>) -> Result<Option<Value>, MappingProblem> {

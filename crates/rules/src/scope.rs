@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use muster_model::{Attributes, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::convert::{simple_text, truth_of};
 use crate::expr::EvalError;
@@ -39,6 +40,8 @@ pub struct FilterText {
     pub title: String,
     /// Its clauses.
     pub clauses: Vec<ClauseText>,
+    /// Members of its document that we do not know.
+    pub other: Map<String, Json>,
 }
 
 /// A clause as it is written (SF-5).
@@ -50,6 +53,10 @@ pub struct ClauseText {
     pub operator: String,
     /// The operands; the first one counts.
     pub values: Vec<String>,
+    /// Members of its document that we do not know.
+    pub other: Map<String, Json>,
+    /// The same of its operand.
+    pub other_operand: Map<String, Json>,
 }
 
 /// A clause that cannot be used.
@@ -280,6 +287,15 @@ impl ScopingFilters {
                     operator,
                     ..
                 } = clause;
+                if *operator == ScopeOperator::Equals && clause.value.is_empty() {
+                    warn(
+                        Some(clause_at),
+                        format!(
+                            "`{operator}` with an empty value is never true (SF-8); for whoever has \
+                             no `{attribute}` write `{attribute} IS NULL`"
+                        ),
+                    );
+                }
                 if matches!(
                     operator,
                     ScopeOperator::NotEquals

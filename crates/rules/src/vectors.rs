@@ -182,10 +182,15 @@ fn scoping(row: &Map<String, Json>, source: &Attributes) -> Result<Verdict, NoVe
                     .into_iter()
                     .collect(),
                 operator,
+                ..ClauseText::default()
             });
         }
         let title = group["name"].as_str().unwrap_or_default().to_owned();
-        filters.push(FilterText { title, clauses });
+        filters.push(FilterText {
+            title,
+            clauses,
+            ..FilterText::default()
+        });
     }
     let said = |inside: bool| if inside { "in scope" } else { "not in scope" }.to_owned();
     let outcome = match ScopingFilters::compile(&filters) {

@@ -191,8 +191,9 @@ pub async fn find_by_external_id(
     external_id: &str,
     limit: u32,
 ) -> Result<Vec<Resource>, StoreError> {
+    let index = tx.indexed_by("resources_external");
     let sql = format!(
-        "SELECT {COLUMNS} FROM resources WHERE tenant = $1 AND integration = $2 \
+        "SELECT {COLUMNS} FROM resources {index} WHERE tenant = $1 AND integration = $2 \
          AND external_id = $3 AND kind = $4 ORDER BY id LIMIT $5"
     );
     tx.all(
@@ -262,8 +263,13 @@ pub async fn delete(
         return Ok(false);
     }
     add_to_total(tx, place, kind, -1).await?;
-    let sql = "DELETE FROM resource_members WHERE tenant = $1 AND integration = $2 AND member = $3";
-    tx.exec(sql, &place.params([id.to_string().into()])).await?;
+    let index = tx.indexed_by("resource_members_member");
+    let sql = format!(
+        "DELETE FROM resource_members {index} \
+         WHERE tenant = $1 AND integration = $2 AND member = $3"
+    );
+    tx.exec(&sql, &place.params([id.to_string().into()]))
+        .await?;
     if kind == Kind::Group {
         clear_members(tx, place, id).await?;
     }

@@ -231,9 +231,10 @@ fn evaluate(
 }
 
 fn check(text: &str, known: &[&str], say: &mut Say) -> Exit {
+    let mut remarks = Compiled::unknown_attributes(text, known);
+    remarks.extend(Compiled::remarks(text));
     match Compiled::parse(text) {
         Ok(compiled) => {
-            let remarks = compiled.unknown_attributes(text, known);
             if say.json {
                 let shown = json!({
                     "valid": true, "canonical": compiled.to_string(),
@@ -250,7 +251,10 @@ fn check(text: &str, known: &[&str], say: &mut Say) -> Exit {
             Exit::Done
         }
         Err(problems) => {
-            tell_problems(text, &problems.0, say);
+            let mut all = problems.0;
+            all.extend(remarks);
+            all.sort_by_key(|problem| problem.at);
+            tell_problems(text, &all, say);
             Exit::Failed
         }
     }
@@ -375,8 +379,14 @@ fn test_vectors(path: &Path, say: &mut Say, passed: &mut u64, failed: &mut u64) 
         if line.trim().is_empty() {
             continue;
         }
-        let (id, verdict) = vectors::run(line)
-            .map_err(|error| anyhow!("{}, line {}: {error}", path.display(), index + 1))?;
+        // A row that cannot be read fails as well, and the rest is tested.
+        let (id, verdict) = vectors::run(line).unwrap_or_else(|error| {
+            let verdict = Verdict::Failed {
+                expected: "a row of the format".to_owned(),
+                actual: error.to_string(),
+            };
+            (format!("line {}", index + 1), verdict)
+        });
         match verdict {
             Verdict::Passed => *passed += 1,
             Verdict::Failed { expected, actual } => {

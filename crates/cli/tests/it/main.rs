@@ -12,3 +12,4 @@ mod run;
 mod schema;
 mod security_group;
 mod simulation;
+mod unique;

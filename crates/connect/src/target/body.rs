@@ -111,7 +111,7 @@ impl Paths {
             }
             let value = json_of(&change.new);
             match &compiled.element {
-                Some(element) if change.absent => {
+                Some(element) if change.absent && !change.adds => {
                     let at = added
                         .iter()
                         .position(|(known, _)| known.text == element.text);
@@ -122,7 +122,7 @@ impl Paths {
                     set(compiled, &mut added[at].1, value)?;
                 }
                 _ => {
-                    let op = if change.old.is_null() {
+                    let op = if change.adds || change.old.is_null() {
                         "add"
                     } else {
                         "replace"
@@ -276,6 +276,7 @@ mod tests {
             old,
             new: new.into(),
             absent,
+            adds: false,
         }
     }
 
@@ -324,6 +325,17 @@ mod tests {
                 { "op": "remove", "path": "addresses[type eq \"work\"].locality" },
             ])
         );
+    }
+
+    // Behaviour reference 3.2, `MultiValueAddOnly`.
+    #[test]
+    fn what_is_only_added_replaces_nothing() {
+        let old = Value::List(vec![Value::from("a")]);
+        let mut added = change("roles", old, Value::List(vec![Value::from("b")]), false);
+        added.adds = true;
+        let operations = Paths::new(&["roles".to_owned()]).unwrap().update(&[added]);
+        let want = json!([{ "op": "add", "path": "roles", "value": ["b"] }]);
+        assert_eq!(Json::Array(operations.unwrap()), want);
     }
 
     #[test]

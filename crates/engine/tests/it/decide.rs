@@ -6,7 +6,7 @@ use muster_engine::scope::Policy;
 use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::{LinkState, TargetId};
-use muster_rules::{Expression, MappingSource, ObjectMapping};
+use muster_rules::{Apply, AttributeMapping, Expression, MappingSource, ObjectMapping};
 
 use crate::seen::{Look, POLICY, Word, ana, at_target, link, rules, team};
 
@@ -98,6 +98,61 @@ fn a_null_source_value_never_clears_the_target() {
     check(
         linked(ana(), LinkState::Managed, Some(Current::There(title))),
         &Word::Equal,
+    );
+}
+
+/// The default mappings, one of them changed.
+fn with(target: &str, change: impl FnOnce(&mut AttributeMapping)) -> ObjectMapping {
+    let mut mapping = rules().user;
+    let found = mapping.attributes.iter_mut().find(|it| it.target == target);
+    change(found.unwrap());
+    mapping
+}
+
+#[test]
+fn what_is_for_creation_only_is_not_evaluated_later() {
+    // 3.2, `ObjectAddOnly`: an expression that fails by now fails nobody's update.
+    let mapping = with("title", |title| {
+        title.source = MappingSource::Expression(Expression::parse("Item([x], 5)").unwrap());
+        title.apply = Apply::OnlyDuringCreation;
+    });
+    let same = Some(Current::There(at_target(&[])));
+    let look = linked(ana(), LinkState::Managed, same);
+    assert_eq!(look.decide(&mapping), Word::Equal);
+}
+
+#[test]
+fn what_always_flows_goes_along_with_what_differs() {
+    // 3.2, `FlowAlways`
+    let mapping = with("displayName", |name| name.flow_always = true);
+    let managed = |object| linked(ana(), LinkState::Managed, Some(Current::There(object)));
+    assert_eq!(managed(at_target(&[])).decide(&mapping), Word::Equal);
+    let other = at_target(&[("name.givenName", Value::from("Anna"))]);
+    assert_eq!(
+        managed(other).decide(&mapping),
+        Word::Update(vec!["name.givenName".to_owned(), "displayName".to_owned()])
+    );
+}
+
+#[test]
+fn what_is_only_added_leaves_alone_what_the_target_has_besides() {
+    // 3.2, `MultiValueAddOnly`
+    let mapping = with("title", |titles| {
+        titles.multi_valued = true;
+        titles.apply = Apply::MultiValueAddOnly;
+        titles.source = MappingSource::Attribute("titles".to_owned());
+    });
+    let list = |items: &[&str]| Value::List(items.iter().copied().map(Value::from).collect());
+    let decide = |old: &[&str], new: &[&str]| {
+        let record = changed(|record| record.attributes.set("titles", list(new)));
+        let object = at_target(&[("title", list(old))]);
+        linked(record, LinkState::Managed, Some(Current::There(object))).decide(&mapping)
+    };
+    assert_eq!(decide(&["a", "b"], &["b"]), Word::Equal);
+    assert_eq!(decide(&["a"], &[]), Word::Equal);
+    assert_eq!(
+        decide(&["a"], &["b"]),
+        Word::Update(vec!["title".to_owned()])
     );
 }
 

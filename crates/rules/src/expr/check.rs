@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
+use muster_model::{Attributes, Timestamp};
+
 use super::ast::{Call, Comparison, Node, Word};
+use super::eval::{self, Env, Stop};
 use super::func::replace::Mode;
 use super::func::{Arity, FUNCTIONS, Function};
 use super::parser::{Raw, RawKind};
 use super::problem::{Problem, Span};
+use super::{Context, EvalError};
 use crate::pattern::Pattern;
 use crate::suggest::closest;
 use crate::types::TargetType;
@@ -23,8 +27,24 @@ pub(super) enum Names {
 
 /// The checked tree; `None` when something was reported.
 pub(super) fn check(root: Raw, names: Names, problems: &mut Vec<Problem>) -> Option<Node> {
-    let mut checker = Checker { names, problems };
+    let remarks = None;
+    let mut checker = Checker {
+        names,
+        problems,
+        remarks,
+    };
     checker.node(root, Place::Top)
+}
+
+/// What fails whenever it is evaluated. No problem: it may stand in a branch that nobody takes.
+pub(super) fn remarks(root: Raw, problems: &mut Vec<Problem>) -> Vec<Problem> {
+    let mut checker = Checker {
+        names: Names::Exact,
+        problems,
+        remarks: Some(Vec::new()),
+    };
+    let _ = checker.node(root, Place::Top);
+    checker.remarks.unwrap_or_default()
 }
 
 /// Where a node stands: some things are allowed only in one place.
@@ -39,6 +59,8 @@ enum Place {
 struct Checker<'p> {
     names: Names,
     problems: &'p mut Vec<Problem>,
+    /// Filled when somebody asks.
+    remarks: Option<Vec<Problem>>,
 }
 
 impl Checker<'_> {
@@ -126,13 +148,16 @@ impl Checker<'_> {
             );
         }
         let mut checked = Vec::with_capacity(arguments.len());
+        let mut spans = Vec::with_capacity(arguments.len());
         let mut pattern = None;
         for (index, argument) in arguments.into_iter().enumerate() {
             let Some(raw) = argument else {
                 checked.push(None);
+                spans.push(span);
                 continue;
             };
             let argument_span = raw.span;
+            spans.push(argument_span);
             let place = match function.map(|function| function.name) {
                 Some("InStr") if index == 3 => Place::CompareMode,
                 _ => Place::Inside,
@@ -149,11 +174,18 @@ impl Checker<'_> {
         if self.problems.len() > reported {
             return None;
         }
-        Some(Call {
+        let call = Call {
             function: function?,
             arguments: checked,
             pattern,
-        })
+        };
+        if let Some(remarks) = &mut self.remarks
+            && let Some((place, reason)) = always_wrong(&call)
+        {
+            let at = place.and_then(|index| spans.get(index)).unwrap_or(&span);
+            remarks.push(at.problem(reason));
+        }
+        Some(call)
     }
 
     fn function(&mut self, name: &str, span: Span) -> Option<&'static Function> {
@@ -242,6 +274,97 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+}
+
+/// A mistake that no object can make good: the argument that is wrong, if it is one, and why.
+fn always_wrong(call: &Call) -> Option<(Option<usize>, String)> {
+    let name = call.function.name;
+    if let (Some(pattern), Some(Some(Node::Text(group)))) = (&call.pattern, call.arguments.get(3)) {
+        let found = name != "Replace" || group.is_empty() || pattern.has_group(group);
+        return (!found).then(|| {
+            let message = format!("the regular expression has no group `{group}`");
+            (Some(3), message)
+        });
+    }
+    // A pattern is not built here, and a value that is selected lies at the target.
+    if call.function.pattern.is_some() || name == "SelectUniqueValue" {
+        return None;
+    }
+    let constant: Vec<bool> = call
+        .arguments
+        .iter()
+        .map(|it| it.as_ref().is_none_or(is_constant))
+        .collect();
+    if !call
+        .arguments
+        .iter()
+        .zip(&constant)
+        .any(|(it, is)| it.is_some() && *is)
+    {
+        return None;
+    }
+    let error = failure(call, &constant)?;
+    if constant.iter().all(|is| *is) {
+        return Some((
+            None,
+            format!("this fails whenever it is evaluated: {error}"),
+        ));
+    }
+    // What else is wrong may be the fault of what stands in for the values to come.
+    let EvalError::BadArgument { parameter, .. } = &error else {
+        return None;
+    };
+    let count = call.arguments.len();
+    let blamed = (0..count).find(|index| {
+        let known = call.function.parameter(*index, count);
+        constant[*index] && known.is_some_and(|known| known.name == *parameter)
+    })?;
+    // How many values there will be, nobody knows.
+    let depends = name == "Item"
+        && !matches!(&call.arguments[blamed], Some(Node::Number(place)) if *place < 1);
+    (!depends).then(|| (Some(blamed), error.to_string()))
+}
+
+/// Why a call fails when ordinary values stand in for what is not constant.
+fn failure(call: &Call, constant: &[bool]) -> Option<EvalError> {
+    let count = call.arguments.len();
+    let stand_in = |index: usize| {
+        let parameter = call.function.parameter(index, count);
+        match parameter.map(|parameter| parameter.kind) {
+            Some(TargetType::Integer) => Node::Number(1),
+            Some(TargetType::DateTime) => Node::Text("2024-01-01T00:00:00Z".to_owned()),
+            Some(TargetType::Boolean) => Node::Text("True".to_owned()),
+            _ => Node::Text("x".to_owned()),
+        }
+    };
+    let arguments = call.arguments.iter().zip(constant).enumerate();
+    let tried = Call {
+        function: call.function,
+        arguments: arguments
+            .map(|(index, (argument, is_constant))| match argument {
+                Some(_) if !is_constant => Some(stand_in(index)),
+                argument => argument.clone(),
+            })
+            .collect(),
+        pattern: None,
+    };
+    let node = Node::Call(Box::new(tried));
+    let (nobody, context) = (Attributes::new(), Context::at(Timestamp::from_micros(0)));
+    match eval::evaluate(&node, Env::new(&nobody, &context, "")) {
+        Err(Stop::Error(error)) => Some(error),
+        Ok(_) | Err(Stop::Skip | Stop::SkipObject) => None,
+    }
+}
+
+/// Is it the same for every object?
+fn is_constant(node: &Node) -> bool {
+    match node {
+        Node::Text(_) | Node::Number(_) | Node::Word(Word::BinaryCompare | Word::TextCompare) => {
+            true
+        }
+        Node::Call(call) => call.arguments.iter().flatten().all(is_constant),
+        Node::Attribute(_) | Node::Word(_) | Node::Compare(_) => false,
     }
 }
 

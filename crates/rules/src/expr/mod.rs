@@ -92,6 +92,19 @@ impl Expression {
         }
     }
 
+    /// What fails in a text whenever it is evaluated, each at its place: a culture that does not exist, a
+    /// constant that is no date. Only remarks: it may stand in a branch that is never taken (3.6).
+    pub fn remarks(text: &str) -> Vec<Problem> {
+        let length = text.chars().take(MAX_CHARS + 1).count();
+        if length > MAX_CHARS {
+            return Vec::new();
+        }
+        let mut problems = Vec::new();
+        let tokens = lexer::tokens(text, &mut problems);
+        let raw = parser::tree(tokens, length, &mut problems);
+        check::remarks(raw, &mut problems)
+    }
+
     pub(crate) const fn root(&self) -> &Node {
         &self.root
     }
@@ -118,26 +131,34 @@ impl Expression {
         names
     }
 
-    /// The attributes that it reads and the source does not have, at their place in `text`, which is what
-    /// it was read from. Only a remark: such an attribute is null.
-    pub fn unknown_attributes(&self, text: &str, known: &[&str]) -> Vec<Problem> {
-        let unknown = self
-            .attributes()
+    /// The attributes that a text names and the source does not have, each at its place, whether the text is
+    /// right otherwise or not. Only remarks: such an attribute is null.
+    pub fn unknown_attributes(text: &str, known: &[&str]) -> Vec<Problem> {
+        let unknown = Self::named_attributes(text)
             .into_iter()
-            .filter(|it| !known.contains(it));
-        let told = unknown.map(|name| {
-            let place = text.find(&format!("[{name}]"));
-            let at = place.map_or(0, |place| text[..place].chars().count());
-            let length = name.chars().count() + 2;
-            let near = crate::suggest::closest(name, known.iter().copied());
-            Problem {
-                at,
-                length,
-                message: format!("the source has no attribute `{name}`, so it is null"),
-                suggestion: near.map(|near| format!("`{near}`")),
-            }
+            .filter(|(name, _)| !known.contains(&name.as_str()));
+        let told = unknown.map(|(name, at)| Problem {
+            at,
+            length: name.chars().count() + 2,
+            suggestion: crate::suggest::closest(&name, known.iter().copied())
+                .map(|near| format!("`{near}`")),
+            message: format!("the source has no attribute `{name}`, so it is null"),
         });
         told.collect()
+    }
+
+    /// Every attribute that a text names, with its place in characters, whether the text is right
+    /// otherwise or not.
+    pub fn named_attributes(text: &str) -> Vec<(String, usize)> {
+        if text.chars().nth(MAX_CHARS).is_some() {
+            return Vec::new();
+        }
+        let tokens = lexer::tokens(text, &mut Vec::new());
+        let named = tokens.into_iter().filter_map(|token| match token.kind {
+            lexer::TokenKind::Attribute(name) => Some((name, token.span.start)),
+            _ => None,
+        });
+        named.collect()
     }
 
     /// Must its value stay out of the logs? (AM-20)

@@ -90,6 +90,60 @@ fn patterns_are_compiled_when_the_expression_is_read() {
     assert!(Expression::parse("Replace([a], , , , \"\", , )").is_err());
 }
 
+#[test]
+fn what_no_object_can_make_good_is_told_at_once() {
+    let check = |text: &str, want: &str| {
+        assert!(Expression::parse(text).is_ok());
+        let remarks = Problems(Expression::remarks(text)).to_string();
+        assert!(remarks.contains(want), "{text}: {remarks}");
+    };
+    check(
+        r#"DateAdd("q", 1, [a])"#,
+        "at 9: `DateAdd` cannot use its argument `interval`",
+    );
+    check(
+        r#"CDate("16/13/2020")"#,
+        "at 1: this fails whenever it is evaluated",
+    );
+    check(
+        r#"ToLower([a], "xx-XX")"#,
+        "at 14: `ToLower` cannot use its argument `culture`",
+    );
+    check(
+        r#"Mid("abc", IsNull("x"), 1)"#,
+        "at 1: this fails whenever it is evaluated",
+    );
+    check("Item([a], 0)", "at 11");
+    check(r#"Replace([m], , "(?<a>b)", "c", "x", , )"#, "no group `c`");
+    check("RandomString(3, 3, 3, 3, 3)", "at 1");
+    for fine in [
+        "Item([a], 5)",
+        "Mid([a], 1, 200)",
+        "CDate([a])",
+        r#"IIF([a] = "x", "y", "z")"#,
+        r#"FormatDateTime([a], , "yyyy-MM-dd", "dd.MM.yyyy")"#,
+        r#"Word([a], 3, " ")"#,
+        r#"InStr([a], "b", 1, TextCompare)"#,
+        r#"Switch([a], "0", "1", CDate([b]))"#,
+    ] {
+        assert_eq!(Expression::remarks(fine), [], "{fine}");
+    }
+}
+
+#[test]
+fn a_nested_call_is_evaluated_once() {
+    let mut text = "[a]".to_owned();
+    for _ in 0..90 {
+        text = format!("RemoveDuplicates({text})");
+    }
+    let mut source = Attributes::new();
+    source.set("a", Value::List(vec!["x".into(), "x".into(), "y".into()]));
+    let expression = Expression::parse(&text).unwrap();
+    let context = Context::at(Timestamp::from_micros(0));
+    let outcome = expression.evaluate(&source, &context).unwrap();
+    assert_eq!(outcome.rendered(), ["x", "y"]);
+}
+
 // AM-10
 #[test]
 fn an_expression_has_at_most_ten_thousand_characters() {
@@ -283,12 +337,17 @@ fn argument() -> impl Strategy<Value = String> {
 
 #[test]
 fn an_attribute_that_the_source_does_not_have_is_named_with_its_place() {
-    let text = "Append([surnam], [mail])";
-    let expression = Expression::parse(text).unwrap();
-    let told = expression.unknown_attributes(text, &["surname", "mail"]);
-    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        told,
-        ["at 8: the source has no attribute `surnam`, so it is null; did you mean `surname`?"]
-    );
+    let told = |text: &str| -> Vec<String> {
+        let told = Expression::unknown_attributes(text, &["surname", "mail"]);
+        told.iter().map(ToString::to_string).collect()
+    };
+    let at = |place: usize| {
+        format!(
+            "at {place}: the source has no attribute `surnam`, so it is null; did you mean `surname`?"
+        )
+    };
+    assert_eq!(told("Append([surnam], [mail])"), [at(8)]);
+    // Not in a text; each time; and whatever else is wrong.
+    assert_eq!(told(r#"Append("[surnam]", [surnam])"#), [at(20)]);
+    assert_eq!(told("Apend([surnam], Append([surnam]"), [at(7), at(24)]);
 }

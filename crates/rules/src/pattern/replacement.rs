@@ -89,12 +89,10 @@ fn reference<'r>(text: &'r str, groups: &Groups) -> Option<(Part<'r>, usize)> {
             Some((Part::Group(places.to_vec()), end + 2))
         }
         c if c.is_ascii_digit() => {
-            // As many digits as name an existing group.
+            // All digits are one number: `$10` is never group 1 and a zero.
             let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
-            (1..=digits.min(4)).rev().find_map(|length| {
-                let places = groups.find(&behind[..length])?;
-                Some((Part::Group(places.to_vec()), length + 1))
-            })
+            let places = groups.find(&behind[..digits])?;
+            Some((Part::Group(places.to_vec()), digits + 1))
         }
         _ => None,
     }

@@ -40,7 +40,7 @@ fn replacements_refer_to_groups_by_number_and_name() {
     check("b", "abc", "<$`$&$'$_>", "a<abcabc>c");
     check("(a)(b)", "ab", "$+", "b");
     check("(?'q'a)", "a", "${q}!", "a!");
-    check("(a)", "a", "$10", "a0");
+    check("(a)", "a", "$10-${10}-$1", "$10-${10}-a");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use muster_model::directory::Kind;
 
 use super::{
     AttributeMappingText, CompiledSchema, Directory, Mutability, ObjectDefinition,
-    ObjectMappingText, Rule, Schema, SchemaProblem, ScopeText, Source, SourceKind,
+    ObjectMappingText, Rule, Schema, SchemaProblem, ScopeText, Source, SourceKind, target_path,
 };
 use crate::TargetType;
 use crate::convert::to_target;
@@ -179,7 +179,7 @@ impl<'s> Compiler<'s> {
         let mut attributes = Vec::with_capacity(mapping.attribute_mappings.len());
         for (index, attribute) in mapping.attribute_mappings.iter().enumerate() {
             let at = format!("{at}/attributeMappings/{index}");
-            if !targets.insert(attribute.target.as_str()) {
+            if !targets.insert(attribute.target.to_lowercase()) {
                 self.problem(
                     format!("{at}/targetAttributeName"),
                     format!("`{}` is mapped twice", attribute.target),
@@ -235,6 +235,11 @@ impl<'s> Compiler<'s> {
                 target_at,
                 format!("`{}` is the target's own key (AM-4)", definition.name),
             );
+        } else if let Err(reason) = target_path::check(&definition.name) {
+            self.problem(
+                target_at,
+                format!("`{}` is no SCIM path: {reason}", definition.name),
+            );
         }
         let source = match &mapping.source {
             None => MappingSource::None,
@@ -273,6 +278,15 @@ impl<'s> Compiler<'s> {
     /// Does everything that can be known before there is an object fit the target?
     fn fits(&mut self, mapping: &AttributeMapping, at: &str) {
         let kind = mapping.target_type;
+        if mapping.apply == Apply::MultiValueAddOnly && !mapping.multi_valued {
+            self.problem(
+                format!("{at}/flowType"),
+                format!(
+                    "`{}` has one value, so nothing can be added to it",
+                    mapping.target
+                ),
+            );
+        }
         let uncleared = if mapping.matching.is_some() {
             Some("it is used for matching")
         } else if mapping.required {
@@ -353,17 +367,26 @@ impl<'s> Compiler<'s> {
                 for problem in problems.0 {
                     self.problem(format!("{at}/expression"), problem.to_string());
                 }
+                self.source_attributes(&source.expression, from, at);
                 return None;
             }
         };
-        for name in expression.attributes() {
-            if !is_source_attribute(from, name) {
+        self.source_attributes(&source.expression, from, at);
+        Some(simplest(expression))
+    }
+
+    /// Every attribute that a text names must be there, each told at its place.
+    fn source_attributes(&mut self, text: &str, from: &ObjectDefinition, at: &str) {
+        for (name, place) in Expression::named_attributes(text) {
+            if !is_source_attribute(from, &name) {
                 let known = from.attributes.iter().map(|known| &*known.name);
-                let message = self.unknown("source attribute", name, known);
-                self.problem(format!("{at}/expression"), message);
+                let message = self.unknown("source attribute", &name, known);
+                self.problem(
+                    format!("{at}/expression"),
+                    format!("at {}: {message}", place + 1),
+                );
             }
         }
-        Some(simplest(expression))
     }
 
     /// Why a filter cannot look at an attribute (SF-10, SF-11).

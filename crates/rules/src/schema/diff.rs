@@ -368,6 +368,7 @@ mod tests {
                     attribute: attribute.to_owned(),
                     operator: operator.to_owned(),
                     values: vec![value.to_owned()],
+                    ..ClauseText::default()
                 };
                 user.scope.get_or_insert_default().groups.push(FilterText {
                     title: "Sales".to_owned(),
@@ -375,6 +376,7 @@ mod tests {
                         clause("department", "EQUALS", "Sales"),
                         clause("city", "EQUALS", "Oslo"),
                     ],
+                    ..FilterText::default()
                 });
                 let target = schema.directories.last_mut().unwrap();
                 let mut attributes = target.objects[0].attributes.iter_mut();

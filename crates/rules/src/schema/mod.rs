@@ -9,13 +9,14 @@ mod diff;
 mod merge;
 mod read;
 mod source;
+mod target_path;
 mod write;
 
 use serde_json::{Map, Value as Json};
 
-use crate::TargetType;
 use crate::mapping::{Actions, Apply, ObjectMapping};
 use crate::scope::FilterText;
+use crate::{Expression, TargetType};
 
 pub use diff::SchemaChange;
 pub use source::{Parameter, Source, SourceKind};
@@ -380,9 +381,11 @@ impl Schema {
         names
     }
 
-    /// What may not be meant although it can be run: filters that do not do what they seem to (SF-8).
+    /// What may not be meant although it can be run: filters that do not do what they seem to (SF-8),
+    /// expressions that fail whenever they are evaluated, required attributes that nothing is mapped to
+    /// (AM-2).
     pub fn warnings(&self) -> Vec<SchemaProblem> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.mapping_warnings();
         let Ok(compiled) = self.compile() else {
             return warnings;
         };
@@ -395,6 +398,44 @@ impl Schema {
                     pointer: format!("{}: scope/groups/{}{clause}", mapping.name, warning.filter),
                     message: warning.message,
                 });
+            }
+        }
+        warnings
+    }
+
+    fn mapping_warnings(&self) -> Vec<SchemaProblem> {
+        let mut warnings = Vec::new();
+        for (rule_at, rule) in self.rules.iter().enumerate() {
+            for (mapping_at, mapping) in rule.object_mappings.iter().enumerate() {
+                let at = format!("/synchronizationRules/{rule_at}/objectMappings/{mapping_at}");
+                for (index, attribute) in mapping.attribute_mappings.iter().enumerate() {
+                    let Some(source) = &attribute.source else {
+                        continue;
+                    };
+                    let remarks = Expression::remarks(&source.expression).into_iter();
+                    warnings.extend(remarks.map(|remark| SchemaProblem {
+                        pointer: format!("{at}/attributeMappings/{index}/source/expression"),
+                        message: remark.to_string(),
+                    }));
+                }
+                let mapped = |name: &str| {
+                    let mut all = mapping.attribute_mappings.iter();
+                    all.any(|it| it.target.eq_ignore_ascii_case(name))
+                };
+                let target = self
+                    .directory(&rule.target_directory)
+                    .and_then(|directory| directory.object(&mapping.target_object));
+                let attributes = target.map_or(&[][..], |object| &object.attributes);
+                let missing = attributes
+                    .iter()
+                    .filter(|it| it.required && !it.anchor && !mapped(&it.name));
+                warnings.extend(missing.map(|attribute| SchemaProblem {
+                    pointer: format!("{at}/attributeMappings"),
+                    message: format!(
+                        "nothing is mapped to `{}`, which the target requires (AM-2)",
+                        attribute.name
+                    ),
+                }));
             }
         }
         warnings
@@ -475,7 +516,9 @@ fn parse(text: &str) -> Result<Json, Vec<SchemaProblem>> {
     if text.len() > MAX_BYTES {
         return Err(problem(format!("a schema has at most {MAX_BYTES} bytes")));
     }
-    serde_json::from_str(text).map_err(|error| problem(format!("this is no JSON: {error}")))
+    // Editors of Windows put a mark in front.
+    serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| problem(format!("this is no JSON: {error}")))
 }
 
 #[cfg(test)]

@@ -293,35 +293,42 @@ fn filter(mut fields: Fields<'_>) -> FilterText {
     FilterText {
         title: fields.text("name").unwrap_or_default(),
         clauses: fields.each("clauses", clause),
+        other: fields.members,
     }
 }
 
 fn clause(mut fields: Fields<'_>) -> ClauseText {
-    let values = fields.take("targetOperand").and_then(|json| {
+    let operand = fields.take("targetOperand").and_then(|json| {
         let pointer = fields.at("targetOperand");
-        fields.reader.fields(json, pointer).map(|mut operand| {
-            let pointer = operand.at("values");
-            let items = operand.list("values").into_iter().enumerate();
-            items
-                .filter_map(|(index, item)| match item {
-                    Json::String(text) => Some(text),
-                    Json::Null => None,
-                    Json::Number(number) => Some(number.to_string()),
-                    Json::Bool(flag) => Some(crate::expr::truth(flag).to_owned()),
-                    _ => {
-                        let pointer = format!("{pointer}/{index}");
-                        operand.reader.problem(pointer, "a text is needed here");
-                        None
-                    }
-                })
-                .collect()
-        })
+        fields.reader.fields(json, pointer)
     });
+    let (values, other_operand) = operand.map(operand_values).unwrap_or_default();
     ClauseText {
         attribute: fields.required("sourceOperandName"),
         operator: fields.required("operatorName"),
-        values: values.unwrap_or_default(),
+        values,
+        other: fields.members,
+        other_operand,
     }
+}
+
+fn operand_values(mut operand: Fields<'_>) -> (Vec<String>, Map<String, Json>) {
+    let pointer = operand.at("values");
+    let items = operand.list("values").into_iter().enumerate();
+    let values = items
+        .filter_map(|(index, item)| match item {
+            Json::String(text) => Some(text),
+            Json::Null => None,
+            Json::Number(number) => Some(number.to_string()),
+            Json::Bool(flag) => Some(crate::expr::truth(flag).to_owned()),
+            _ => {
+                let pointer = format!("{pointer}/{index}");
+                operand.reader.problem(pointer, "a text is needed here");
+                None
+            }
+        })
+        .collect();
+    (values, operand.members)
 }
 
 fn attribute_mapping(mut fields: Fields<'_>) -> AttributeMappingText {

@@ -127,6 +127,23 @@ fn export_import_export_is_the_same_to_the_byte_and_keeps_the_unknown() {
 }
 
 #[test]
+fn unknown_members_of_filters_stay() {
+    let filter = json!([{
+        "name": "f", "groupX": 1, "clauses": [{
+            "sourceOperandName": "department", "operatorName": "EQUALS", "clauseX": null,
+            "targetOperand": { "values": ["a"], "operandX": [true] },
+        }],
+    }]);
+    let mut document = document();
+    let mapping = &mut document["synchronizationRules"][0]["objectMappings"][0];
+    mapping["scope"] = json!({ "groups": filter });
+    let schema = Schema::from_json(&document.to_string()).unwrap();
+    let written = schema.to_value();
+    let mapping = &written["synchronizationRules"][0]["objectMappings"][0];
+    assert_eq!(mapping["scope"]["groups"], filter);
+}
+
+#[test]
 fn numbers_of_unknown_members_keep_their_value() {
     for number in [
         "0.000000000000000000000000000006089179446179033544",

@@ -155,15 +155,22 @@ fn scope(scope: &ScopeText) -> Json {
 }
 
 fn filter(filter: &FilterText) -> Json {
-    json!({ "name": filter.title, "clauses": each(&filter.clauses, clause) })
+    with(
+        json!({ "name": filter.title, "clauses": each(&filter.clauses, clause) }),
+        &filter.other,
+    )
 }
 
 fn clause(clause: &ClauseText) -> Json {
-    json!({
-        "sourceOperandName": clause.attribute,
-        "operatorName": clause.operator,
-        "targetOperand": { "values": clause.values },
-    })
+    let operand = with(json!({ "values": clause.values }), &clause.other_operand);
+    with(
+        json!({
+            "sourceOperandName": clause.attribute,
+            "operatorName": clause.operator,
+            "targetOperand": operand,
+        }),
+        &clause.other,
+    )
 }
 
 fn attribute_mapping(mapping: &AttributeMappingText) -> Json {

@@ -13,6 +13,7 @@ fn clause(attribute: &str, operator: &str, value: &str) -> ClauseText {
         } else {
             Vec::new()
         },
+        ..ClauseText::default()
     }
 }
 
@@ -20,6 +21,7 @@ fn filter(title: &str, clauses: Vec<ClauseText>) -> FilterText {
     FilterText {
         title: title.to_owned(),
         clauses,
+        ..FilterText::default()
     }
 }
 
@@ -261,6 +263,85 @@ fn the_smallest_change_that_would_turn_the_answer_around_is_told() {
         &["`number` must be a whole number above 10"],
     );
     check_flip(&[], &[], &[]);
+}
+
+#[test]
+fn clauses_of_one_attribute_must_hold_together() {
+    check_flip(
+        &[("id", "Greater_Than", "5"), ("id", "Greater_Than", "10")],
+        &[("id", "3")],
+        &["`id` must be a whole number above 10"],
+    );
+    check_flip(
+        &[
+            ("dept", "NOT EQUALS", "Sales"),
+            ("dept", "Includes", "Sa"),
+            ("dept", "ENDS_WITH", "es"),
+        ],
+        &[("dept", "es")],
+        &["`dept` must contain `Sa` and must not be `Sales` and must end with `es`"],
+    );
+    // Nothing can be both, or empty and equal to that.
+    check_flip(
+        &[("dept", "EQUALS", "Sales"), ("dept", "NOT EQUALS", "Sales")],
+        &[("dept", "Eng")],
+        &[],
+    );
+    check_flip(&[("dept", "EQUALS", "")], &[], &[]);
+}
+
+#[test]
+fn leaving_means_that_no_other_filter_opens() {
+    let filters = ScopingFilters::compile(&[
+        filter(
+            "a",
+            vec![
+                clause("dept", "EQUALS", "Sales"),
+                clause("city", "EQUALS", "Oslo"),
+            ],
+        ),
+        filter("b", vec![clause("dept", "NOT EQUALS", "Sales")]),
+    ])
+    .unwrap();
+    let mut source = Attributes::new();
+    source.set("dept", "Sales");
+    source.set("city", "Oslo");
+    let flips: Vec<String> = filters
+        .flip(&source)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    // Another department would come in by the other filter; none at all, or another city, would not.
+    assert_eq!(flips.len(), 1, "{flips:?}");
+    assert!(!filters.evaluate(&source).clauses.is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_change_that_is_told_was_tried(
+        clauses in proptest::collection::vec((0_usize..3, 0_usize..11, 0_usize..4, 0_usize..3), 1..7),
+        values in proptest::collection::vec(0_usize..6, 3),
+    ) {
+        let operators = ["EQUALS", "NOT EQUALS", "IS TRUE", "IS FALSE", "IS NULL", "IS NOT NULL",
+            "Greater_Than", "Greater_Than_OR_EQUALS", "Includes", "ENDS_WITH", "&"];
+        let mut texts: Vec<Vec<ClauseText>> = vec![Vec::new(); 3];
+        for (attribute, operator, operand, of) in clauses {
+            let operator = operators[operator];
+            let numeric = operator.starts_with("Greater");
+            let operand = if numeric { ["5", "7", "0", "12"] } else { ["Sa", "es", "Sales", "x"] }[operand];
+            texts[of].push(clause(["a", "b", "c"][attribute], operator, operand));
+        }
+        let texts: Vec<FilterText> = texts.into_iter().map(|clauses| filter("f", clauses)).collect();
+        let filters = ScopingFilters::compile(&texts).unwrap();
+        let mut source = Attributes::new();
+        for (name, value) in ["a", "b", "c"].into_iter().zip(values) {
+            source.set(name, ["", "Sales", "es", "6", "true", "false"][value]);
+        }
+        let before = filters.passes(&source).unwrap();
+        if let Some(after) = filters.turned(&source).map(|changes| changes.object) {
+            proptest::prop_assert_ne!(filters.passes(&after).unwrap(), before);
+        }
+    }
 }
 
 #[test]

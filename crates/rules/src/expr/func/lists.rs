@@ -56,10 +56,11 @@ pub(super) fn count<'a>(args: &Args<'a>) -> Result<Val<'a>, Stop> {
 
 /// First occurrences, in order; exact comparison.
 pub(super) fn remove_duplicates<'a>(args: &Args<'a>) -> Result<Val<'a>, Stop> {
-    if let Val::Null = args.value(0)? {
+    let value = args.value(0)?;
+    if let Val::Null = value {
         return Ok(Val::Null);
     }
-    let items = args.list(0)?;
+    let items = value.list();
     if items.len() > MAX_ITEMS {
         return Err(EvalError::TooLong.into());
     }
