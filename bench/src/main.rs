@@ -30,7 +30,8 @@ async fn main() -> Result<()> {
         "rules" => rules::run(number.unwrap_or(3)),
         "provider" => {
             let connections = args.next().map(|text| text.parse()).transpose()?;
-            provider::run(number.unwrap_or(20_000), connections.unwrap_or(64)).await
+            let users = number.unwrap_or(20_000);
+            provider::run(users, connections.unwrap_or(64), args.next().as_deref()).await
         }
         "bare" => {
             let file = std::env::var_os("BARE_FILE").context("BARE_FILE names a new file")?;
@@ -38,7 +39,7 @@ async fn main() -> Result<()> {
         }
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
-             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS]]"
+             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS [WORKLOAD]]]"
         ),
     }
 }

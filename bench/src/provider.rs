@@ -47,14 +47,17 @@ struct Side {
     _folder: TempDir,
 }
 
-pub(crate) async fn run(users: usize, connections: usize) -> Result<()> {
+pub(crate) async fn run(users: usize, connections: usize, only: Option<&str>) -> Result<()> {
     let ours = Side::open(true, users).await?;
     let bare = Side::open(false, users).await?;
     println!(
         "{users} users, {connections} connections, {TURNS} turns of {} s",
         LONG.as_secs()
     );
-    for workload in WORKLOADS {
+    for workload in WORKLOADS
+        .into_iter()
+        .filter(|it| only.is_none_or(|only| only == *it))
+    {
         let (mut rates, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             theirs.push(bare.measure(workload, connections).await?);
@@ -69,6 +72,9 @@ pub(crate) async fn run(users: usize, connections: usize) -> Result<()> {
             us.p99.as_secs_f64() * 1e3,
             them.p99.as_secs_f64() * 1e3,
         );
+    }
+    if only.is_some() {
+        return Ok(());
     }
     bulk(&ours, connections).await
 }

@@ -1,6 +1,7 @@
 //! What the end-to-end tests need: processes that end with their test, the binary, its peers, and
 //! what must have arrived at them.
 
+mod conversation;
 mod muster;
 mod peer;
 mod picture;
@@ -10,8 +11,9 @@ mod sample;
 
 use std::path::{Path, PathBuf};
 
+pub use conversation::{Conversation, conversations};
 pub use muster::{Muster, Said};
-pub use peer::{Peer, TOKEN};
+pub use peer::{Peer, TOKEN, client};
 pub use picture::{Account, Picture};
 pub use process::Server;
 pub use python::Python;

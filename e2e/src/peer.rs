@@ -99,7 +99,8 @@ impl Peer {
     }
 }
 
-fn client() -> Result<Client> {
+/// An HTTP client that asks nobody else.
+pub fn client() -> Result<Client> {
     // A second call finds the provider installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(Client::builder()

@@ -13,14 +13,18 @@ use muster_web::RequestId;
 pub(crate) enum Answer {
     /// 200 with a list or a discovery document.
     Json(String),
-    /// 200 with a resource, or 201 when it was created just now, at this address.
+    /// 200 with a resource, or 201 when it was created just now.
     Resource {
         body: String,
         version: i64,
-        created_at: Option<String>,
+        created: bool,
+        /// The resource's address.
+        location: Option<String>,
     },
-    /// 204, with the version that the resource has now.
-    Empty(Option<i64>),
+    /// 204: it is gone.
+    Gone,
+    /// 204: it is changed, has this version now, and stands at this address.
+    Changed(i64, String),
     /// 304.
     NotModified(i64),
     /// 204 with the methods that the path takes.
@@ -42,27 +46,26 @@ pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> R
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert("x-request-id", id);
     }
-    let mut version = None;
+    let (mut version, mut place) = (None, None);
     let (status, body) = match answer {
         Answer::Json(body) => (StatusCode::OK, Some(body)),
         Answer::Resource {
             body,
             version: now,
-            created_at,
+            created,
+            location,
         } => {
-            version = Some(now);
-            let status = if created_at.is_some() {
+            (version, place) = (Some(now), location);
+            let status = if created {
                 StatusCode::CREATED
             } else {
                 StatusCode::OK
             };
-            if let Some(Ok(at)) = created_at.map(|at| HeaderValue::from_str(&at)) {
-                headers.insert(header::LOCATION, at);
-            }
             (status, Some(body))
         }
-        Answer::Empty(now) => {
-            version = now;
+        Answer::Gone => (StatusCode::NO_CONTENT, None),
+        Answer::Changed(now, location) => {
+            (version, place) = (Some(now), Some(location));
             (StatusCode::NO_CONTENT, None)
         }
         Answer::NotModified(now) => {
@@ -93,6 +96,9 @@ pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> R
     };
     if let Some(Ok(tag)) = version.map(|version| HeaderValue::from_str(&entity_tag(version))) {
         headers.insert(header::ETAG, tag);
+    }
+    if let Some(Ok(place)) = place.map(|place| HeaderValue::from_str(&place)) {
+        headers.insert(header::LOCATION, place);
     }
     if let Some(body) = body {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

@@ -119,7 +119,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
             call.provider
                 .delete(&call.caller, *kind, &decode(id), condition)
                 .await?;
-            Ok(Answer::Empty(None))
+            Ok(Answer::Gone)
         }
         (route, _) => Ok(Answer::MethodNotAllowed(route.methods())),
     }
@@ -200,7 +200,8 @@ impl Call<'_> {
         Ok(Answer::Resource {
             body,
             version: shown.resource.version,
-            created_at: None,
+            created: false,
+            location: None,
         })
     }
 
@@ -209,13 +210,11 @@ impl Call<'_> {
         let shown = self.provider.create(&self.caller, kind, body).await?;
         let projection = projection(&query, kind);
         let renderer = Renderer::new(self.base, kind, &projection);
-        let location = renderer.location(&shown);
-        let body = renderer.resource(&shown)?;
-        let version = shown.resource.version;
         Ok(Answer::Resource {
-            body,
-            version,
-            created_at: Some(location),
+            body: renderer.resource(&shown)?,
+            version: shown.resource.version,
+            created: true,
+            location: Some(renderer.location(&shown)),
         })
     }
 
@@ -239,17 +238,18 @@ impl Call<'_> {
             .await?;
         match kind {
             Kind::Group if query.attributes.is_empty() && query.excluded_attributes.is_empty() => {
-                Ok(Answer::Empty(Some(shown.resource.version)))
+                let location = place(self.base, kind, id);
+                Ok(Answer::Changed(shown.resource.version, location))
             }
             Kind::Group => self.read_back(kind, id, &query).await,
             Kind::User => {
                 let projection = projection(&query, kind);
-                let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
-                let version = shown.resource.version;
+                let renderer = Renderer::new(self.base, kind, &projection);
                 Ok(Answer::Resource {
-                    body,
-                    version,
-                    created_at: None,
+                    body: renderer.resource(&shown)?,
+                    version: shown.resource.version,
+                    created: false,
+                    location: Some(renderer.location(&shown)),
                 })
             }
         }
@@ -266,11 +266,12 @@ impl Call<'_> {
             .provider
             .get(&self.caller, kind, id, wanted(&projection))
             .await?;
-        let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
+        let renderer = Renderer::new(self.base, kind, &projection);
         Ok(Answer::Resource {
-            body,
+            body: renderer.resource(&shown)?,
             version: shown.resource.version,
-            created_at: None,
+            created: false,
+            location: Some(renderer.location(&shown)),
         })
     }
 

@@ -224,23 +224,44 @@ pub async fn page(
     .await
 }
 
-/// Writes the new form of a resource; [`StoreError::Duplicate`] when its new name is taken.
-pub async fn update(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
-    let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, version = $4, \
-               modified = $5, doc = $6 \
-               WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10";
-    let params = [
-        (&resource.name_key).into(),
-        resource.external_id.clone().into(),
-        resource.active.into(),
-        resource.version.into(),
-        resource.modified.into(),
-        (&resource.doc).into(),
-        place.tenant.into(),
-        place.integration.into(),
-        resource.kind.into(),
-        resource.id.into(),
-    ];
+/// Writes the new form of a resource; [`StoreError::Duplicate`] when its new name is taken. Nothing is
+/// written then.
+pub async fn update(
+    tx: &mut Tx<'_>,
+    place: Place,
+    before: &Resource,
+    resource: &Resource,
+) -> Result<(), StoreError> {
+    let (sql, mut params) = if before.doc == resource.doc {
+        let sql = "UPDATE resources SET version = $1, modified = $2 \
+                   WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
+        (sql, vec![resource.version.into(), resource.modified.into()])
+    } else if before.name_key == resource.name_key && before.external_id == resource.external_id {
+        // An index is written when its column is named, whether the value changes or not.
+        let sql = "UPDATE resources SET active = $1, version = $2, modified = $3, doc = $4 \
+                   WHERE tenant = $5 AND integration = $6 AND kind = $7 AND id = $8";
+        let params: Vec<Val> = vec![
+            resource.active.into(),
+            resource.version.into(),
+            resource.modified.into(),
+            (&resource.doc).into(),
+        ];
+        (sql, params)
+    } else {
+        let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, \
+                   version = $4, modified = $5, doc = $6 \
+                   WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10";
+        let params: Vec<Val> = vec![
+            (&resource.name_key).into(),
+            resource.external_id.clone().into(),
+            resource.active.into(),
+            resource.version.into(),
+            resource.modified.into(),
+            (&resource.doc).into(),
+        ];
+        (sql, params)
+    };
+    params.extend(place.params([resource.kind.into(), resource.id.into()]));
     tx.exec(sql, &params).await?;
     changed(tx, place, resource.modified, Received::Changed, resource.id).await
 }
@@ -263,6 +284,13 @@ pub async fn delete(
         return Ok(false);
     }
     add_to_total(tx, place, kind, -1).await?;
+    // Groups without one of their members have changed.
+    let held = "SELECT group_id FROM resource_members \
+                WHERE tenant = $1 AND integration = $2 AND member = $3";
+    let groups: Vec<(ResourceId,)> = tx.all(held, &place.params([id.to_string().into()])).await?;
+    for (group,) in groups {
+        moved(tx, place, group, at).await?;
+    }
     let index = tx.indexed_by("resource_members_member");
     let sql = format!(
         "DELETE FROM resource_members {index} \
@@ -275,6 +303,32 @@ pub async fn delete(
     }
     changed(tx, place, at, Received::Deleted, id).await?;
     Ok(true)
+}
+
+/// Gives a group another version and time, because a member is gone; the time always moves forward.
+async fn moved(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE resources SET version = version + 1, \
+               modified = CASE WHEN modified + 1000 > $1 THEN modified + 1000 ELSE $1 END \
+               WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5";
+    let mut params: Vec<Val> = vec![at.into()];
+    params.extend(place.params([Kind::Group.into(), group.into()]));
+    tx.exec(sql, &params).await?;
+    changed(tx, place, at, Received::Changed, group).await
+}
+
+/// Is there a group with this id?
+pub async fn is_group(tx: &mut Tx<'_>, place: Place, id: ResourceId) -> Result<bool, StoreError> {
+    let sql = "SELECT version FROM resources \
+               WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
+    let found: Option<(i64,)> = tx
+        .one(sql, &place.params([Kind::Group.into(), id.into()]))
+        .await?;
+    Ok(found.is_some())
 }
 
 /// A member of a received group.

@@ -22,11 +22,28 @@ const GROUP: usize = 512;
 /// Read connections that are kept open at most.
 const READERS: usize = 16;
 
+/// Pages that all readers that are at work keep in memory, in KiB. As many are at work as there are cores.
+const READ_CACHE_KIB: i64 = 48_000;
+
 /// Told after the commit (or its failure): was it committed?
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A transaction's body. Given the writer's connection it runs, and says whether to keep what it
 /// did and whom to tell after the commit; given an error it only passes that on.
-type Work = Box<dyn FnOnce(Result<&mut Tx<'static>, StoreError>) -> Option<(bool, Answer)> + Send>;
+type Body = Box<dyn FnOnce(Result<&mut Tx<'static>, StoreError>) -> Option<(bool, Answer)> + Send>;
+
+/// What must be undone when a body fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undo {
+    /// Whatever it did.
+    Body,
+    /// Nothing: it fails before it does anything.
+    Nothing,
+}
+
+struct Work {
+    body: Body,
+    undo: Undo,
+}
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -69,14 +86,14 @@ impl Sqlite {
         })
     }
 
-    pub(crate) async fn write<T, E, F>(&self, body: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(&self, body: F, undo: Undo) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (told, answer) = tokio::sync::oneshot::channel();
-        let work: Work = Box::new(move |tx| {
+        let body: Body = Box::new(move |tx| {
             let tx = match tx {
                 Ok(tx) => tx,
                 Err(error) => {
@@ -95,6 +112,7 @@ impl Sqlite {
             Some((keep, answer))
         });
         let gone = || E::from(StoreError::Unavailable("the writer has stopped".to_owned()));
+        let work = Work { body, undo };
         self.writer.send(work).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -158,7 +176,12 @@ fn connect(path: &Path, writable: bool) -> Result<Connection, StoreError> {
             other => open_error(path, &other.to_string()),
         })?;
     // Pages kept in memory, in KiB: the writer needs its index leaves, a reader its path to them.
-    let cache = if writable { -64_000 } else { -2_000 };
+    let cache = if writable {
+        -64_000
+    } else {
+        let readers = thread::available_parallelism().map_or(1, usize::from);
+        -(READ_CACHE_KIB / readers.min(READERS) as i64).max(2_000)
+    };
     connection.pragma_update(None, "cache_size", cache)?;
     // Plans never depend on the values of parameters; else statements over partial indexes are prepared
     // again with every other value.
@@ -216,26 +239,39 @@ fn write_group(
     answers: &mut Vec<Answer>,
 ) -> Result<(), StoreError> {
     if let Err(error) = raw(tx, "BEGIN IMMEDIATE") {
-        first(Err(error));
+        (first.body)(Err(error));
         return Ok(());
     }
     let mut next = Some(first);
-    while let Some(work) = next {
-        if let Err(error) = raw(tx, "SAVEPOINT one") {
+    while let Some(Work { body, undo }) = next {
+        let before = changes(tx);
+        if undo == Undo::Body
+            && let Err(error) = raw(tx, "SAVEPOINT one")
+        {
             let reason = error.to_string();
-            work(Err(error));
+            body(Err(error));
             return Err(StoreError::Sql(reason));
         }
-        if let Some((keep, answer)) = work(Ok(tx)) {
+        if let Some((keep, answer)) = body(Ok(tx)) {
             answers.push(answer);
             if !still_open(tx) {
                 // SQLite itself rolled everything back: a full disk, for example.
                 return Err(StoreError::Full);
             }
-            if !keep {
-                raw(tx, "ROLLBACK TO one")?;
+            match undo {
+                Undo::Body => {
+                    if !keep {
+                        raw(tx, "ROLLBACK TO one")?;
+                    }
+                    raw(tx, "RELEASE one")?;
+                }
+                Undo::Nothing if !keep && changes(tx) != before => {
+                    return Err(StoreError::Sql(
+                        "a transaction failed after it had written".to_owned(),
+                    ));
+                }
+                Undo::Nothing => {}
             }
-            raw(tx, "RELEASE one")?;
         }
         next = if answers.len() < GROUP {
             queue.try_recv().ok()
@@ -244,6 +280,14 @@ fn write_group(
         };
     }
     raw(tx, "COMMIT")
+}
+
+/// How many rows were changed so far.
+fn changes(tx: &Tx) -> u64 {
+    match &tx.driver {
+        Driver::Sqlite(connection) => connection.total_changes(),
+        Driver::Postgres(_) => 0,
+    }
 }
 
 fn still_open(tx: &Tx) -> bool {

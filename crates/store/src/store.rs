@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::postgres::Postgres;
-use crate::sqlite::Sqlite;
+use crate::sqlite::{Sqlite, Undo};
 use crate::{SealingKey, StoreError, Tx, migrate};
 
 /// Where the data is.
@@ -72,7 +72,22 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(body).await,
+            Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Body).await,
+            Backend::Postgres(postgres) => postgres.write(body).await,
+        }
+    }
+
+    /// Like [`Store::write`], for a body that fails, if at all, before it has changed anything: nothing
+    /// needs to be kept to undo it. One that fails later all the same, because the disk is full, takes with
+    /// it what is committed together with it.
+    pub async fn write_or_refuse<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Nothing).await,
             Backend::Postgres(postgres) => postgres.write(body).await,
         }
     }

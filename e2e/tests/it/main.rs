@@ -1,6 +1,7 @@
 //! Muster against SCIM software that others wrote; see README.md.
 
 mod conflict;
+mod conversations;
 mod leaving;
 mod provider;
 mod sample;

@@ -283,13 +283,22 @@ async fn run_group(
     Ok(done)
 }
 
-/// Runs steps as one part of the transaction; answers their versions, or which of them ended it.
+/// Runs steps as one part of the transaction; answers their versions, or which of them ended it. A
+/// lone step refuses before it writes, so there is nothing to undo; but PostgreSQL gives up a transaction
+/// in which a statement failed.
 async fn run_steps(
     tx: &mut Tx<'_>,
     place: Place,
     now: Timestamp,
-    steps: Vec<(Step, Precondition)>,
+    mut steps: Vec<(Step, Precondition)>,
 ) -> Result<Result<Vec<i64>, (usize, ScimError)>, StoreError> {
+    if steps.len() == 1 && !tx.is_postgres() {
+        let (step, precondition) = steps.remove(0);
+        return Ok(match step.run(tx, place, now, &precondition).await {
+            Ok(shown) => Ok(vec![shown.resource.version]),
+            Err(fault) => Err((0, about_one(fault)?)),
+        });
+    }
     let part = tx.part::<_, Broken, _>(move |tx| {
         Box::pin(async move {
             let mut versions = Vec::with_capacity(steps.len());

@@ -5,8 +5,8 @@ use muster_model::{ResourceId, Timestamp};
 use muster_scim::member::{self, MemberChange};
 use muster_scim::message::parse_body;
 use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, normalise};
-use muster_store::Tx;
 use muster_store::resources::{self, Member, Place, Resource};
+use muster_store::{StoreError, Tx};
 
 use crate::received::{
     Caller, Fault, MEMBERS, Provider, Shown, Wanted, document, not_found, parse_id, resource_type,
@@ -37,6 +37,12 @@ impl Precondition {
     }
 }
 
+/// What a changed user is shown with.
+const GROUPS_BESIDE: Wanted = Wanted {
+    members: false,
+    groups: true,
+};
+
 impl Provider {
     /// POST: a new resource.
     pub async fn create(
@@ -49,7 +55,7 @@ impl Provider {
         self.run(caller, step, Precondition::None).await
     }
 
-    /// PUT: replaces what a client may write.
+    /// PUT: replaces what a client may write; answers without what is kept beside the document.
     pub async fn replace(
         &self,
         caller: &Caller,
@@ -63,7 +69,7 @@ impl Provider {
             .await
     }
 
-    /// PATCH: all operations or none.
+    /// PATCH: all operations or none. Members can be many; whoever wants them reads the group.
     pub async fn patch(
         &self,
         caller: &Caller,
@@ -73,8 +79,15 @@ impl Provider {
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
         let (id, request) = (parse_id(kind, id)?, PatchRequest::parse(parse_body(body)?)?);
-        self.run(caller, Step::Patch(kind, id, request), precondition)
+        let step = Step::Patch(kind, id, request);
+        let resource = self.run(caller, step, precondition).await?.resource;
+        let (place, wanted) = (caller.place, GROUPS_BESIDE);
+        self.store
+            .read::<_, Fault, _>(|tx| {
+                Box::pin(async move { Ok(show(tx, place, resource, wanted).await?) })
+            })
             .await
+            .map_err(Into::into)
     }
 
     /// DELETE.
@@ -100,7 +113,7 @@ impl Provider {
     ) -> Result<Shown, ScimError> {
         let (place, now) = (caller.place, self.clock.now());
         self.store
-            .write::<_, Fault, _>(move |tx| {
+            .write_or_refuse::<_, Fault, _>(move |tx| {
                 Box::pin(async move { step.run(tx, place, now, &precondition).await })
             })
             .await
@@ -112,7 +125,7 @@ impl Provider {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// A new resource, with its members when it is a group.
-    Create(Box<Resource>, Option<Vec<Member>>),
+    Create(Box<Resource>, Option<Vec<member::Member>>),
     /// What a client may write is replaced by this.
     Replace(Kind, ResourceId, Map),
     /// These operations, all or none.
@@ -130,11 +143,12 @@ impl Step {
     ) -> Result<Self, ScimError> {
         let normalised = normalise(body, resource_type(kind), Purpose::Create)?;
         let resource = document::build(kind, id, &normalised.document, now)?;
-        let members = normalised.members.map(rows).filter(|_| kind == Kind::Group);
+        let members = normalised.members.filter(|_| kind == Kind::Group);
         Ok(Self::Create(Box::new(resource), members))
     }
 
-    /// Makes the write; answers the resource as it is now, or as it was before it went.
+    /// Makes the write; answers the resource as it is now, or as it was before it went. Refuses it, if at
+    /// all, before anything is written.
     pub(super) async fn run(
         self,
         tx: &mut Tx<'_>,
@@ -145,9 +159,14 @@ impl Step {
         match self {
             Self::Create(resource, members) => {
                 resources::create(tx, place, &resource).await?;
-                if let Some(rows) = members.clone().filter(|rows| !rows.is_empty()) {
-                    resources::add_members(tx, place, resource.id, rows).await?;
-                }
+                let members = match members {
+                    Some(members) => {
+                        let rows = rows(tx, place, members).await?;
+                        resources::add_members(tx, place, resource.id, rows.clone()).await?;
+                        Some(rows)
+                    }
+                    None => None,
+                };
                 let groups = Vec::new();
                 Ok(Shown {
                     resource: *resource,
@@ -172,9 +191,7 @@ impl Step {
                 let resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
                 precondition.check(&resource)?;
                 resources::delete(tx, place, kind, id, now).await?;
-                show(tx, place, resource, Wanted::NOTHING)
-                    .await
-                    .map_err(Fault::Store)
+                Ok(alone(resource))
             }
         }
     }
@@ -210,41 +227,59 @@ async fn change(
     let found = resources::find_for_update(tx, place, kind, id).await?;
     let mut resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
     precondition.check(&resource)?;
-    let before = document::parse(&resource)?;
+    let stored = resource.clone();
+    let before = document::parse(&stored)?;
     let mut after = before.clone();
     let members = edit(&mut after)?;
-    let moved = change_members(tx, place, id, members).await?;
-    if after != before {
-        document::change(&mut resource, &after, now)?;
-    } else if moved {
-        document::touch(&mut resource, now);
-    } else {
-        return Ok(show(tx, place, resource, BESIDE).await?);
+    for change in &members {
+        if let MemberChange::RemoveMatching(filter) = change {
+            // A filter that compares what cannot be compared is refused, whoever is a member.
+            member::Member::new("").meets(filter, resource_type(kind))?;
+        }
     }
-    resources::update(tx, place, &resource).await?;
-    Ok(show(tx, place, resource, BESIDE).await?)
+    // The name may be taken: the row is written before anything else is.
+    if after == before {
+        if change_members(tx, place, id, members).await? {
+            document::touch(&mut resource, now);
+            resources::update(tx, place, &stored, &resource).await?;
+        }
+    } else {
+        document::change(&mut resource, &after, now)?;
+        resources::update(tx, place, &stored, &resource).await?;
+        change_members(tx, place, id, members).await?;
+    }
+    Ok(alone(resource))
 }
 
-/// What a changed resource is shown with. Members can be many; whoever wants them reads the group.
-const BESIDE: Wanted = Wanted {
-    members: false,
-    groups: true,
-};
+/// A resource without what is kept beside it.
+const fn alone(resource: Resource) -> Shown {
+    Shown {
+        resource,
+        members: None,
+        groups: Vec::new(),
+    }
+}
 
-fn rows(members: Vec<member::Member>) -> Vec<Member> {
-    members
-        .into_iter()
-        .map(|member| {
-            let is_group = member
-                .ref_type
-                .is_some_and(|of| of.eq_ignore_ascii_case("group"));
-            Member {
-                value: member.value,
-                kind: if is_group { Kind::Group } else { Kind::User },
-                display: member.display,
-            }
-        })
-        .collect()
+/// Members as they are kept. One that does not say what it is, is a group when there is such a group.
+async fn rows(
+    tx: &mut Tx<'_>,
+    place: Place,
+    members: Vec<member::Member>,
+) -> Result<Vec<Member>, StoreError> {
+    let mut rows = Vec::with_capacity(members.len());
+    for member in members {
+        let is_group = match (&member.ref_type, member.value.parse()) {
+            (Some(of), _) => of.eq_ignore_ascii_case("group"),
+            (None, Ok(id)) => resources::is_group(tx, place, id).await?,
+            (None, Err(_)) => false,
+        };
+        rows.push(Member {
+            value: member.value,
+            kind: if is_group { Kind::Group } else { Kind::User },
+            display: member.display,
+        });
+    }
+    Ok(rows)
 }
 
 /// Makes the changes of members in order; answers whether any row changed.
@@ -258,14 +293,16 @@ async fn change_members(
     for change in changes {
         moved += match change {
             MemberChange::Add(members) => {
-                resources::add_members(tx, place, group, rows(members)).await?
+                let rows = rows(tx, place, members).await?;
+                resources::add_members(tx, place, group, rows).await?
             }
             MemberChange::Remove(values) => {
                 resources::remove_members(tx, place, group, &values).await?
             }
             MemberChange::RemoveAll => resources::clear_members(tx, place, group).await?,
             MemberChange::ReplaceAll(members) => {
-                replace_members(tx, place, group, rows(members)).await?
+                let rows = rows(tx, place, members).await?;
+                replace_members(tx, place, group, rows).await?
             }
             MemberChange::RemoveMatching(filter) => {
                 let mut gone = Vec::new();
