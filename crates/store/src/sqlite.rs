@@ -128,7 +128,10 @@ impl Sqlite {
             None => connect(&self.readers.path, false)?,
         };
         let mut tx = Tx::new(Driver::Sqlite(connection));
+        // One look at the database for all queries: taking its lock costs as much as a look-up.
+        raw(&mut tx, "BEGIN")?;
         let result = poll_now(body(&mut tx));
+        raw(&mut tx, "COMMIT")?;
         if let Driver::Sqlite(connection) = tx.driver {
             let mut idle = self.readers.idle.lock();
             if idle.len() < READERS {

@@ -92,8 +92,8 @@ impl Store {
         }
     }
 
-    /// Runs queries outside a transaction: each sees the latest commit. Meant for bounded reads;
-    /// on SQLite they run on the caller's thread.
+    /// Runs queries that see what is committed: on SQLite all of them the same commit, on PostgreSQL each
+    /// the latest. Meant for bounded reads; on SQLite they run on the caller's thread.
     pub async fn read<'env, T, E, F>(&self, body: F) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'env>) -> BoxFuture<'a, Result<T, E>> + Send + 'env,
