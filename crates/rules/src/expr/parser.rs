@@ -84,10 +84,30 @@ impl Parser<'_> {
         };
         let operator = *operator;
         self.at += 1;
+        if let Some((again, span)) = self.second_operator() {
+            // `==` and the like, from other languages.
+            let problem = span
+                .problem(format!(
+                    "`{}{}` compares nothing",
+                    operator.as_str(),
+                    again.as_str()
+                ))
+                .suggest(Some(format!("`{}`", operator.as_str())));
+            self.problems.push(problem);
+            self.at += 1;
+        }
         let right = self.operand();
         Raw {
             span: left.span.to(right.span),
             kind: RawKind::Compare(operator, Box::new(left), Box::new(right)),
+        }
+    }
+
+    fn second_operator(&self) -> Option<(Operator, Span)> {
+        let token = self.tokens.get(self.at)?;
+        match token.kind {
+            TokenKind::Operator(again) => Some((again, token.span)),
+            _ => None,
         }
     }
 

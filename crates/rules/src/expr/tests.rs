@@ -72,6 +72,14 @@ fn problems_name_the_place_and_what_was_meant() {
 }
 
 #[test]
+fn comparisons_of_other_languages_are_known() {
+    check_problems(
+        r#"IIF([a] == "b", "c", "d")"#,
+        &["at 10: `==` compares nothing; did you mean `=`?"],
+    );
+}
+
+#[test]
 fn one_reading_finds_every_problem() {
     check_problems(
         "Join(\" \", ToLowr([a]), ToUper([b]), [c] [d])",

@@ -15,7 +15,7 @@ mod write;
 use serde_json::{Map, Value as Json};
 
 use crate::mapping::{Actions, Apply, ObjectMapping};
-use crate::scope::FilterText;
+use crate::scope::{FilterText, ScopeOperator};
 use crate::{Expression, TargetType};
 
 pub use diff::SchemaChange;
@@ -418,6 +418,13 @@ impl Schema {
                         message: remark.to_string(),
                     }));
                 }
+                warnings.extend(same_precedence(mapping, &at));
+                let source = self
+                    .directory(&rule.source_directory)
+                    .and_then(|directory| directory.object(&mapping.source_object));
+                if let (Some(source), Some(scope)) = (source, &mapping.scope) {
+                    warnings.extend(unusual_operators(scope, source, &at));
+                }
                 let mapped = |name: &str| {
                     let mut all = mapping.attribute_mappings.iter();
                     all.any(|it| it.target.eq_ignore_ascii_case(name))
@@ -504,6 +511,40 @@ impl AttributeMappingText {
             other: Map::new(),
         }
     }
+}
+
+/// Attributes that are matched at the same precedence, so that their order is left to chance.
+fn same_precedence(mapping: &ObjectMappingText, at: &str) -> Vec<SchemaProblem> {
+    let mut seen = Vec::new();
+    let mut told = Vec::new();
+    for (index, attribute) in mapping.attribute_mappings.iter().enumerate() {
+        let priority = attribute.matching_priority;
+        if priority > 0 && seen.contains(&priority) {
+            told.push(SchemaProblem {
+                pointer: format!("{at}/attributeMappings/{index}/matchingPriority"),
+                message: format!("another attribute is matched at precedence {priority}, too"),
+            });
+        }
+        seen.push(priority);
+    }
+    told
+}
+
+/// Operators that are not meant for the type of their attribute (4.2).
+fn unusual_operators(scope: &ScopeText, source: &ObjectDefinition, at: &str) -> Vec<SchemaProblem> {
+    let clauses = scope.groups.iter().enumerate().flat_map(|(group, filter)| {
+        let clauses = filter.clauses.iter().enumerate();
+        clauses.map(move |(index, clause)| (group, index, clause))
+    });
+    let told = clauses.filter_map(|(group, index, clause)| {
+        let operator = ScopeOperator::find(&clause.operator)?;
+        let kind = source.attribute(clause.attribute.trim())?.kind;
+        (!operator.types().contains(&kind)).then(|| SchemaProblem {
+            pointer: format!("{at}/scope/groups/{group}/clauses/{index}/operatorName"),
+            message: format!("`{operator}` is not meant for an attribute of type {kind}"),
+        })
+    });
+    told.collect()
 }
 
 fn parse(text: &str) -> Result<Json, Vec<SchemaProblem>> {

@@ -19,8 +19,30 @@ pub(super) fn document(json: Json) -> Result<Schema, Vec<SchemaProblem>> {
     let problems = reader.problems.into_inner();
     match schema {
         Some(schema) if problems.is_empty() => Ok(schema),
-        _ => Err(problems),
+        Some(schema) => Err(with_what_follows(problems, &schema)),
+        None => Err(problems),
     }
+}
+
+/// The problems, and those of the rest of the document; not what only follows from the problems, at the
+/// same places, around them or in them.
+fn with_what_follows(mut problems: Vec<SchemaProblem>, schema: &Schema) -> Vec<SchemaProblem> {
+    let about = |one: &str, other: &str| {
+        let rest = one.strip_prefix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let more: Vec<SchemaProblem> = schema
+        .check()
+        .into_iter()
+        .filter(|more| {
+            let mut known = problems.iter();
+            !known.any(|known| {
+                about(&more.pointer, &known.pointer) || about(&known.pointer, &more.pointer)
+            })
+        })
+        .collect();
+    problems.extend(more);
+    problems
 }
 
 #[derive(Default)]

@@ -127,6 +127,40 @@ fn export_import_export_is_the_same_to_the_byte_and_keeps_the_unknown() {
 }
 
 #[test]
+fn all_problems_of_a_document_are_told_together() {
+    let mut document = document();
+    let mapping = &mut document["synchronizationRules"][0]["objectMappings"][0];
+    mapping["attributeMappings"][0]["matchingPriority"] = json!("first");
+    mapping["attributeMappings"][1]["targetAttributeName"] = json!("nope");
+    let problems = Schema::from_json(&document.to_string()).unwrap_err();
+    let places: Vec<&str> = problems.iter().map(|it| it.pointer.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            at("attributeMappings/0/matchingPriority"),
+            at("attributeMappings/1/targetAttributeName")
+        ],
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn what_may_not_be_meant_is_told() {
+    let mut document = document();
+    let mapping = &mut document["synchronizationRules"][0]["objectMappings"][0];
+    for at in 0..2 {
+        mapping["attributeMappings"][at]["matchingPriority"] = json!(1);
+    }
+    let clause = json!({"sourceOperandName": "department", "operatorName": "IS TRUE"});
+    mapping["scope"] = json!({ "groups": [{ "name": "f", "clauses": [clause] }] });
+    let schema = Schema::from_json(&document.to_string()).unwrap();
+    let told: Vec<String> = schema.warnings().into_iter().map(|it| it.message).collect();
+    let told = told.join("\n");
+    assert!(told.contains("precedence 1, too"), "{told}");
+    assert!(told.contains("`IS TRUE` is not meant for"), "{told}");
+}
+
+#[test]
 fn unknown_members_of_filters_stay() {
     let filter = json!([{
         "name": "f", "groupX": 1, "clauses": [{
