@@ -291,7 +291,7 @@ impl Answer<'_> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The value at a JSON pointer; `|` instead of `/` where a name has slashes or the like.
+    /// The value at a JSON pointer.
     fn at(&self, pointer: &str) -> Option<&Value> {
         self.body?.pointer(pointer)
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Map;
 use crate::error::ScimError;
-use crate::message::{BULK_REQUEST, BULK_RESPONSE, names_schema};
+use crate::message::{BULK_REQUEST, BULK_RESPONSE, names_nothing_else};
 use crate::text::{find_member, shown};
 
 /// Operations of one request at most.
@@ -44,13 +44,7 @@ pub struct BulkOperation {
 impl BulkRequest {
     /// Reads the body; what is wrong with one operation alone is left for that operation's answer.
     pub fn parse(mut body: Map) -> Result<Self, ScimError> {
-        if find_member(&body, "schemas").is_some_and(|urns| !urns.is_null())
-            && !names_schema(&body, BULK_REQUEST)
-        {
-            return Err(ScimError::invalid_value(format!(
-                "schemas must name {BULK_REQUEST}"
-            )));
-        }
+        names_nothing_else(&body, BULK_REQUEST)?;
         let fail_on_errors = match find_member(&body, "failOnErrors") {
             None | Some(Value::Null) => None,
             Some(value) => Some(value.as_u64().ok_or_else(|| {
@@ -192,7 +186,7 @@ fn resolve_in(
         Value::String(text) if reference => {
             if let Some(bulk_id) = text.strip_prefix(PREFIX) {
                 *text = resolved(bulk_id, id_of)?;
-            } else if let Some((before, bulk_id)) = quoted(text) {
+            } else if let Some((before, bulk_id)) = addressed(text) {
                 // `$ref` may be an address that ends in the reference.
                 *text = format!("{before}{}", resolved(bulk_id, id_of)?);
             }
@@ -214,7 +208,7 @@ fn resolve_in(
 }
 
 /// An address such as `../Users/bulkId:x`.
-fn quoted(text: &str) -> Option<(&str, &str)> {
+fn addressed(text: &str) -> Option<(&str, &str)> {
     let at = text.rfind('/')? + 1;
     Some((&text[..at], text[at..].strip_prefix(PREFIX)?))
 }
@@ -244,7 +238,7 @@ fn references_in<'a>(value: &'a Value, reference: bool, found: &mut dyn FnMut(&'
     match value {
         Value::String(text) if reference => {
             let bulk_id = text.strip_prefix(PREFIX);
-            if let Some(bulk_id) = bulk_id.or_else(|| quoted(text).map(|(_, bulk_id)| bulk_id)) {
+            if let Some(bulk_id) = bulk_id.or_else(|| addressed(text).map(|(_, bulk_id)| bulk_id)) {
                 found(bulk_id);
             }
         }

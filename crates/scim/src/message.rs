@@ -52,6 +52,15 @@ pub fn names_schema(body: &Map, urn: &str) -> bool {
     }
 }
 
+/// Refuses a message whose `schemas` name something else; they may be missing.
+pub(crate) fn names_nothing_else(body: &Map, urn: &str) -> Result<(), ScimError> {
+    let given = find_member(body, "schemas").is_some_and(|urns| !urns.is_null());
+    if given && !names_schema(body, urn) {
+        return Err(ScimError::invalid_value(format!("schemas must name {urn}")));
+    }
+    Ok(())
+}
+
 /// Where a page of a list stands, as its answer tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {

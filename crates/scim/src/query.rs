@@ -6,10 +6,10 @@ use crate::Map;
 use crate::attr_path::AttrPath;
 use crate::error::ScimError;
 use crate::filter::Filter;
-use crate::message::{SEARCH_REQUEST, names_schema};
+use crate::message::{SEARCH_REQUEST, names_nothing_else};
 use crate::projection::MAX_NAMES;
 use crate::sort::SortOrder;
-use crate::text::{find_member, shown};
+use crate::text::shown;
 
 /// What a client asks of a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,13 +66,7 @@ impl ListQuery {
 
     /// Reads a search request; `schemas` may be missing but must not name something else (profile section 6.4).
     pub fn from_search(body: &Map) -> Result<Self, ScimError> {
-        if find_member(body, "schemas").is_some_and(|urns| !urns.is_null())
-            && !names_schema(body, SEARCH_REQUEST)
-        {
-            return Err(ScimError::invalid_value(format!(
-                "schemas must name {SEARCH_REQUEST}"
-            )));
-        }
+        names_nothing_else(body, SEARCH_REQUEST)?;
         let mut query = Self::default();
         for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
             if let Some(parameter) = Parameter::find(name) {

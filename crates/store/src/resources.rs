@@ -419,21 +419,6 @@ pub async fn members(
     tx.all(sql, &params).await
 }
 
-/// Is it a member?
-pub async fn has_member(
-    tx: &mut Tx<'_>,
-    place: Place,
-    group: ResourceId,
-    member: &str,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT kind FROM resource_members \
-               WHERE tenant = $1 AND integration = $2 AND group_id = $3 AND member = $4";
-    let row: Option<(i64,)> = tx
-        .one(sql, &place.params([group.into(), member.into()]))
-        .await?;
-    Ok(row.is_some())
-}
-
 /// The groups that hold this member, in the order of their ids; at most `limit`.
 pub async fn groups_holding(
     tx: &mut Tx<'_>,

@@ -203,7 +203,7 @@ fn open_error(path: &Path, reason: &str) -> StoreError {
     }
 }
 
-/// The writer: takes what is waiting, runs each as a savepoint of one transaction, commits, answers.
+/// The writer: takes what is waiting, runs each as a part of one transaction, commits, answers.
 fn write_in_groups(
     connection: Connection,
     mut queue: mpsc::Receiver<Work>,
