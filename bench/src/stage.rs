@@ -49,7 +49,7 @@ impl Stage {
         let engine = Arc::new(Engine::new(EngineOptions {
             store: store.clone(),
             clock: Arc::clone(&clock),
-            connector: Arc::new(Connections::new(store.clone(), http)),
+            connector: Arc::new(Connections::new(store.clone(), http.clone())),
             owner: "bench".to_owned(),
         }));
         let ctx = Ctx {
@@ -58,6 +58,7 @@ impl Stage {
             store: store.clone(),
             clock,
             engine,
+            courier: Arc::new(http),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);

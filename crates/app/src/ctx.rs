@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use muster_engine::Engine;
+use muster_engine::port::Courier;
 use muster_model::{Clock, TenantId};
 use muster_store::Store;
 
@@ -19,4 +20,6 @@ pub struct Ctx {
     pub clock: Arc<dyn Clock>,
     /// The engine; it writes engine state, use cases only ask it to.
     pub engine: Arc<Engine>,
+    /// Who brings messages to others.
+    pub courier: Arc<dyn Courier>,
 }

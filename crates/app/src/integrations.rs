@@ -1,17 +1,38 @@
-//! The receiving side: integrations and their tokens.
+//! The receiving side: integrations, what they accept, and what is known of their senders.
 
-use muster_model::integration::{Integration, Token};
-use muster_model::secret::new_token;
-use muster_model::{IntegrationId, Secret, TokenId};
-use muster_store::{StoreError, integrations};
+mod clients;
+mod feed;
+mod setup;
+mod tokens;
+
+use muster_model::integration::{Integration, Purpose, Settings, Token};
+use muster_model::{IntegrationId, Secret};
+use muster_scim::dialect::Deviation;
+use muster_store::dialects::{self, Seen};
+use muster_store::resources::{self, Place};
+use muster_store::{StoreError, Tx, integrations};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::definitions;
+use crate::received::Profile;
 use crate::{AppError, Ctx};
+
+pub(crate) use clients::exchange;
+pub use clients::{Client, IssuedClient, add_client, clients, remove_client};
+pub use feed::{events, last_event};
+pub use setup::{Setup, open_setup, setup_link, take_setup};
+pub use tokens::{revoke, rotate};
+
+use tokens::issue;
+
+/// Fewest bytes to which bodies may be limited.
+const SMALLEST_BODY: u64 = 1024;
+/// Networks that an allow-list holds at most.
+const NETWORKS: usize = 100;
 
 /// Longest name of anything that a person names.
 pub(crate) const LONGEST_NAME: usize = 200;
-/// Tokens of one integration that may be live at a time.
-const LIVE_TOKENS: usize = 2;
 
 /// An integration with the token that is shown this once.
 #[derive(Clone, Debug)]
@@ -45,20 +66,6 @@ pub(crate) fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn issue(ctx: &Ctx, integration: IntegrationId) -> Result<(Token, Secret<String>), AppError> {
-    let secret = new_token()
-        .map_err(|error| AppError::Refused(format!("no randomness from the system: {error}")))?;
-    let token = Token {
-        id: TokenId::new(),
-        integration,
-        created: ctx.clock.now(),
-        expires: None,
-        revoked: None,
-        last_used: None,
-    };
-    Ok((token, secret))
-}
-
 /// A new integration of the kind "Third-party Users & Groups Sync", with its first token.
 pub async fn create(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
     let name = valid_name("integration", name)?;
@@ -66,8 +73,14 @@ pub async fn create(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
         id: IntegrationId::new(),
         name,
         created: ctx.clock.now(),
+        settings: Settings::default(),
     };
-    let (token, secret) = issue(ctx, integration.id)?;
+    let (token, secret) = issue(
+        integration.created,
+        integration.id,
+        Purpose::Provision,
+        None,
+    )?;
     let (tenant, kept, hash) = (ctx.tenant, integration.clone(), token_hash(secret.expose()));
     ctx.store
         .write(move |tx| {
@@ -111,57 +124,6 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<(Integration, Vec<Token>)>, AppError>
         .await
 }
 
-/// A second token for an integration, so that the first can be replaced without a gap. Of more than
-/// two live ones the oldest is revoked; answers how many were.
-pub async fn rotate(ctx: &Ctx, name: &str) -> Result<(Issued, usize), AppError> {
-    let integration = find(ctx, name).await?;
-    let (token, secret) = issue(ctx, integration.id)?;
-    let (tenant, id, now) = (ctx.tenant, integration.id, ctx.clock.now());
-    let hash = token_hash(secret.expose());
-    let revoked = ctx
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                integrations::add_token(tx, tenant, &token, &hash).await?;
-                let live: Vec<TokenId> = integrations::tokens(tx, tenant, id)
-                    .await?
-                    .into_iter()
-                    .filter(|(token, _)| token.revoked.is_none())
-                    .map(|(token, _)| token.id)
-                    .collect();
-                let too_many = live.len().saturating_sub(LIVE_TOKENS);
-                for old in live.iter().take(too_many) {
-                    integrations::revoke_token(tx, tenant, *old, now).await?;
-                }
-                Ok::<_, AppError>(too_many)
-            })
-        })
-        .await?;
-    let issued = Issued {
-        integration,
-        token: secret,
-    };
-    Ok((issued, revoked))
-}
-
-/// Revokes every token of an integration; answers how many were live.
-pub async fn revoke(ctx: &Ctx, name: &str) -> Result<u64, AppError> {
-    let integration = find(ctx, name).await?;
-    let (tenant, now) = (ctx.tenant, ctx.clock.now());
-    ctx.store
-        .write(move |tx| {
-            Box::pin(async move {
-                let mut revoked = 0;
-                for (token, _) in integrations::tokens(tx, tenant, integration.id).await? {
-                    revoked +=
-                        u64::from(integrations::revoke_token(tx, tenant, token.id, now).await?);
-                }
-                Ok(revoked)
-            })
-        })
-        .await
-}
-
 /// The integration with this name.
 pub async fn find(ctx: &Ctx, name: &str) -> Result<Integration, AppError> {
     let (tenant, wanted) = (ctx.tenant, name.trim().to_owned());
@@ -178,4 +140,167 @@ pub async fn find(ctx: &Ctx, name: &str) -> Result<Integration, AppError> {
             "there is no integration named {name}; see: muster integration list"
         ))
     })
+}
+
+/// Changes what an integration accepts.
+pub async fn set_settings(
+    ctx: &Ctx,
+    name: &str,
+    change: impl FnOnce(&mut Settings) + Send,
+) -> Result<Integration, AppError> {
+    let mut integration = find(ctx, name).await?;
+    change(&mut integration.settings);
+    check(&mut integration.settings)?;
+    let (tenant, id, settings) = (ctx.tenant, integration.id, integration.settings.clone());
+    ctx.store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(
+                async move { Ok(integrations::set_settings(tx, tenant, id, &settings).await?) },
+            )
+        })
+        .await?;
+    Ok(integration)
+}
+
+/// Refuses settings that nobody can want; writes networks in their shortest form.
+fn check(settings: &mut Settings) -> Result<(), AppError> {
+    let refuse = |reason: String| Err(AppError::Invalid(reason));
+    if settings.requests_per_second == Some(0) {
+        return refuse("a rate of 0 refuses everything; revoke the tokens instead".to_owned());
+    }
+    if settings.max_body.is_some_and(|most| most < SMALLEST_BODY) {
+        return refuse(format!("bodies need {SMALLEST_BODY} bytes at least"));
+    }
+    if settings.allowed_networks.len() > NETWORKS {
+        return refuse(format!("an allow-list holds {NETWORKS} networks at most"));
+    }
+    for network in &mut settings.allowed_networks {
+        let read = network.parse::<ipnet::IpNet>();
+        let read = read.or_else(|_| network.parse().map(|alone: std::net::IpAddr| alone.into()));
+        let Ok(read) = read else {
+            return refuse(format!(
+                "{network:?} is no network; write it as 203.0.113.0/24 or 2001:db8::/32, or give one \
+                 address"
+            ));
+        };
+        *network = read.trunc().to_string();
+    }
+    Ok(())
+}
+
+/// The schemas and resource types that an integration brought, as they were written.
+pub async fn definitions(ctx: &Ctx, name: &str) -> Result<Option<Value>, AppError> {
+    let kept = basics(ctx, name).await?.definitions;
+    kept.as_deref().map(definitions::written).transpose()
+}
+
+/// Gives an integration schemas and resource types of its own, or takes them away. A type that still has
+/// resources cannot go; resources that are there stay as they are.
+pub async fn set_definitions(ctx: &Ctx, name: &str, text: Option<&str>) -> Result<(), AppError> {
+    let integration = find(ctx, name).await?;
+    let before = basics(ctx, name).await?;
+    let kept = text.map(|text| definitions::accept(text, before.definitions.as_deref()));
+    let kept = kept.transpose()?;
+    let left = match &kept {
+        Some(kept) => definitions::read(kept)?.kinds,
+        None => muster_model::integration::ResourceKind::STANDARD.to_vec(),
+    };
+    let gone = match &before.definitions {
+        Some(before) => definitions::read(before)?,
+        None => return store_definitions(ctx, integration.id, kept, Vec::new(), 0).await,
+    };
+    let types = gone.schemas.resource_types().iter();
+    let gone: Vec<_> = types
+        .zip(&gone.kinds)
+        .filter(|(_, kind)| !left.contains(kind))
+        .map(|(of, kind)| (of.name.clone(), *kind))
+        .collect();
+    store_definitions(ctx, integration.id, kept, gone, before.number).await
+}
+
+async fn store_definitions(
+    ctx: &Ctx,
+    id: IntegrationId,
+    kept: Option<String>,
+    gone: Vec<(String, muster_model::integration::ResourceKind)>,
+    number: i64,
+) -> Result<(), AppError> {
+    let tenant = ctx.tenant;
+    let place = Place {
+        tenant,
+        integration: number,
+    };
+    ctx.store
+        .write(move |tx| {
+            Box::pin(async move {
+                for (name, kind) in gone {
+                    let there = resources::total(tx, place, kind).await?;
+                    if there > 0 {
+                        return Err(AppError::Refused(format!(
+                            "{there} resources of the type {name} are there; keep the type, or delete \
+                             them first"
+                        )));
+                    }
+                }
+                Ok(integrations::set_definitions(tx, tenant, id, kept).await?)
+            })
+        })
+        .await
+}
+
+async fn basics(ctx: &Ctx, name: &str) -> Result<integrations::Basics, AppError> {
+    let (tenant, id) = (ctx.tenant, find(ctx, name).await?.id);
+    let found = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(integrations::basics(tx, tenant, id).await?) })
+        })
+        .await?;
+    found.ok_or_else(|| AppError::NotFound(format!("the integration {name} is gone")))
+}
+
+/// An integration as its requests see it.
+pub(crate) async fn profile(ctx: &Ctx, name: &str) -> Result<Profile, AppError> {
+    let basics = basics(ctx, name).await?;
+    let own = basics.definitions.as_deref().map(definitions::read);
+    let place = Place {
+        tenant: ctx.tenant,
+        integration: basics.number,
+    };
+    Ok(Profile::new(place, basics.settings, own.transpose()?))
+}
+
+/// The integration with a number, as its requests see it.
+pub(crate) async fn profile_at(
+    tx: &mut Tx<'_>,
+    place: Place,
+) -> Result<Option<Profile>, StoreError> {
+    let Some(basics) = integrations::basics_at(tx, place).await? else {
+        return Ok(None);
+    };
+    let own = basics.definitions.as_deref().map(definitions::read);
+    let own = own
+        .transpose()
+        .map_err(|error| StoreError::Sql(error.to_string()))?;
+    Ok(Some(Profile::new(place, basics.settings, own)))
+}
+
+/// The place of an integration's resources.
+pub(crate) async fn place(ctx: &Ctx, name: &str) -> Result<Place, AppError> {
+    Ok(profile(ctx, name).await?.place)
+}
+
+/// In which ways the senders of an integration depart from the RFCs, as far as they were seen a second ago.
+pub async fn dialect(ctx: &Ctx, name: &str) -> Result<Vec<(Deviation, Seen)>, AppError> {
+    let place = place(ctx, name).await?;
+    let seen: Vec<Seen> = ctx
+        .store
+        .read::<_, AppError, _>(|tx| Box::pin(async move { Ok(dialects::list(tx, place).await?) }))
+        .await?;
+    let known = |seen: Seen| {
+        let mut all = Deviation::ALL.iter();
+        let deviation = all.find(|one| one.code() == seen.deviation)?;
+        Some((*deviation, seen))
+    };
+    Ok(seen.into_iter().filter_map(known).collect())
 }

@@ -2,7 +2,9 @@
 //! answers in terms of the model; no use case knows of a status code or a page.
 
 pub mod applications;
+pub mod check;
 mod ctx;
+mod definitions;
 pub mod directory;
 mod error;
 pub mod import;
@@ -11,6 +13,7 @@ pub mod jobs;
 pub mod log;
 pub mod mappings;
 pub mod received;
+pub mod webhooks;
 
 pub use ctx::Ctx;
 pub use error::AppError;

@@ -4,24 +4,35 @@
 
 mod bulk;
 mod cursor;
+mod dialect;
 mod document;
 mod list;
+mod profile;
+mod rate;
+mod reader;
 mod token;
 mod write;
 
 use std::sync::Arc;
 
-use muster_model::directory::Kind;
-use muster_model::{Clock, IntegrationId, ResourceId};
+use std::net::IpAddr;
+
+use muster_model::integration::{Purpose, ResourceKind};
+use muster_model::{Clock, IntegrationId, ResourceId, Secret};
 use muster_scim::ScimError;
-use muster_scim::schema::{self, ResourceType};
 use muster_store::resources::{self, Member, Place, Resource};
 use muster_store::{Store, StoreError};
 
 pub use bulk::BulkDone;
 pub use list::{MAX_PAGE, Page};
-pub use write::Precondition;
+pub use profile::Profile;
+pub(crate) use profile::unique_name;
+pub use reader::{LONGEST_WAIT, MAX_EVENTS, State, event_json};
+pub use write::{Precondition, member_type};
 
+use crate::{AppError, integrations};
+
+use dialect::Dialects;
 use token::Tokens;
 
 /// Groups that a user's document names at most.
@@ -35,14 +46,49 @@ pub struct Provider {
     store: Store,
     clock: Arc<dyn Clock>,
     tokens: Arc<Tokens>,
+    dialects: Arc<Dialects>,
 }
 
 /// Who called, proven by its token: whose resources it may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The integration.
     pub integration: IntegrationId,
-    pub(crate) place: Place,
+    /// What the integration is like.
+    pub profile: Arc<Profile>,
+    purpose: Purpose,
+    /// What it calls itself.
+    client: Box<str>,
+}
+
+/// Where a request comes from, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// The address at the other end.
+    pub address: Option<IpAddr>,
+    /// What the client calls itself.
+    pub client: &'a str,
+}
+
+impl Caller {
+    pub(crate) fn place(&self) -> Place {
+        self.profile.place
+    }
+
+    /// Refuses a caller that may only read.
+    fn may_write(&self) -> Result<(), ScimError> {
+        match self.purpose {
+            Purpose::Provision => Ok(()),
+            Purpose::Read => Err(ScimError::forbidden(
+                "this token is for reading; write with the token of the integration's sender",
+            )),
+        }
+    }
+
+    /// Bytes of a body at most, as far as the integration limits them.
+    pub fn max_body(&self) -> Option<u64> {
+        self.profile.settings.max_body
+    }
 }
 
 /// A resource as it is shown.
@@ -108,14 +154,6 @@ impl From<Fault> for ScimError {
     }
 }
 
-/// The resource type of a kind.
-pub fn resource_type(kind: Kind) -> &'static ResourceType {
-    match kind {
-        Kind::User => schema::user(),
-        Kind::Group => schema::group(),
-    }
-}
-
 impl Provider {
     /// A provider on a store.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
@@ -123,35 +161,51 @@ impl Provider {
             store,
             clock,
             tokens: Arc::new(Tokens::default()),
+            dialects: Arc::new(Dialects::default()),
         }
     }
 
-    /// Proves who calls. An unknown integration and a wrong token are told apart by nothing.
+    /// Proves who calls. An unknown integration and a wrong token are told
+    /// apart by nothing.
     pub async fn authenticate(
         &self,
         integration: IntegrationId,
         token: &str,
+        origin: Origin<'_>,
     ) -> Result<Caller, ScimError> {
         self.tokens
-            .check(&self.store, &self.clock, integration, token)
+            .check(&self.store, &self.clock, integration, token, origin)
             .await
+    }
+
+    /// Gives an OAuth client an access token for its credentials, and the seconds that it is good for; `None`
+    /// when they are wrong. What is not there and what does not fit are told apart by nothing.
+    pub async fn access_token(
+        &self,
+        integration: IntegrationId,
+        client: &str,
+        secret: &str,
+    ) -> Result<Option<(Secret<String>, i64)>, AppError> {
+        let credentials = (client, secret);
+        integrations::exchange(&self.store, self.clock.now(), integration, credentials).await
     }
 
     /// The resource with this id.
     pub async fn get(
         &self,
         caller: &Caller,
-        kind: Kind,
+        kind: ResourceKind,
         id: &str,
         wanted: Wanted,
     ) -> Result<Shown, ScimError> {
-        let place = caller.place;
-        let id = parse_id(kind, id)?;
+        let (place, profile) = (caller.place(), &caller.profile);
+        let id = parse_id(profile, kind, id)?;
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
                     let found = resources::find(tx, place, kind, id).await?;
-                    let resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
+                    let resource =
+                        found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
                     Ok(show(tx, place, resource, wanted).await?)
                 })
             })
@@ -160,13 +214,13 @@ impl Provider {
     }
 }
 
-fn parse_id(kind: Kind, id: &str) -> Result<ResourceId, ScimError> {
-    id.parse().map_err(|_| not_found(kind, id))
+fn parse_id(profile: &Profile, kind: ResourceKind, id: &str) -> Result<ResourceId, ScimError> {
+    id.parse().map_err(|_| not_found(profile, kind, id))
 }
 
-fn not_found(kind: Kind, id: &str) -> ScimError {
+fn not_found(profile: &Profile, kind: ResourceKind, id: &str) -> ScimError {
     let id: String = id.chars().take(100).collect();
-    ScimError::not_found(format!("there is no {kind} {id}"))
+    ScimError::not_found(format!("there is no {} {id}", profile.of(kind).name))
 }
 
 /// Looks up what is wanted beside a document.
@@ -178,7 +232,7 @@ async fn show(
 ) -> Result<Shown, StoreError> {
     let (mut members, mut groups) = (None, Vec::new());
     match resource.kind {
-        Kind::Group if wanted.members => {
+        ResourceKind::GROUP if wanted.members => {
             let mut all: Vec<Member> = Vec::new();
             loop {
                 let after = all.last().map(|member| member.value.clone());
@@ -192,13 +246,13 @@ async fn show(
             }
             members = Some(all);
         }
-        Kind::User if wanted.groups => {
+        ResourceKind::USER if wanted.groups => {
             let id = resource.id.to_string();
             for (group, doc) in resources::groups_of(tx, place, &id, GROUPS).await? {
                 groups.push((group, document::display_name(&doc)));
             }
         }
-        Kind::User | Kind::Group => {}
+        _ => {}
     }
     Ok(Shown {
         resource,

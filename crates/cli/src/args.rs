@@ -1,10 +1,14 @@
 //! The command line: what can be said, with help and examples.
 
+mod integration;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
 #[derive(Debug, Parser)]
@@ -157,6 +161,11 @@ pub(crate) enum Task {
     /// Mappings and scoping filters of an application, as a schema document.
     #[command(subcommand)]
     Schema(SchemaTask),
+    /// Verify the whole store: nothing refers to what is not there, and what is kept twice agrees.
+    #[command(
+        after_help = "Example:\n  muster check --data ./muster-data\n\nExit code 1 when something is wrong."
+    )]
+    Check,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -177,31 +186,6 @@ pub(crate) struct Serve {
     /// Address to listen on (default 127.0.0.1:8080).
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-}
-
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
-pub(crate) enum Integration {
-    /// Make an integration; prints its SCIM URL and token. The token is shown this once.
-    #[command(after_help = "Example:\n  muster integration create \"Web Security\" --json")]
-    Create {
-        /// Name of the integration.
-        name: String,
-    },
-    /// List integrations and the state of their tokens.
-    #[command(after_help = "Example:\n  muster integration list")]
-    List,
-    /// Issue a second token, so that the first can be replaced without a gap.
-    #[command(after_help = "Example:\n  muster integration rotate \"Web Security\"")]
-    Rotate {
-        /// Name of the integration.
-        name: String,
-    },
-    /// Revoke all tokens of an integration.
-    #[command(after_help = "Example:\n  muster integration revoke \"Web Security\"")]
-    Revoke {
-        /// Name of the integration.
-        name: String,
-    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Each command, and where it is carried out: here, or in the server that holds the data.
 
 mod app;
+mod check;
 mod demo;
 mod expression;
 mod import;
@@ -18,7 +19,7 @@ use clap::CommandFactory;
 use muster_app::AppError;
 use muster_store::StoreUrl;
 
-use crate::args::{App, Args, Command, Place, SchemaTask, Serve, Task, TokenArg};
+use crate::args::{App, Args, Command, Integration, Place, SchemaTask, Serve, Task, TokenArg};
 use crate::config::Config;
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
@@ -183,7 +184,11 @@ where
 {
     let import = match task {
         Task::Import(import) => import,
-        Task::Schema(
+        Task::Integration(Integration::Schema {
+            set: Some(ref file),
+            ..
+        })
+        | Task::Schema(
             SchemaTask::Import { ref file, .. }
             | SchemaTask::Diff {
                 file: Some(ref file),
@@ -268,12 +273,13 @@ fn with_local_secrets(mut task: Task) -> Result<Task> {
 /// Carries a command out in this process.
 pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: &Out) -> Exit {
     let done = match task {
-        Task::Integration(task) => integration::perform(node, task, out).await,
+        Task::Integration(task) => integration::perform(node, task, input, out).await,
         Task::Import(task) => import::perform(node, task, input, out).await,
         Task::App(task) => app::perform(node, task, out).await,
         Task::Job(task) => job::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
+        Task::Check => check::perform(node, out).await,
     };
     out.progress_end().await;
     match done {

@@ -9,7 +9,7 @@ use muster_app::Ctx;
 use muster_connect::{Connections, Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::{JobId, SystemClock, TenantId};
-use muster_store::{Store, StoreError, StoreUrl, jobs};
+use muster_store::{Store, StoreError, StoreUrl, jobs, webhooks};
 
 use crate::config::Config;
 use crate::home::{self, Home};
@@ -20,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) ctx: Ctx,
     /// The address under which others reach the server.
     pub(crate) public_url: String,
+    /// The name of this process among others.
+    pub(crate) holder: String,
     _home: Option<Home>,
 }
 
@@ -43,23 +45,28 @@ impl Node {
         }
         let store = Store::open(&config.database, key).await?;
         if home.is_some() && !store.is_postgres() {
-            // Whoever held a job's lease on this file is gone.
+            // Whoever held a job's lease or a webhook on this file is gone.
             store
                 .write::<_, StoreError, _>(|tx| {
-                    Box::pin(async move { jobs::release_all(tx).await })
+                    Box::pin(async move {
+                        webhooks::release_all(tx).await?;
+                        jobs::release_all(tx).await
+                    })
                 })
                 .await?;
         }
         let policy = OutboundPolicy {
             allow_insecure: config.allow_insecure_targets,
         };
-        let connections = Connections::new(store.clone(), Http::new(policy)?);
+        let http = Http::new(policy)?;
+        let connections = Connections::new(store.clone(), http.clone());
         let clock = SystemClock::shared();
+        let holder = format!("{} {}", std::process::id(), JobId::new());
         let engine = Engine::new(EngineOptions {
             store: store.clone(),
             clock: Arc::clone(&clock),
             connector: Arc::new(connections),
-            owner: format!("{} {}", std::process::id(), JobId::new()),
+            owner: holder.clone(),
         });
         let ctx = Ctx {
             tenant: TenantId::FIRST,
@@ -67,10 +74,12 @@ impl Node {
             store,
             clock,
             engine: Arc::new(engine),
+            courier: Arc::new(http),
         };
         Ok(Self {
             ctx,
             public_url: config.public_url(config.listen),
+            holder,
             _home: home,
         })
     }
@@ -83,6 +92,7 @@ impl Node {
                 ..self.ctx.clone()
             },
             public_url: self.public_url.clone(),
+            holder: self.holder.clone(),
             _home: None,
         }
     }

@@ -72,6 +72,11 @@ impl Out {
         });
     }
 
+    /// Has whoever asked gone away?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.frames.is_closed()
+    }
+
     pub(crate) async fn progress_end(&self) {
         let _ = self.frames.send(Frame::ProgressEnd).await;
     }

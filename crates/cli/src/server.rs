@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use muster_app::received::Provider;
+use muster_app::webhooks::Deliverer;
 use muster_engine::Worker;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -24,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) poke: Arc<Notify>,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
+    provider: Provider,
     socket: Option<PathBuf>,
 }
 
@@ -46,12 +48,26 @@ impl Server {
         let address = listener.local_addr()?;
         let (node, stop) = (Arc::new(node), CancellationToken::new());
         let provider = Provider::new(node.ctx.store.clone(), Arc::clone(&node.ctx.clock));
-        let router = muster_scim_api::router(provider, node.public_url.clone());
+        let router = muster_scim_api::router(provider.clone(), node.public_url.clone());
+        let router = router.merge(muster_portal::router(
+            node.ctx.clone(),
+            node.public_url.clone(),
+        ));
+        let deliverer = Deliverer::new(node.ctx.clone(), &node.holder);
         let worker = Worker::new(Arc::clone(&node.ctx.engine));
         let poke = worker.poke();
         let mut running = vec![
             tokio::spawn(muster_web::serve(listener, router, stop.clone())),
             tokio::spawn(worker.run()),
+            tokio::spawn({
+                let stop = stop.clone();
+                async move {
+                    tokio::select! {
+                        () = deliverer.run() => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+            }),
         ];
         if let Some(path) = &socket {
             let listening = remote::listen(path)?;
@@ -64,6 +80,7 @@ impl Server {
             poke,
             stop,
             running,
+            provider,
             socket,
         })
     }
@@ -75,6 +92,7 @@ impl Server {
         for task in self.running {
             let _ = task.await;
         }
+        self.provider.close().await;
         if let Some(socket) = self.socket {
             let _ = std::fs::remove_file(socket);
         }

@@ -1,5 +1,6 @@
 //! The outside world: sources and targets that fulfil the engine's ports. Nothing here decides.
 
+mod courier;
 mod http;
 mod source;
 mod target;

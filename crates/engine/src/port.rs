@@ -416,6 +416,30 @@ pub trait Connector: Send + Sync + fmt::Debug {
     ) -> Result<Box<dyn Target>, TargetError>;
 }
 
+/// Brings messages to others: webhooks.
+#[async_trait]
+pub trait Courier: Send + Sync + fmt::Debug {
+    /// May messages be brought to this address? The error says why not.
+    fn check(&self, url: &str) -> Result<(), String>;
+
+    /// Posts a JSON body. The error says why there was no answer.
+    async fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<Receipt, String>;
+}
+
+/// What somebody answered to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long it asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
 /// How long something took, from the clock that was handed in.
 pub(crate) const fn took(began: Timestamp, ended: Timestamp) -> u64 {
     ended.millis_since(began)

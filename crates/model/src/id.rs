@@ -83,6 +83,8 @@ typed_id! {
     TokenId,
     /// A resource that an integration received.
     ResourceId,
+    /// A webhook of an integration.
+    WebhookId,
 }
 
 impl RoleId {

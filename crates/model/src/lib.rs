@@ -18,7 +18,7 @@ pub mod value;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{
     ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId, ObjectId,
-    ResourceId, RoleId, TenantId, TokenId, UserId,
+    ResourceId, RoleId, TenantId, TokenId, UserId, WebhookId,
 };
 pub use position::Position;
 pub use secret::Secret;

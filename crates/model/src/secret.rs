@@ -38,11 +38,17 @@ impl<T: Zeroize> fmt::Display for Secret<T> {
     }
 }
 
+/// 256 random bits. The error says that the system gives no randomness.
+pub fn random_bytes() -> Result<[u8; 32], getrandom::Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A new token: 256 random bits in hexadecimal behind the prefix by which it is recognised.
 /// The error says that the system gives no randomness.
 pub fn new_token() -> Result<Secret<String>, getrandom::Error> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes)?;
+    let mut bytes = random_bytes()?;
     let mut token = String::with_capacity(TOKEN_PREFIX.len() + 64);
     token.push_str(TOKEN_PREFIX);
     for byte in bytes {

@@ -1,18 +1,23 @@
 //! What this server can do: the three discovery documents.
 
-use muster_app::received::MAX_PAGE;
+use muster_app::received::{MAX_PAGE, Profile};
 use muster_scim::bulk::MAX_OPERATIONS;
 use muster_scim::discovery::{
     BulkLimits, resource_type, resource_types, schema, schemas, service_provider_config,
 };
-use muster_scim::{Capabilities, Schemas, ScimError};
+use muster_scim::{Capabilities, ScimError};
 use muster_web::LARGEST_BODY;
 
 use crate::answer::Answer;
 use crate::route::Route;
 
 /// Answers one of the discovery endpoints; a filter is refused (profile section 11).
-pub(crate) fn answer(route: &Route<'_>, base: &str, query: &str) -> Result<Answer, ScimError> {
+pub(crate) fn answer(
+    route: &Route<'_>,
+    profile: &Profile,
+    base: &str,
+    query: &str,
+) -> Result<Answer, ScimError> {
     let filtered = query.split('&').any(|pair| {
         pair.split('=')
             .next()
@@ -21,7 +26,7 @@ pub(crate) fn answer(route: &Route<'_>, base: &str, query: &str) -> Result<Answe
     if filtered {
         return Err(ScimError::forbidden("discovery documents are not filtered"));
     }
-    let all = Schemas::standard();
+    let all = profile.schemas();
     let document = match route {
         Route::Config => service_provider_config(base, &capabilities()),
         Route::ResourceTypes(None) => resource_types(base, all),

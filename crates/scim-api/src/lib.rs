@@ -3,6 +3,8 @@
 mod answer;
 mod conditions;
 mod discovery;
+mod oauth;
+mod reader;
 mod render;
 mod request;
 mod route;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::routing::post;
 use muster_app::received::Provider;
 
 /// What every request needs.
@@ -20,13 +23,16 @@ pub(crate) struct Face {
     pub(crate) public_url: Arc<str>,
 }
 
-/// The routes below `/scim`; `public_url` is the address under which senders reach this server.
+/// The routes below `/scim` and `/oauth`; `public_url` is the address under which senders reach this server.
 pub fn router(provider: Provider, public_url: String) -> Router {
     let face = Face {
         provider,
         public_url: public_url.into(),
     };
-    Router::new().fallback(request::answer).with_state(face)
+    Router::new()
+        .route("/oauth/{integration}/token", post(oauth::token))
+        .fallback(request::answer)
+        .with_state(face)
 }
 
 /// Shorthand of the handlers.

@@ -3,22 +3,29 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use muster_app::received::Shown;
-use muster_model::directory::Kind;
+use muster_app::received::{Profile, Shown, member_type};
+use muster_model::integration::ResourceKind;
 use muster_scim::meta::entity_tag;
 use muster_scim::{Map, Meta, Projection, ScimError, meta};
 
 /// Renders resources of one kind for one request.
 pub(crate) struct Renderer<'a> {
     base: &'a str,
-    kind: Kind,
+    profile: &'a Profile,
+    kind: ResourceKind,
     projection: &'a Projection<'a>,
 }
 
 impl<'a> Renderer<'a> {
-    pub(crate) const fn new(base: &'a str, kind: Kind, projection: &'a Projection<'a>) -> Self {
+    pub(crate) const fn new(
+        base: &'a str,
+        profile: &'a Profile,
+        kind: ResourceKind,
+        projection: &'a Projection<'a>,
+    ) -> Self {
         Self {
             base,
+            profile,
             kind,
             projection,
         }
@@ -26,16 +33,21 @@ impl<'a> Renderer<'a> {
 
     /// Where a resource is found.
     pub(crate) fn location(&self, shown: &Shown) -> String {
-        place(self.base, self.kind, &shown.resource.id.to_string())
+        place(
+            self.base,
+            self.profile,
+            self.kind,
+            &shown.resource.id.to_string(),
+        )
     }
 
     /// A resource; it is parsed only when attributes were chosen.
     pub(crate) fn resource(&self, shown: &Shown) -> Result<String, ScimError> {
         let id = shown.resource.id.to_string();
-        let location = place(self.base, self.kind, &id);
+        let location = place(self.base, self.profile, self.kind, &id);
         let version = entity_tag(shown.resource.version);
         let meta = Meta {
-            resource_type: self.kind.as_str(),
+            resource_type: &self.profile.of(self.kind).name,
             created: instant(shown.resource.created),
             last_modified: instant(shown.resource.modified),
             location: &location,
@@ -71,8 +83,8 @@ impl<'a> Renderer<'a> {
         for member in members {
             let separator = if text.is_empty() { '[' } else { ',' };
             let value = quoted(&member.value);
-            let address = quoted(&place(self.base, member.kind, &member.value));
-            let of = member.kind.as_str();
+            let address = quoted(&place(self.base, self.profile, member.kind, &member.value));
+            let of = member_type(member.kind);
             // Writing to a string cannot fail.
             let _ = write!(
                 text,
@@ -95,7 +107,7 @@ impl<'a> Renderer<'a> {
         for (id, name) in &shown.groups {
             let separator = if text.is_empty() { '[' } else { ',' };
             let id = id.to_string();
-            let address = quoted(&place(self.base, Kind::Group, &id));
+            let address = quoted(&place(self.base, self.profile, ResourceKind::GROUP, &id));
             let _ = write!(
                 text,
                 r#"{separator}{{"value":"{id}","$ref":{address},"display":{},"type":"direct"}}"#,
@@ -108,12 +120,8 @@ impl<'a> Renderer<'a> {
 }
 
 /// The address of a resource.
-pub(crate) fn place(base: &str, kind: Kind, id: &str) -> String {
-    let collection = match kind {
-        Kind::User => "Users",
-        Kind::Group => "Groups",
-    };
-    format!("{base}/{collection}/{id}")
+pub(crate) fn place(base: &str, profile: &Profile, kind: ResourceKind, id: &str) -> String {
+    format!("{base}{}/{id}", profile.of(kind).endpoint)
 }
 
 fn quoted(text: &str) -> String {

@@ -1,16 +1,18 @@
 //! From an HTTP request to a call of the provider, and back.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, Method, header};
-use muster_app::received::{Caller, Provider, Wanted, resource_type};
-use muster_model::directory::Kind;
+use muster_app::received::{Caller, Origin, Profile, Provider, Wanted};
+use muster_model::integration::ResourceKind;
 use muster_scim::bulk::bulk_response;
 use muster_scim::message::{Paging, list_response, parse_body};
 use muster_scim::meta::entity_tag;
-use muster_scim::{BulkAnswer, BulkRequest, ListQuery, Projection, ScimError};
-use muster_web::{LARGEST_BODY, RequestId};
+use muster_scim::{BulkAnswer, BulkRequest, ListQuery, Map, Projection, ScimError};
+use muster_web::{LARGEST_BODY, Peer, RequestId};
 
 use crate::answer::{self, Answer};
 use crate::conditions::{precondition, unchanged};
@@ -55,7 +57,15 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
     let (integration, rest) = route::split(path).ok_or_else(no_such)?;
     // Who calls is settled before anything else is looked at.
     let token = bearer(&parts.headers).ok_or_else(ScimError::unauthorized)?;
-    let caller = face.provider.authenticate(integration, token).await?;
+    let origin = Origin {
+        address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip()),
+        client: client(&parts.headers),
+    };
+    let caller = face
+        .provider
+        .authenticate(integration, token, origin)
+        .await?;
+    let profile = Arc::clone(&caller.profile);
     let base = format!("{}/scim/{integration}/v2", face.public_url);
     let call = Call {
         provider: &face.provider,
@@ -69,7 +79,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
     } else {
         parts.method
     };
-    let route = Route::parse(rest);
+    let route = Route::parse(rest, &profile);
     match (&route, method.as_str()) {
         (Route::Unknown, _) => Err(no_such()),
         (Route::Me, _) => Err(ScimError::not_implemented(
@@ -78,41 +88,44 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
         (route, "OPTIONS") => Ok(Answer::Options(route.methods())),
         (Route::Everything, "GET") => {
             let query = ListQuery::from_pairs(pairs(call.query)?)?;
-            call.list(&Kind::ALL, &query).await
+            call.list(profile.kinds(), &query).await
         }
         (Route::SearchEverything, "POST") => {
-            let body = read(call.headers, body).await?;
-            let query = ListQuery::from_search(&parse_body(&body)?)?;
-            call.list(&Kind::ALL, &query).await
+            let body = call.read(body).await?;
+            let query = ListQuery::from_search(&body)?;
+            call.list(profile.kinds(), &query).await
         }
         (Route::Bulk, "POST") => {
-            let body = read(call.headers, body).await?;
-            call.bulk(&BulkRequest::parse(parse_body(&body)?)?).await
+            let body = call.read(body).await?;
+            call.bulk(&BulkRequest::parse(body)?).await
         }
         (Route::Config | Route::ResourceTypes(_) | Route::Schemas(_), "GET") => {
-            discovery::answer(&route, call.base, call.query)
+            discovery::answer(&route, &profile, call.base, call.query)
         }
+        (Route::Events, "GET") => call.events().await,
+        (Route::Members(id), "GET") => call.members(&decode(id)).await,
+        (Route::State(id), "GET") => call.state(&decode(id)).await,
         (Route::Collection(kind), "GET") => {
             let query = ListQuery::from_pairs(pairs(call.query)?)?;
             call.list(&[*kind], &query).await
         }
         (Route::Search(kind), "POST") => {
-            let body = read(call.headers, body).await?;
-            let query = ListQuery::from_search(&parse_body(&body)?)?;
+            let body = call.read(body).await?;
+            let query = ListQuery::from_search(&body)?;
             call.list(&[*kind], &query).await
         }
         (Route::Collection(kind), "POST") => {
-            let body = read(call.headers, body).await?;
-            call.create(*kind, &body).await
+            let body = call.read(body).await?;
+            call.create(*kind, body).await
         }
         (Route::Resource(kind, id), "GET") => call.get(*kind, &decode(id)).await,
         (Route::Resource(kind, id), "PUT") => {
-            let body = read(call.headers, body).await?;
-            call.replace(*kind, &decode(id), &body).await
+            let body = call.read(body).await?;
+            call.replace(*kind, &decode(id), body).await
         }
         (Route::Resource(kind, id), "PATCH") => {
-            let body = read(call.headers, body).await?;
-            call.patch(*kind, &decode(id), &body).await
+            let body = call.read(body).await?;
+            call.patch(*kind, &decode(id), body).await
         }
         (Route::Resource(kind, id), "DELETE") => {
             let condition = precondition(call.headers);
@@ -126,32 +139,36 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
 }
 
 /// A request of a known caller.
-struct Call<'a> {
-    provider: &'a Provider,
-    caller: Caller,
+pub(crate) struct Call<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) caller: Caller,
     base: &'a str,
     headers: &'a HeaderMap,
-    query: &'a str,
+    pub(crate) query: &'a str,
 }
 
 impl Call<'_> {
-    async fn list(&self, kinds: &[Kind], query: &ListQuery) -> Result<Answer, ScimError> {
-        let users = projection(query, Kind::User);
-        let groups = projection(query, Kind::Group);
-        let of = |kind| match kind {
-            Kind::User => &users,
-            Kind::Group => &groups,
+    async fn list(&self, kinds: &[ResourceKind], query: &ListQuery) -> Result<Answer, ScimError> {
+        let profile = &self.caller.profile;
+        let shapes: Vec<(ResourceKind, Projection<'_>)> = kinds
+            .iter()
+            .map(|kind| (*kind, projection(query, profile, *kind)))
+            .collect();
+        let wants = |kind| {
+            let shape = shapes.iter().find(|(of, _)| *of == kind);
+            shape.map_or(Wanted::NOTHING, |(_, shape)| wanted(shape))
         };
         let page = self
             .provider
-            .list(&self.caller, kinds, query, |kind| wanted(of(kind)))
+            .list(&self.caller, kinds, query, wants)
             .await?;
         let resources = page
             .resources
             .iter()
-            .map(|shown| {
+            .filter_map(|shown| {
                 let kind = shown.resource.kind;
-                Renderer::new(self.base, kind, of(kind)).resource(shown)
+                let (_, shape) = shapes.iter().find(|(of, _)| *of == kind)?;
+                Some(Renderer::new(self.base, profile, kind, shape).resource(shown))
             })
             .collect::<Result<Vec<String>, _>>()?;
         let paging = match query.cursor {
@@ -162,10 +179,12 @@ impl Call<'_> {
     }
 
     async fn bulk(&self, request: &BulkRequest) -> Result<Answer, ScimError> {
-        let done = self.provider.bulk(&self.caller, request).await;
+        let done = self.provider.bulk(&self.caller, request).await?;
         let answers = done.into_iter().map(|done| {
             let operation = &request.operations[done.at];
-            let location = done.target.map(|(kind, id)| place(self.base, kind, &id));
+            let location = done
+                .target
+                .map(|(kind, id)| place(self.base, &self.caller.profile, kind, &id));
             let gone = operation.method == "DELETE";
             let answer = BulkAnswer {
                 location,
@@ -186,9 +205,9 @@ impl Call<'_> {
         Ok(Answer::Json(bulk_response(answers).to_string()))
     }
 
-    async fn get(&self, kind: Kind, id: &str) -> Result<Answer, ScimError> {
+    async fn get(&self, kind: ResourceKind, id: &str) -> Result<Answer, ScimError> {
         let query = self.shape()?;
-        let projection = projection(&query, kind);
+        let projection = self.projection(&query, kind);
         let shown = self
             .provider
             .get(&self.caller, kind, id, wanted(&projection))
@@ -196,7 +215,7 @@ impl Call<'_> {
         if unchanged(self.headers, shown.resource.version) {
             return Ok(Answer::NotModified(shown.resource.version));
         }
-        let body = Renderer::new(self.base, kind, &projection).resource(&shown)?;
+        let body = self.renderer(kind, &projection).resource(&shown)?;
         Ok(Answer::Resource {
             body,
             version: shown.resource.version,
@@ -205,11 +224,11 @@ impl Call<'_> {
         })
     }
 
-    async fn create(&self, kind: Kind, body: &[u8]) -> Result<Answer, ScimError> {
+    async fn create(&self, kind: ResourceKind, body: Map) -> Result<Answer, ScimError> {
         let query = self.shape()?;
         let shown = self.provider.create(&self.caller, kind, body).await?;
-        let projection = projection(&query, kind);
-        let renderer = Renderer::new(self.base, kind, &projection);
+        let projection = self.projection(&query, kind);
+        let renderer = self.renderer(kind, &projection);
         Ok(Answer::Resource {
             body: renderer.resource(&shown)?,
             version: shown.resource.version,
@@ -218,7 +237,7 @@ impl Call<'_> {
         })
     }
 
-    async fn replace(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
+    async fn replace(&self, kind: ResourceKind, id: &str, body: Map) -> Result<Answer, ScimError> {
         let query = self.shape()?;
         let condition = precondition(self.headers);
         self.provider
@@ -229,7 +248,7 @@ impl Call<'_> {
 
     /// 204 for groups, whose members can be many; 200 with the resource for users, and for whoever
     /// asks for attributes (profile section 16).
-    async fn patch(&self, kind: Kind, id: &str, body: &[u8]) -> Result<Answer, ScimError> {
+    async fn patch(&self, kind: ResourceKind, id: &str, body: Map) -> Result<Answer, ScimError> {
         let query = self.shape()?;
         let condition = precondition(self.headers);
         let shown = self
@@ -237,14 +256,16 @@ impl Call<'_> {
             .patch(&self.caller, kind, id, body, condition)
             .await?;
         match kind {
-            Kind::Group if query.attributes.is_empty() && query.excluded_attributes.is_empty() => {
-                let location = place(self.base, kind, id);
+            ResourceKind::GROUP
+                if query.attributes.is_empty() && query.excluded_attributes.is_empty() =>
+            {
+                let location = place(self.base, &self.caller.profile, kind, id);
                 Ok(Answer::Changed(shown.resource.version, location))
             }
-            Kind::Group => self.read_back(kind, id, &query).await,
-            Kind::User => {
-                let projection = projection(&query, kind);
-                let renderer = Renderer::new(self.base, kind, &projection);
+            ResourceKind::GROUP => self.read_back(kind, id, &query).await,
+            _ => {
+                let projection = self.projection(&query, kind);
+                let renderer = self.renderer(kind, &projection);
                 Ok(Answer::Resource {
                     body: renderer.resource(&shown)?,
                     version: shown.resource.version,
@@ -257,22 +278,39 @@ impl Call<'_> {
 
     async fn read_back(
         &self,
-        kind: Kind,
+        kind: ResourceKind,
         id: &str,
         query: &ListQuery,
     ) -> Result<Answer, ScimError> {
-        let projection = projection(query, kind);
+        let projection = self.projection(query, kind);
         let shown = self
             .provider
             .get(&self.caller, kind, id, wanted(&projection))
             .await?;
-        let renderer = Renderer::new(self.base, kind, &projection);
+        let renderer = self.renderer(kind, &projection);
         Ok(Answer::Resource {
             body: renderer.resource(&shown)?,
             version: shown.resource.version,
             created: false,
             location: Some(renderer.location(&shown)),
         })
+    }
+
+    /// The body, which must be a JSON object.
+    async fn read(&self, body: Body) -> Result<Map, ScimError> {
+        let own = self.caller.max_body().map(usize::try_from);
+        let most = own.map_or(LARGEST_BODY, |own| {
+            own.unwrap_or(LARGEST_BODY).min(LARGEST_BODY)
+        });
+        parse_body(&read(self.headers, body, most).await?)
+    }
+
+    fn projection(&self, query: &ListQuery, kind: ResourceKind) -> Projection<'_> {
+        projection(query, &self.caller.profile, kind)
+    }
+
+    fn renderer<'r>(&'r self, kind: ResourceKind, projection: &'r Projection<'r>) -> Renderer<'r> {
+        Renderer::new(self.base, &self.caller.profile, kind, projection)
     }
 
     /// `attributes` and `excludedAttributes` of a request for one resource.
@@ -288,12 +326,18 @@ impl Call<'_> {
     }
 }
 
-fn projection(query: &ListQuery, kind: Kind) -> Projection<'static> {
+fn projection<'p>(query: &ListQuery, profile: &'p Profile, kind: ResourceKind) -> Projection<'p> {
     Projection::new(
         &query.attributes,
         &query.excluded_attributes,
-        resource_type(kind),
+        profile.of(kind),
     )
+}
+
+/// What the client calls itself.
+fn client(headers: &HeaderMap) -> &str {
+    let agent = headers.get(header::USER_AGENT);
+    agent.and_then(|it| it.to_str().ok()).unwrap_or_default()
 }
 
 fn wanted(projection: &Projection<'_>) -> Wanted {
@@ -312,7 +356,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The body, if it is JSON and not too large.
-async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, ScimError> {
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<axum::body::Bytes, ScimError> {
     let media = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -333,21 +381,19 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Scim
             )));
         }
     }
-    axum::body::to_bytes(body, LARGEST_BODY)
-        .await
-        .map_err(|error| {
-            let too_large = std::error::Error::source(&error)
-                .is_some_and(|source| source.to_string().contains("length limit"));
-            if too_large {
-                ScimError::too_large(format!("the body is larger than {LARGEST_BODY} bytes"))
-            } else {
-                ScimError::invalid_syntax("the body broke off")
-            }
-        })
+    axum::body::to_bytes(body, most).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.to_string().contains("length limit"));
+        if too_large {
+            ScimError::too_large(format!("the body is larger than {most} bytes"))
+        } else {
+            ScimError::invalid_syntax("the body broke off")
+        }
+    })
 }
 
 /// The decoded pairs of a query string; `+` is a blank (profile section 6.2).
-fn pairs(query: &str) -> Result<Vec<(String, String)>, ScimError> {
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ScimError> {
     let text = |part: &str| {
         let spaced = part.replace('+', " ");
         percent_encoding::percent_decode_str(&spaced)

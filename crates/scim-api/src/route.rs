@@ -1,7 +1,8 @@
 //! Which resource a path names. One table, so that a wrong method or path gets a SCIM answer too.
 
+use muster_app::received::Profile;
 use muster_model::IntegrationId;
-use muster_model::directory::Kind;
+use muster_model::integration::ResourceKind;
 
 /// What stands behind `/scim/{integration}/v2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +14,17 @@ pub(crate) enum Route<'a> {
     /// `/Bulk`
     Bulk,
     /// `/Users`, `/Groups`
-    Collection(Kind),
+    Collection(ResourceKind),
     /// `/Users/{id}`, `/Groups/{id}`
-    Resource(Kind, &'a str),
+    Resource(ResourceKind, &'a str),
     /// `/Users/.search`, `/Groups/.search`
-    Search(Kind),
+    Search(ResourceKind),
+    /// `/Groups/{id}/members`: for the receiving application
+    Members(&'a str),
+    /// `/Users/{id}/state`: for the receiving application
+    State(&'a str),
+    /// `/Events`: for the receiving application
+    Events,
     /// `/ServiceProviderConfig`
     Config,
     /// `/ResourceTypes` and one of them
@@ -42,18 +49,17 @@ pub(crate) fn split(path: &str) -> Option<(IntegrationId, &str)> {
 
 impl<'a> Route<'a> {
     /// Reads the part behind the version; a slash at its end changes nothing.
-    pub(crate) fn parse(rest: &'a str) -> Self {
+    pub(crate) fn parse(rest: &'a str, profile: &Profile) -> Self {
         let mut parts = rest.trim_end_matches('/').split('/').skip(1);
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
-        let kind = match first {
-            Some("Users") => Some(Kind::User),
-            Some("Groups") => Some(Kind::Group),
-            _ => None,
-        };
+        let kind = first.and_then(|first| profile.kind_at(first));
         match (first, kind, second, third) {
             (_, Some(kind), None, _) => Self::Collection(kind),
             (_, Some(kind), Some(".search"), None) => Self::Search(kind),
             (_, Some(kind), Some(id), None) => Self::Resource(kind, id),
+            (_, Some(ResourceKind::GROUP), Some(id), Some("members")) => Self::Members(id),
+            (_, Some(ResourceKind::USER), Some(id), Some("state")) => Self::State(id),
+            (Some("Events"), _, None, _) => Self::Events,
             (Some("ServiceProviderConfig"), _, None, _) => Self::Config,
             (Some("ResourceTypes"), _, name, None) => Self::ResourceTypes(name),
             (Some("Schemas"), _, urn, None) => Self::Schemas(urn),
@@ -71,9 +77,13 @@ impl<'a> Route<'a> {
             Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
             Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             Self::Search(_) | Self::SearchEverything | Self::Bulk => "POST, OPTIONS",
-            Self::Everything | Self::Config | Self::ResourceTypes(_) | Self::Schemas(_) => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Everything
+            | Self::Members(_)
+            | Self::State(_)
+            | Self::Events
+            | Self::Config
+            | Self::ResourceTypes(_)
+            | Self::Schemas(_) => "GET, HEAD, OPTIONS",
             Self::Me | Self::Unknown => "",
         }
     }
@@ -85,18 +95,25 @@ mod tests {
 
     #[track_caller]
     fn check(rest: &str, expected: &Route<'_>) {
-        assert_eq!(Route::parse(rest), *expected, "{rest}");
+        assert_eq!(
+            Route::parse(rest, &Profile::standard()),
+            *expected,
+            "{rest}"
+        );
     }
 
     #[test]
     fn paths_are_told_apart_with_and_without_a_slash_at_the_end() {
-        check("/Users", &Route::Collection(Kind::User));
-        check("/Groups/", &Route::Collection(Kind::Group));
-        check("/Users/7", &Route::Resource(Kind::User, "7"));
-        check("/Users/.search", &Route::Search(Kind::User));
+        check("/Users", &Route::Collection(ResourceKind::USER));
+        check("/Groups/", &Route::Collection(ResourceKind::GROUP));
+        check("/Users/7", &Route::Resource(ResourceKind::USER, "7"));
+        check("/Users/.search", &Route::Search(ResourceKind::USER));
         check("/.search", &Route::SearchEverything);
         check("/Bulk/", &Route::Bulk);
         check("/Bulk/7", &Route::Unknown);
+        check("/Groups/7/members", &Route::Members("7"));
+        check("/Users/7/state/", &Route::State("7"));
+        check("/Events", &Route::Events);
         check("/Me", &Route::Me);
         check("/Me/groups", &Route::Me);
         check("/Schemas/urn:x", &Route::Schemas(Some("urn:x")));

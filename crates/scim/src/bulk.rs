@@ -218,12 +218,12 @@ fn resolve_filter(
     path: &mut String,
     id_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), ScimError> {
-    let mut references = Vec::new();
-    filter_references(path, &mut |bulk_id| references.push(bulk_id.to_owned()));
-    for bulk_id in references {
-        let id = resolved(&bulk_id, id_of)?;
-        *path = path.replace(&format!("\"{PREFIX}{bulk_id}\""), &format!("\"{id}\""));
-    }
+    let parts = path.split('"').enumerate().map(|(at, text)| {
+        // Every second part is between quotes.
+        let reference = text.strip_prefix(PREFIX).filter(|_| at % 2 == 1);
+        reference.map_or_else(|| Ok(text.to_owned()), |bulk_id| resolved(bulk_id, id_of))
+    });
+    *path = parts.collect::<Result<Vec<_>, _>>()?.join("\"");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The operations that turn one document into another, in the strict form of the RFC (RFC 7644 section 3.5.2).
 
 #[cfg(test)]
+mod roundtrip;
+#[cfg(test)]
 mod tests;
 
 use serde_json::{Value, json};

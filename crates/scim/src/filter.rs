@@ -149,6 +149,16 @@ pub enum Conjunct<'f> {
 }
 
 impl Filter {
+    /// How many tests it consists of.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Test(..) => 1,
+            Self::Element { filter, then, .. } => filter.size() + usize::from(then.is_some()),
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::size).sum(),
+            Self::Not(inner) => inner.size(),
+        }
+    }
+
     /// Reads a filter; the error says at which byte it stopped making sense.
     pub fn parse(text: &str) -> Result<Self, ScimError> {
         parse::parse(text)

@@ -10,6 +10,8 @@
 
 pub mod attr_path;
 pub mod bulk;
+pub mod changes;
+pub mod dialect;
 pub mod diff;
 pub mod discovery;
 pub mod error;
@@ -30,6 +32,7 @@ mod value;
 
 pub use attr_path::AttrPath;
 pub use bulk::{BulkAnswer, BulkOperation, BulkRequest};
+pub use changes::changed_paths;
 pub use diff::diff;
 pub use discovery::Capabilities;
 pub use error::{ScimError, ScimType};

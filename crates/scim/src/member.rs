@@ -13,6 +13,9 @@ use crate::text::find_member;
 /// The most members that one list in a request may hold.
 pub const MAX_MEMBERS: usize = 200_000;
 
+/// The most bytes of a member's value: more fits no index.
+pub const MAX_ID: usize = 1024;
+
 /// One member as a client names it; `$ref` is not kept, because the provider computes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -116,6 +119,11 @@ fn parse_member(item: &Value) -> Result<Member, ScimError> {
     let id = member_id(item).filter(|id| !id.is_empty()).ok_or_else(|| {
         ScimError::invalid_value("each member needs a value, the id of a user or group")
     })?;
+    if id.len() > MAX_ID || id.contains('\0') {
+        return Err(ScimError::invalid_value(format!(
+            "the value of a member has {MAX_ID} bytes at most, and no U+0000"
+        )));
+    }
     let part = |name| match item {
         Value::Object(map) => text_part(map, name),
         _ => Ok(None),
@@ -130,9 +138,9 @@ fn parse_member(item: &Value) -> Result<Member, ScimError> {
 fn text_part(map: &Map, name: &str) -> Result<Option<String>, ScimError> {
     match find_member(map, name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) if !text.contains('\0') => Ok(Some(text.clone())),
         Some(_) => Err(ScimError::invalid_value(format!(
-            "members.{name} must be text"
+            "members.{name} must be text without U+0000"
         ))),
     }
 }

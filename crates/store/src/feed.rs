@@ -1,4 +1,5 @@
-//! The change feeds: every change of the directory, and of what integrations received, in order.
+//! The change feed: every change of the directory, in order. [`crate::received`] is that of what
+//! integrations received.
 //!
 //! An entry is written in the transaction that makes the change. A reader stands at a [`Position`]
 //! and reads on from there; it never passes a place below which an older transaction may still
@@ -6,9 +7,9 @@
 //! are taken before commits, so entries are ordered by the writing transaction first, and only those
 //! are read whose transaction is older than every transaction still running.
 
-use muster_model::{ObjectId, Position, ResourceId, TenantId, Timestamp};
+use muster_model::{ObjectId, Position, TenantId, Timestamp};
 
-use crate::{FromRow, Row, StoreError, Tx, Val};
+use crate::{FromRow, Row, StoreError, Tx};
 
 /// What happened in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,8 +98,9 @@ impl FromRow for Entry {
     }
 }
 
-const XID: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
-const XMIN: &str = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+pub(crate) const XID: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
+pub(crate) const XMIN: &str =
+    "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)";
 
 /// Writes entries to the directory's feed, in the caller's transaction.
 pub async fn append(
@@ -194,46 +196,6 @@ pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreErr
         transaction: 0,
         number,
     })
-}
-
-/// What happened to a received resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Received {
-    /// It arrived.
-    Created,
-    /// It changed.
-    Changed,
-    /// It is gone.
-    Deleted,
-}
-
-/// Writes an entry to the feed of an integration, in the caller's transaction.
-pub async fn append_received(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    integration: i64,
-    at: Timestamp,
-    what: Received,
-    resource: ResourceId,
-) -> Result<(), StoreError> {
-    let writer = if tx.is_postgres() { XID } else { "0" };
-    let sql = format!(
-        "INSERT INTO received_changes (tenant, integration, tx, what, resource, at) \
-         VALUES ($1, $2, {writer}, $3, $4, $5)"
-    );
-    let what: i64 = match what {
-        Received::Created => 1,
-        Received::Changed => 2,
-        Received::Deleted => 3,
-    };
-    let params: [Val; 5] = [
-        tenant.into(),
-        integration.into(),
-        what.into(),
-        resource.into(),
-        at.into(),
-    ];
-    tx.exec(&sql, &params).await.map(|_| ())
 }
 
 /// The application named in an assignment entry is kept as an object id.

@@ -20,7 +20,10 @@
 
 pub mod applications;
 pub mod assignments;
+pub mod check;
+pub mod clients;
 pub mod cycles;
+pub mod dialects;
 mod error;
 pub mod escrows;
 pub mod events;
@@ -35,6 +38,7 @@ mod lists;
 pub mod memberships;
 mod migrate;
 mod postgres;
+pub mod received;
 pub mod references;
 pub mod resources;
 mod row;
@@ -46,6 +50,7 @@ mod store;
 mod tx;
 pub mod users;
 mod val;
+pub mod webhooks;
 
 pub use error::StoreError;
 pub use json::{attributes_from_json, attributes_to_json};

@@ -3,11 +3,11 @@
 //! A document is kept in wire form without `id`, `meta`, `members` and `groups`; what must be
 //! found by is kept beside it. `integration` is the integration's number within its tenant.
 
-use muster_model::directory::Kind;
+use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, TenantId, Timestamp};
 
-use crate::feed::{self, Received};
-use crate::{FromRow, Row, StoreError, Tx, Val};
+use crate::received::{self, NewEvent};
+use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
 /// Whose resources: the tenant and the integration's number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,10 +19,22 @@ pub struct Place {
 }
 
 impl Place {
-    fn params<const N: usize>(self, more: [Val; N]) -> Vec<Val> {
+    pub(crate) fn params<const N: usize>(self, more: [Val; N]) -> Vec<Val> {
         let mut params = vec![self.tenant.into(), self.integration.into()];
         params.extend(more);
         params
+    }
+}
+
+impl From<ResourceKind> for Val {
+    fn from(kind: ResourceKind) -> Self {
+        Self::Int(kind.number())
+    }
+}
+
+impl FromVal for ResourceKind {
+    fn from_val(val: Val) -> Result<Self, String> {
+        i64::from_val(val).map(Self::from_number)
     }
 }
 
@@ -31,8 +43,8 @@ impl Place {
 pub struct Resource {
     /// Its id.
     pub id: ResourceId,
-    /// User or group.
-    pub kind: Kind,
+    /// What it is.
+    pub kind: ResourceKind,
     /// `userName` or `displayName` in the form that is compared.
     pub name_key: String,
     /// The sender's own id for it.
@@ -70,9 +82,19 @@ impl FromRow for Resource {
 /// Longest name that is compared as it is; a longer one is compared by its digest.
 const KEY: usize = 400;
 
-/// The form in which `userName` and `displayName` are compared: without case.
+/// The form in which `userName` and `displayName` are compared: without case. Each character is lowered on
+/// its own, as filters do it; otherwise a sigma at the end of a word would be another letter.
 pub fn name_key(name: &str) -> String {
-    let key = name.to_lowercase();
+    // Each character on its own, as filters do: a final sigma is a sigma.
+    key(name.chars().flat_map(char::to_lowercase).collect())
+}
+
+/// The form in which a name is compared that minds case.
+pub fn exact_name_key(name: &str) -> String {
+    key(name.to_owned())
+}
+
+fn key(key: String) -> String {
     if key.len() <= KEY {
         return key;
     }
@@ -101,23 +123,20 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
     ]);
     tx.exec(sql, &params).await?;
     add_to_total(tx, place, resource.kind, 1).await?;
-    changed(tx, place, resource.created, Received::Created, resource.id).await
-}
-
-async fn changed(
-    tx: &mut Tx<'_>,
-    place: Place,
-    at: Timestamp,
-    what: Received,
-    id: ResourceId,
-) -> Result<(), StoreError> {
-    feed::append_received(tx, place.tenant, place.integration, at, what, id).await
+    let event = NewEvent {
+        what: Happening::Created,
+        kind: resource.kind,
+        resource: resource.id,
+        version: resource.version,
+        at: resource.created,
+    };
+    received::append(tx, place, event, &[]).await
 }
 
 async fn add_to_total(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
+    kind: ResourceKind,
     more: i64,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO resource_totals (tenant, integration, kind, total) \
@@ -129,7 +148,7 @@ async fn add_to_total(
 }
 
 /// How many resources of a kind there are.
-pub async fn total(tx: &mut Tx<'_>, place: Place, kind: Kind) -> Result<u64, StoreError> {
+pub async fn total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind) -> Result<u64, StoreError> {
     let sql = "SELECT total FROM resource_totals \
                WHERE tenant = $1 AND integration = $2 AND kind = $3";
     Ok(tx
@@ -142,7 +161,7 @@ pub async fn total(tx: &mut Tx<'_>, place: Place, kind: Kind) -> Result<u64, Sto
 pub async fn find(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
+    kind: ResourceKind,
     id: ResourceId,
 ) -> Result<Option<Resource>, StoreError> {
     let sql = format!(
@@ -156,7 +175,7 @@ pub async fn find(
 pub async fn find_for_update(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
+    kind: ResourceKind,
     id: ResourceId,
 ) -> Result<Option<Resource>, StoreError> {
     // SQLite has one writer; nobody else can change the row meanwhile.
@@ -168,26 +187,25 @@ pub async fn find_for_update(
     tx.one(&sql, &place.params([kind.into(), id.into()])).await
 }
 
-/// The resource with this `userName` or `displayName`, ignoring case.
+/// The resource with this [`name_key`].
 pub async fn find_by_name(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
-    name: &str,
+    kind: ResourceKind,
+    key: String,
 ) -> Result<Option<Resource>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM resources \
          WHERE tenant = $1 AND integration = $2 AND kind = $3 AND name_key = $4"
     );
-    tx.one(&sql, &place.params([kind.into(), name_key(name).into()]))
-        .await
+    tx.one(&sql, &place.params([kind.into(), key.into()])).await
 }
 
 /// The resources of a kind with this `externalId`, at most `limit`.
 pub async fn find_by_external_id(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
+    kind: ResourceKind,
     external_id: &str,
     limit: u32,
 ) -> Result<Vec<Resource>, StoreError> {
@@ -207,7 +225,7 @@ pub async fn find_by_external_id(
 pub async fn page(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
+    kind: ResourceKind,
     after: Option<ResourceId>,
     skip: u64,
     limit: u32,
@@ -225,7 +243,7 @@ pub async fn page(
 }
 
 /// Writes the new form of a resource; [`StoreError::Duplicate`] when its new name is taken. Nothing is
-/// written then.
+/// written then. What happened to it, the caller writes to the event feed.
 pub async fn update(
     tx: &mut Tx<'_>,
     place: Place,
@@ -262,18 +280,18 @@ pub async fn update(
         (sql, params)
     };
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
-    tx.exec(sql, &params).await?;
-    changed(tx, place, resource.modified, Received::Changed, resource.id).await
+    tx.exec(sql, &params).await.map(|_| ())
 }
 
-/// Removes a resource, its members and its memberships; answers whether it was there.
+/// Removes a resource, its members and its memberships, and writes that to the event feed; answers whether
+/// it was there.
 pub async fn delete(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: Kind,
-    id: ResourceId,
+    resource: &Resource,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    let (kind, id) = (resource.kind, resource.id);
     let sql = "DELETE FROM resources \
                WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
     if tx
@@ -288,8 +306,9 @@ pub async fn delete(
     let held = "SELECT group_id FROM resource_members \
                 WHERE tenant = $1 AND integration = $2 AND member = $3";
     let groups: Vec<(ResourceId,)> = tx.all(held, &place.params([id.to_string().into()])).await?;
+    let member = [id.to_string()];
     for (group,) in groups {
-        moved(tx, place, group, at).await?;
+        moved(tx, place, group, &member, at).await?;
     }
     let index = tx.indexed_by("resource_members_member");
     let sql = format!(
@@ -298,11 +317,53 @@ pub async fn delete(
     );
     tx.exec(&sql, &place.params([id.to_string().into()]))
         .await?;
-    if kind == Kind::Group {
+    if kind == ResourceKind::GROUP {
         clear_members(tx, place, id).await?;
     }
-    changed(tx, place, at, Received::Deleted, id).await?;
+    set_extras(tx, place, kind, id, None).await?;
+    let event = NewEvent {
+        what: Happening::Deleted,
+        kind,
+        resource: id,
+        version: resource.version,
+        at,
+    };
+    received::append(tx, place, event, &[]).await?;
     Ok(true)
+}
+
+/// Keeps what was sent with a resource that no schema declares, as JSON text, in place of what was kept.
+pub async fn set_extras(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    id: ResourceId,
+    doc: Option<String>,
+) -> Result<(), StoreError> {
+    let Some(doc) = doc else {
+        let sql = "DELETE FROM resource_extras \
+                   WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
+        let params = place.params([kind.into(), id.into()]);
+        return tx.exec(sql, &params).await.map(|_| ());
+    };
+    let sql = "INSERT INTO resource_extras (tenant, integration, kind, id, doc) \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, integration, kind, id) \
+               DO UPDATE SET doc = excluded.doc";
+    let params = place.params([kind.into(), id.into(), doc.into()]);
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// What was sent with a resource that no schema declares, as JSON text.
+pub async fn extras(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    id: ResourceId,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT doc FROM resource_extras \
+               WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
+    let found = tx.one(sql, &place.params([kind.into(), id.into()])).await?;
+    Ok(found.map(|(doc,)| doc))
 }
 
 /// Gives a group another version and time, because a member is gone; the time always moves forward.
@@ -310,15 +371,26 @@ async fn moved(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
+    member: &[String],
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE resources SET version = version + 1, \
                modified = CASE WHEN modified + 1000 > $1 THEN modified + 1000 ELSE $1 END \
-               WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5";
+               WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5 \
+               RETURNING version";
     let mut params: Vec<Val> = vec![at.into()];
-    params.extend(place.params([Kind::Group.into(), group.into()]));
-    tx.exec(sql, &params).await?;
-    changed(tx, place, at, Received::Changed, group).await
+    params.extend(place.params([ResourceKind::GROUP.into(), group.into()]));
+    let Some((version,)) = tx.one(sql, &params).await? else {
+        return Ok(());
+    };
+    let event = NewEvent {
+        what: Happening::MembersRemoved,
+        kind: ResourceKind::GROUP,
+        resource: group,
+        version,
+        at,
+    };
+    received::append(tx, place, event, member).await
 }
 
 /// Is there a group with this id?
@@ -326,7 +398,7 @@ pub async fn is_group(tx: &mut Tx<'_>, place: Place, id: ResourceId) -> Result<b
     let sql = "SELECT version FROM resources \
                WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
     let found: Option<(i64,)> = tx
-        .one(sql, &place.params([Kind::Group.into(), id.into()]))
+        .one(sql, &place.params([ResourceKind::GROUP.into(), id.into()]))
         .await?;
     Ok(found.is_some())
 }
@@ -337,7 +409,7 @@ pub struct Member {
     /// The member's id as the sender gave it.
     pub value: String,
     /// User or group.
-    pub kind: Kind,
+    pub kind: ResourceKind,
     /// The name that the sender gave with it.
     pub display: Option<String>,
 }
@@ -352,13 +424,13 @@ impl FromRow for Member {
     }
 }
 
-/// Adds members that are not there yet; answers how many were new.
+/// Adds members that are not there yet; answers which ones were new.
 pub async fn add_members(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     members: Vec<Member>,
-) -> Result<u64, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let rows = members
         .into_iter()
         .map(|member| {
@@ -372,23 +444,26 @@ pub async fn add_members(
         .collect();
     let head = "INSERT INTO resource_members \
                 (tenant, integration, group_id, member, kind, display)";
-    tx.insert_many(head, "ON CONFLICT DO NOTHING", rows).await
+    let tail = "ON CONFLICT DO NOTHING RETURNING member";
+    let new: Vec<(String,)> = tx.insert_returning(head, tail, rows).await?;
+    Ok(new.into_iter().map(|(member,)| member).collect())
 }
 
-/// Removes members; answers how many were there.
+/// Removes members; answers which ones were there.
 pub async fn remove_members(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
     members: &[String],
-) -> Result<u64, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let sql = "DELETE FROM resource_members \
                WHERE tenant = $1 AND integration = $2 AND group_id = $3 AND member = $4";
-    let mut gone = 0;
+    let mut gone = Vec::new();
     for member in members {
-        gone += tx
-            .exec(sql, &place.params([group.into(), member.into()]))
-            .await?;
+        let params = place.params([group.into(), member.into()]);
+        if tx.exec(sql, &params).await? > 0 {
+            gone.push(member.clone());
+        }
     }
     Ok(gone)
 }

@@ -4,7 +4,7 @@ use muster_model::{JobId, Secret, TenantId};
 
 use crate::{SealingKey, StoreError, Tx};
 
-fn place(tenant: TenantId, owner: JobId, name: &str) -> Vec<u8> {
+pub(crate) fn place(tenant: TenantId, owner: JobId, name: &str) -> Vec<u8> {
     format!("{}/{owner}/{name}", tenant.0).into_bytes()
 }
 

@@ -141,6 +141,27 @@ impl Tx<'_> {
         }
         Ok(touched)
     }
+
+    /// Like [`Tx::insert_many`], with a `tail` that says what to answer of each row that was written.
+    pub async fn insert_returning<T: FromRow>(
+        &mut self,
+        head: &str,
+        tail: &str,
+        rows: Vec<Vec<Val>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let Some(width) = rows.first().map(Vec::len) else {
+            return Ok(Vec::new());
+        };
+        let at_once = if self.is_postgres() { ROWS_AT_ONCE } else { 1 };
+        let mut answered = Vec::with_capacity(rows.len());
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let params: Vec<Val> = rows.by_ref().take(at_once).flatten().collect();
+            let sql = values_sql(head, tail, width, params.len() / width);
+            answered.extend(self.all(&sql, &params).await?);
+        }
+        Ok(answered)
+    }
 }
 
 fn values_sql(head: &str, tail: &str, width: usize, rows: usize) -> String {

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use muster_model::{
     ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId, ObjectId,
-    ResourceId, RoleId, TenantId, Timestamp, TokenId, UserId,
+    ResourceId, RoleId, TenantId, Timestamp, TokenId, UserId, WebhookId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -239,4 +239,5 @@ id_val!(
     RoleId,
     TokenId,
     UserId,
+    WebhookId,
 );

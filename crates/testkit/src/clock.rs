@@ -19,7 +19,12 @@ impl FixedClock {
 
     /// Moves the clock forward.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+        self.advance_millis(seconds * 1000);
+    }
+
+    /// Moves the clock forward by a little.
+    pub fn advance_millis(&self, millis: i64) {
+        self.0.fetch_add(millis * 1000, Ordering::Relaxed);
     }
 }
 

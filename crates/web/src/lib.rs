@@ -6,4 +6,4 @@ mod serve;
 
 pub use limits::LARGEST_BODY;
 pub use request_id::RequestId;
-pub use serve::serve;
+pub use serve::{Peer, serve};

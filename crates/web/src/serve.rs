@@ -1,9 +1,12 @@
 //! Accepts connections until told to stop, then lets running requests come to their end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -13,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::limits::{CONNECTIONS, GOODBYE, HEAD, LARGEST_HEAD};
+
+/// The address at the other end of the connection that a request came over; among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// Serves until `stop`; answers when the last request has ended or was given up on.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
@@ -27,8 +34,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, for example: those in use come back.
                 tracing::warn!(error = %error, "a connection could not be accepted");
@@ -37,13 +44,17 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         };
         let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(
                 TokioIo::new(stream),
-                TowerToHyperService::new(router.clone()),
+                service_fn(move |mut request: hyper::Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    service.call(request)
+                }),
             );
         let watched = graceful.watch(connection);
         tokio::spawn(async move {

@@ -2,18 +2,19 @@
 //! several groups share the transaction (RFC 7644 section 3.7).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use muster_model::directory::Kind;
+use muster_model::integration::ResourceKind;
 use muster_model::{ResourceId, Timestamp};
+use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
-use muster_scim::{BulkOperation, BulkRequest, Map, PatchRequest, ScimError};
-use muster_store::resources::Place;
+use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::received::write::Step;
-use crate::received::{Caller, Fault, Precondition, Provider, parse_id, resource_type};
+use crate::received::{Caller, Fault, Precondition, Profile, Provider, parse_id};
 
 /// Operations of one transaction: enough for a commit to cost little, few enough not to hold up others.
 const AT_ONCE: usize = 100;
@@ -24,14 +25,19 @@ pub struct BulkDone {
     /// Its place in the request.
     pub at: usize,
     /// The resource that it was about, as far as there is one.
-    pub target: Option<(Kind, String)>,
+    pub target: Option<(ResourceKind, String)>,
     /// The version that the resource has now, or what went wrong.
     pub result: Result<i64, ScimError>,
 }
 
 impl Provider {
     /// Runs a bulk request; answers what was tried, in the order of the request.
-    pub async fn bulk(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkDone> {
+    pub async fn bulk(
+        &self,
+        caller: &Caller,
+        request: &BulkRequest,
+    ) -> Result<Vec<BulkDone>, ScimError> {
+        caller.may_write()?;
         let ids: HashMap<&str, ResourceId> = request
             .operations
             .iter()
@@ -61,7 +67,7 @@ impl Provider {
             done.extend(tried);
         }
         done.sort_by_key(|done| done.at);
-        done
+        Ok(done)
     }
 
     /// Runs some groups in one transaction.
@@ -73,12 +79,16 @@ impl Provider {
         groups: &[Vec<usize>],
         mut so_far: SoFar,
     ) -> Vec<BulkDone> {
-        let (place, now) = (caller.place, self.clock.now());
-        let prepare = |at: &usize| Prepared::new(*at, &request.operations[*at], ids, now);
+        let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
+        let mut seen = Findings::default();
+        let mut prepare = |at: &usize| {
+            Prepared::new(&profile, *at, &request.operations[*at], ids, now, &mut seen)
+        };
         let prepared: Vec<Vec<Prepared>> = groups
             .iter()
-            .map(|group| group.iter().map(prepare).collect())
+            .map(|group| group.iter().map(&mut prepare).collect())
             .collect();
+        self.observe(caller, &seen);
         let kept = prepared.clone();
         let written = self
             .store
@@ -89,7 +99,7 @@ impl Provider {
                         if so_far.left == Some(0) {
                             break;
                         }
-                        done.extend(run_group(tx, place, now, group, &mut so_far).await?);
+                        done.extend(run_group(tx, &profile, now, group, &mut so_far).await?);
                     }
                     Ok(done)
                 })
@@ -132,19 +142,21 @@ struct Prepared {
     bulk_id: Option<String>,
     /// What it refers to.
     needs: Vec<String>,
-    target: Option<(Kind, String)>,
+    target: Option<(ResourceKind, String)>,
     step: Result<(Step, Precondition), ScimError>,
 }
 
 impl Prepared {
     fn new(
+        profile: &Profile,
         at: usize,
         operation: &BulkOperation,
         ids: &HashMap<&str, ResourceId>,
         now: Timestamp,
+        seen: &mut Findings,
     ) -> Self {
         let mut target = None;
-        let step = prepare(operation, ids, now, &mut target);
+        let step = prepare(profile, operation, ids, now, (&mut target, seen));
         Self {
             at,
             bulk_id: operation.created().map(str::to_owned),
@@ -166,14 +178,15 @@ impl Prepared {
 }
 
 fn prepare(
+    profile: &Profile,
     operation: &BulkOperation,
     ids: &HashMap<&str, ResourceId>,
     now: Timestamp,
-    target: &mut Option<(Kind, String)>,
+    (target, seen): (&mut Option<(ResourceKind, String)>, &mut Findings),
 ) -> Result<(Step, Precondition), ScimError> {
     let mut operation = operation.clone();
     operation.resolve(&|bulk_id| ids.get(bulk_id).map(ToString::to_string))?;
-    let (kind, id) = place_of(&operation.path)?;
+    let (kind, id) = place_of(profile, &operation.path)?;
     *target = id.map(|id| (kind, id.to_owned()));
     let precondition = match &operation.version {
         Some(tag) => Precondition::Versions(tagged_version(tag).into_iter().collect()),
@@ -193,17 +206,19 @@ fn prepare(
             let id = operation.bulk_id.as_deref().and_then(|it| ids.get(it));
             let id = *id.ok_or_else(|| ScimError::invalid_value("a POST needs a bulkId"))?;
             *target = Some((kind, id.to_string()));
-            Step::create(kind, id, body?, now)?
+            Step::create(profile, kind, id, body?, now, seen)?
         }
-        ("PUT", Some(id)) => Step::Replace(kind, parse_id(kind, id)?, body?),
+        ("PUT", Some(id)) => {
+            Step::replace(profile, kind, parse_id(profile, kind, id)?, body?, seen)?
+        }
         ("PATCH", Some(id)) => {
             let mut body = body?;
             if !body.keys().any(|name| name.eq_ignore_ascii_case("schemas")) {
                 body.insert("schemas".to_owned(), json!([PATCH_OP]));
             }
-            Step::Patch(kind, parse_id(kind, id)?, PatchRequest::parse(body)?)
+            Step::patch(profile, kind, parse_id(profile, kind, id)?, body, seen)?
         }
-        ("DELETE", Some(id)) => Step::Delete(kind, parse_id(kind, id)?),
+        ("DELETE", Some(id)) => Step::Delete(kind, parse_id(profile, kind, id)?),
         ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
             return Err(ScimError::method_not_allowed(format!(
                 "{} is not for the path {}",
@@ -222,13 +237,13 @@ fn prepare(
 }
 
 /// The resource type and the id that a path names.
-fn place_of(path: &str) -> Result<(Kind, Option<&str>), ScimError> {
+fn place_of<'p>(
+    profile: &Profile,
+    path: &'p str,
+) -> Result<(ResourceKind, Option<&'p str>), ScimError> {
     let mut parts = path.trim_matches('/').splitn(2, '/');
     let (endpoint, id) = (parts.next().unwrap_or_default(), parts.next());
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|kind| resource_type(*kind).endpoint.trim_start_matches('/') == endpoint);
-    match (kind, id) {
+    match (profile.kind_at(endpoint), id) {
         (Some(kind), None) => Ok((kind, None)),
         (Some(kind), Some(id)) if !id.is_empty() && !id.contains('/') => Ok((kind, Some(id))),
         _ => Err(ScimError::not_found(format!(
@@ -245,7 +260,7 @@ fn shown(text: &str) -> String {
 /// Runs the operations of a group: all of them or, when one fails, none.
 async fn run_group(
     tx: &mut Tx<'_>,
-    place: Place,
+    profile: &Arc<Profile>,
     now: Timestamp,
     group: Vec<Prepared>,
     so_far: &mut SoFar,
@@ -266,7 +281,7 @@ async fn run_group(
     let result = if let Some(wrong) = wrong {
         Err(wrong)
     } else {
-        run_steps(tx, place, now, steps).await?
+        run_steps(tx, profile, now, steps).await?
     };
     let mut done = Vec::with_capacity(group.len());
     for (number, one) in group.into_iter().enumerate() {
@@ -288,22 +303,23 @@ async fn run_group(
 /// in which a statement failed.
 async fn run_steps(
     tx: &mut Tx<'_>,
-    place: Place,
+    profile: &Arc<Profile>,
     now: Timestamp,
     mut steps: Vec<(Step, Precondition)>,
 ) -> Result<Result<Vec<i64>, (usize, ScimError)>, StoreError> {
     if steps.len() == 1 && !tx.is_postgres() {
         let (step, precondition) = steps.remove(0);
-        return Ok(match step.run(tx, place, now, &precondition).await {
+        return Ok(match step.run(tx, profile, now, &precondition).await {
             Ok(shown) => Ok(vec![shown.resource.version]),
             Err(fault) => Err((0, about_one(fault)?)),
         });
     }
+    let profile = Arc::clone(profile);
     let part = tx.part::<_, Broken, _>(move |tx| {
         Box::pin(async move {
             let mut versions = Vec::with_capacity(steps.len());
             for (number, (step, precondition)) in steps.into_iter().enumerate() {
-                let ran = step.run(tx, place, now, &precondition).await;
+                let ran = step.run(tx, &profile, now, &precondition).await;
                 let shown = ran.map_err(|fault| Broken::At(number, fault))?;
                 versions.push(shown.resource.version);
             }

@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use muster_model::directory::Kind;
+use muster_model::integration::ResourceKind;
 use muster_model::{IntegrationId, ResourceId};
 use muster_scim::{ListQuery, ScimError};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ const DIGEST: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
     /// Behind a resource, in the order of types and ids; or at the very beginning.
-    After(Option<(Kind, ResourceId)>),
+    After(Option<(ResourceKind, ResourceId)>),
     /// Behind so many resources, in a sorted list.
     Offset(u64),
 }
@@ -32,7 +32,7 @@ impl Cursor {
     pub(super) fn read(
         text: &str,
         integration: IntegrationId,
-        kinds: &[Kind],
+        kinds: &[ResourceKind],
         query: &ListQuery,
     ) -> Result<Self, ScimError> {
         if text.is_empty() {
@@ -47,14 +47,18 @@ impl Cursor {
             return Err(unknown());
         }
         let (tag, rest) = place.split_first().ok_or_else(unknown)?;
-        let id = || rest.try_into().map(ResourceId::from_bytes);
         let position = match tag {
             0 => Position::After(None),
-            1 => Position::After(Some((Kind::User, id().map_err(|_| unknown())?))),
-            2 => Position::After(Some((Kind::Group, id().map_err(|_| unknown())?))),
-            _ => {
+            1 => {
                 let offset = rest.try_into().map_err(|_| unknown())?;
                 Position::Offset(u64::from_be_bytes(offset))
+            }
+            _ => {
+                let (kind, id) = rest.split_at_checked(8).ok_or_else(unknown)?;
+                let kind = kind.try_into().map_err(|_| unknown())?;
+                let id = id.try_into().map_err(|_| unknown())?;
+                let kind = ResourceKind::from_number(i64::from_be_bytes(kind));
+                Position::After(Some((kind, ResourceId::from_bytes(id))))
             }
         };
         Ok(Self(position))
@@ -64,18 +68,19 @@ impl Cursor {
     pub(super) fn write(
         position: Position,
         integration: IntegrationId,
-        kinds: &[Kind],
+        kinds: &[ResourceKind],
         query: &ListQuery,
     ) -> String {
-        let mut place = Vec::with_capacity(17);
+        let mut place = Vec::with_capacity(25);
         match position {
             Position::After(None) => place.push(0),
             Position::After(Some((kind, id))) => {
-                place.push(if kind == Kind::User { 1 } else { 2 });
+                place.push(2);
+                place.extend_from_slice(&kind.number().to_be_bytes());
                 place.extend_from_slice(id.as_bytes());
             }
             Position::Offset(offset) => {
-                place.push(3);
+                place.push(1);
                 place.extend_from_slice(&offset.to_be_bytes());
             }
         }
@@ -84,7 +89,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    pub(super) fn after(&self) -> Result<Option<(Kind, ResourceId)>, ScimError> {
+    pub(super) fn after(&self) -> Result<Option<(ResourceKind, ResourceId)>, ScimError> {
         match self.0 {
             Position::After(after) => Ok(after),
             Position::Offset(_) => Err(unknown()),
@@ -99,7 +104,12 @@ impl Cursor {
     }
 }
 
-fn digest(place: &[u8], integration: IntegrationId, kinds: &[Kind], query: &ListQuery) -> Vec<u8> {
+fn digest(
+    place: &[u8],
+    integration: IntegrationId,
+    kinds: &[ResourceKind],
+    query: &ListQuery,
+) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(integration.as_bytes());
     hash.update(place);
@@ -128,27 +138,36 @@ mod tests {
     #[test]
     fn a_cursor_gives_its_place_back_to_its_own_query_only() {
         let (own, other) = (IntegrationId::new(), IntegrationId::new());
-        let after = Position::After(Some((Kind::Group, ResourceId::new())));
+        let after = Position::After(Some((ResourceKind::GROUP, ResourceId::new())));
         for position in [after, Position::After(None), Position::Offset(u64::MAX)] {
             let asked = query("title pr");
-            let text = Cursor::write(position, own, &Kind::ALL, &asked);
+            let text = Cursor::write(position, own, &ResourceKind::STANDARD, &asked);
             assert!(
                 text.bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
             );
-            let read =
-                |who, kinds: &[Kind], query: &ListQuery| Cursor::read(&text, who, kinds, query);
-            assert_eq!(read(own, &Kind::ALL, &asked), Ok(Cursor(position)));
-            assert!(read(other, &Kind::ALL, &asked).is_err());
-            assert!(read(own, &[Kind::User], &asked).is_err());
-            assert!(read(own, &Kind::ALL, &query("name pr")).is_err());
+            let read = |who, kinds: &[ResourceKind], query: &ListQuery| {
+                Cursor::read(&text, who, kinds, query)
+            };
+            assert_eq!(
+                read(own, &ResourceKind::STANDARD, &asked),
+                Ok(Cursor(position))
+            );
+            assert!(read(other, &ResourceKind::STANDARD, &asked).is_err());
+            assert!(read(own, &[ResourceKind::USER], &asked).is_err());
+            assert!(read(own, &ResourceKind::STANDARD, &query("name pr")).is_err());
         }
     }
 
     #[test]
     fn what_is_no_cursor_is_refused() {
         for text in ["x", "AAAA", "////", "AAAAAAAAAAAA", &"A".repeat(10_000)] {
-            let read = Cursor::read(text, IntegrationId::new(), &[Kind::User], &query("id pr"));
+            let read = Cursor::read(
+                text,
+                IntegrationId::new(),
+                &[ResourceKind::USER],
+                &query("id pr"),
+            );
             let error = read.unwrap_err();
             assert_eq!(error.scim_type, Some(muster_scim::ScimType::InvalidCursor));
         }

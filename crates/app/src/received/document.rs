@@ -1,11 +1,14 @@
 //! Stored documents: between their text and what is kept beside it.
 
-use muster_model::directory::Kind;
+use muster_model::integration::ResourceKind;
 use muster_model::{ResourceId, Timestamp};
+use muster_scim::member::MAX_ID;
 use muster_scim::meta::entity_tag;
 use muster_scim::{Map, ScimError};
-use muster_store::resources::{Resource, name_key};
+use muster_store::resources::Resource;
 use serde_json::{Value, json};
+
+use crate::received::Profile;
 
 /// Reads a stored document.
 pub(super) fn parse(resource: &Resource) -> Result<Map, ScimError> {
@@ -15,7 +18,8 @@ pub(super) fn parse(resource: &Resource) -> Result<Map, ScimError> {
 
 /// Makes a resource of a canonical document.
 pub(super) fn build(
-    kind: Kind,
+    profile: &Profile,
+    kind: ResourceKind,
     id: ResourceId,
     document: &Map,
     now: Timestamp,
@@ -31,19 +35,8 @@ pub(super) fn build(
         modified: now,
         doc: String::new(),
     };
-    fill(&mut resource, document)?;
+    fill(profile, &mut resource, document)?;
     Ok(resource)
-}
-
-/// Writes a changed document into its resource, with a new version and time.
-pub(super) fn change(
-    resource: &mut Resource,
-    document: &Map,
-    now: Timestamp,
-) -> Result<(), ScimError> {
-    fill(resource, document)?;
-    touch(resource, now);
-    Ok(())
 }
 
 /// A new version and time; the time always moves forward, be it by a millisecond.
@@ -53,14 +46,34 @@ pub(super) fn touch(resource: &mut Resource, now: Timestamp) {
     resource.modified = now.max(least);
 }
 
-fn fill(resource: &mut Resource, document: &Map) -> Result<(), ScimError> {
+/// Writes a changed document into its resource.
+pub(super) fn fill(
+    profile: &Profile,
+    resource: &mut Resource,
+    document: &Map,
+) -> Result<(), ScimError> {
     let text = |name: &str| document.get(name).and_then(Value::as_str);
-    let name = match resource.kind {
-        Kind::User => text("userName"),
-        Kind::Group => text("displayName"),
-    };
-    resource.name_key = name_key(name.unwrap_or_default());
+    let key = [
+        text("externalId"),
+        profile.unique_name(resource.kind, document),
+    ];
+    // What is looked up by has a column of its own, which not every database lets hold it.
+    if key.into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(ScimError::invalid_value(
+            "externalId and a unique name must not contain U+0000",
+        ));
+    }
+    resource.name_key = profile.name_key(resource.kind, document, &resource.id.to_string());
     resource.external_id = text("externalId").map(str::to_owned);
+    if resource
+        .external_id
+        .as_ref()
+        .is_some_and(|id| id.len() > MAX_ID)
+    {
+        return Err(ScimError::invalid_value(format!(
+            "externalId has {MAX_ID} bytes at most"
+        )));
+    }
     resource.active = document.get("active") != Some(&Value::Bool(false));
     resource.doc = serde_json::to_string(document)
         .map_err(|error| ScimError::internal(format!("a document cannot be printed: {error}")))?;
@@ -76,13 +89,13 @@ pub(super) fn display_name(doc: &str) -> String {
 }
 
 /// The document with what a filter or a sort key may ask for beside it.
-pub(super) fn complete(resource: &Resource) -> Result<Map, ScimError> {
+pub(super) fn complete(profile: &Profile, resource: &Resource) -> Result<Map, ScimError> {
     let mut document = parse(resource)?;
     document.insert("id".to_owned(), json!(resource.id.to_string()));
     document.insert(
         "meta".to_owned(),
         json!({
-            "resourceType": resource.kind.as_str(),
+            "resourceType": profile.of(resource.kind).name,
             "created": resource.created.to_string(),
             "lastModified": resource.modified.to_string(),
             "version": entity_tag(resource.version),

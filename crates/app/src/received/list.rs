@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use muster_model::ResourceId;
-use muster_model::directory::Kind;
+use muster_model::integration::ResourceKind;
+use muster_scim::dialect;
 use muster_scim::filter::{Conjunct, Filter};
 use muster_scim::{AttrPath, ListQuery, Map, Matcher, ScimError, SortKey, SortOrder, Sorter};
 use muster_store::Tx;
@@ -11,8 +12,9 @@ use muster_store::resources::{self, Place, Resource};
 use serde_json::Value;
 
 use crate::received::cursor::{Cursor, Position};
+use crate::received::profile::key_of;
 use crate::received::write::to_scim;
-use crate::received::{Caller, Fault, Provider, Shown, Wanted, document, resource_type, show};
+use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show};
 
 /// Resources of one page at most.
 pub const MAX_PAGE: u64 = 500;
@@ -46,14 +48,17 @@ impl Provider {
     pub async fn list(
         &self,
         caller: &Caller,
-        kinds: &[Kind],
+        kinds: &[ResourceKind],
         query: &ListQuery,
-        wanted: impl Fn(Kind) -> Wanted + Send,
+        wanted: impl Fn(ResourceKind) -> Wanted + Send,
     ) -> Result<Page, ScimError> {
-        let place = caller.place;
+        let place = caller.place();
+        if let (Some(filter), Some(kind)) = (&query.filter, kinds.first()) {
+            self.observe(caller, &dialect::filter(filter, caller.profile.of(*kind)));
+        }
         let looks = kinds
             .iter()
-            .map(|kind| Look::new(place, *kind, query.filter.as_ref()))
+            .map(|kind| Look::new(&caller.profile, *kind, query.filter.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = query.limit(MAX_PAGE) as usize;
         let cursor = query
@@ -89,7 +94,7 @@ impl Provider {
         &self,
         place: Place,
         found: Vec<Resource>,
-        wanted: impl Fn(Kind) -> Wanted + Send,
+        wanted: impl Fn(ResourceKind) -> Wanted + Send,
     ) -> Result<Vec<Shown>, ScimError> {
         self.store
             .read::<_, Fault, _>(|tx| {
@@ -149,7 +154,7 @@ impl Provider {
         skip: u64,
         limit: u32,
     ) -> Result<Vec<Resource>, ScimError> {
-        let (place, kind) = (look.place, look.kind);
+        let (place, kind) = (look.profile.place, look.kind);
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(
@@ -161,7 +166,7 @@ impl Provider {
     }
 
     async fn total(&self, look: &Look<'_>) -> Result<u64, ScimError> {
-        let (place, kind) = (look.place, look.kind);
+        let (place, kind) = (look.profile.place, look.kind);
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move { Ok(resources::total(tx, place, kind).await?) })
@@ -174,7 +179,7 @@ impl Provider {
     async fn by_cursor(
         &self,
         looks: &[Look<'_>],
-        after: Option<(Kind, ResourceId)>,
+        after: Option<(ResourceKind, ResourceId)>,
         limit: usize,
     ) -> Result<Found, ScimError> {
         // One more than asked for tells whether there is another page.
@@ -225,9 +230,9 @@ impl Provider {
         offset: u64,
         limit: usize,
     ) -> Result<Found, ScimError> {
-        let mut keys: Vec<(SortKey, Kind, ResourceId)> = Vec::new();
+        let mut keys: Vec<(SortKey, ResourceKind, ResourceId)> = Vec::new();
         for look in looks {
-            let sorter = Sorter::new(path, order, resource_type(look.kind));
+            let sorter = Sorter::new(path, order, look.profile.of(look.kind));
             self.each(look, None, |resource, document| {
                 if keys.len() == SORTED {
                     return Err(ScimError::too_many(format!(
@@ -244,7 +249,7 @@ impl Provider {
             by_key.then(kind.cmp(other)).then(left.cmp(right))
         });
         let total = keys.len() as u64;
-        let ids: Vec<(Kind, ResourceId)> = keys
+        let ids: Vec<(ResourceKind, ResourceId)> = keys
             .into_iter()
             .skip(usize::try_from(offset).unwrap_or(usize::MAX))
             .take(limit)
@@ -315,7 +320,12 @@ impl Provider {
         let Some(selection) = look.selection() else {
             return Ok(None);
         };
-        let (place, kind) = (look.place, look.kind);
+        if selection.text().contains('\0') {
+            // Nothing that is looked up by holds it.
+            return Ok(Some(Vec::new()));
+        }
+        let (place, kind) = (look.profile.place, look.kind);
+        let profile = look.profile;
         let beside = if look.asks_only_for_a_member() {
             Wanted::NOTHING
         } else {
@@ -347,7 +357,7 @@ impl Provider {
                         // There may be more: only a scan finds them all.
                         return Ok(None);
                     }
-                    Ok(Some(complete_all(tx, place, found, beside).await?))
+                    Ok(Some(complete_all(tx, profile, found, beside).await?))
                 })
             })
             .await
@@ -359,12 +369,13 @@ impl Provider {
         look: &Look<'_>,
         after: Option<ResourceId>,
     ) -> Result<Vec<(Resource, Map)>, ScimError> {
-        let (place, kind, beside) = (look.place, look.kind, look.beside());
+        let (place, kind, beside) = (look.profile.place, look.kind, look.beside());
+        let profile = look.profile;
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
                     let page = resources::page(tx, place, kind, after, 0, SCAN).await?;
-                    complete_all(tx, place, page, beside).await
+                    complete_all(tx, profile, page, beside).await
                 })
             })
             .await
@@ -374,26 +385,39 @@ impl Provider {
 
 /// What is looked for.
 struct Look<'a> {
-    place: Place,
-    kind: Kind,
+    profile: &'a Profile,
+    kind: ResourceKind,
     filter: Option<&'a Filter>,
     matcher: Option<Matcher<'a>>,
 }
 
 enum Selection<'a> {
-    Name(&'a str),
+    Name(String),
     ExternalId(&'a str),
     Id(&'a str),
     Member(&'a str),
 }
 
+impl Selection<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Name(text) => text,
+            Self::ExternalId(text) | Self::Id(text) | Self::Member(text) => text,
+        }
+    }
+}
+
 impl<'a> Look<'a> {
-    fn new(place: Place, kind: Kind, filter: Option<&'a Filter>) -> Result<Self, ScimError> {
+    fn new(
+        profile: &'a Profile,
+        kind: ResourceKind,
+        filter: Option<&'a Filter>,
+    ) -> Result<Self, ScimError> {
         let matcher = filter
-            .map(|filter| filter.compile(resource_type(kind)))
+            .map(|filter| filter.compile(profile.of(kind)))
             .transpose()?;
         Ok(Self {
-            place,
+            profile,
             kind,
             filter,
             matcher,
@@ -408,30 +432,30 @@ impl<'a> Look<'a> {
 
     /// The first part of the filter that an index answers.
     fn selection(&self) -> Option<Selection<'a>> {
-        let name = match self.kind {
-            Kind::User => "userName",
-            Kind::Group => "displayName",
-        };
+        let unique = self.profile.name_of(self.kind);
         self.filter?
             .conjuncts()
             .find_map(|conjunct| match conjunct {
-                Conjunct::Equal { path, value } if path.is(name, None) => {
-                    Some(Selection::Name(value))
-                }
                 Conjunct::Equal { path, value } if path.is("externalId", None) => {
                     Some(Selection::ExternalId(value))
                 }
                 Conjunct::Equal { path, value } if path.is("id", None) => {
                     Some(Selection::Id(value))
                 }
-                Conjunct::Member(id) if self.kind == Kind::Group => Some(Selection::Member(id)),
-                Conjunct::Equal { .. } | Conjunct::Typed { .. } | Conjunct::Member(_) => None,
+                Conjunct::Equal { path, value } => {
+                    let unique = unique.filter(|one| path.is(&one.name, None))?;
+                    Some(Selection::Name(key_of(unique, value)))
+                }
+                Conjunct::Member(id) if self.kind == ResourceKind::GROUP => {
+                    Some(Selection::Member(id))
+                }
+                Conjunct::Typed { .. } | Conjunct::Member(_) => None,
             })
     }
 
     /// Is the whole filter `members eq "…"`, in any of its forms?
     fn asks_only_for_a_member(&self) -> bool {
-        let Some(filter) = self.filter.filter(|_| self.kind == Kind::Group) else {
+        let Some(filter) = self.filter.filter(|_| self.kind == ResourceKind::GROUP) else {
             return false;
         };
         let mut conjuncts = filter.conjuncts();
@@ -453,15 +477,15 @@ impl<'a> Look<'a> {
 
 async fn complete_all(
     tx: &mut Tx<'_>,
-    place: Place,
+    profile: &Profile,
     found: Vec<Resource>,
     beside: Wanted,
 ) -> Result<Vec<(Resource, Map)>, Fault> {
     let mut all = Vec::with_capacity(found.len());
     for resource in found {
-        let mut document = document::complete(&resource)?;
+        let mut document = document::complete(profile, &resource)?;
         if beside != Wanted::NOTHING {
-            let shown = show(tx, place, resource.clone(), beside).await?;
+            let shown = show(tx, profile.place, resource.clone(), beside).await?;
             let members: Vec<Value> = shown
                 .members
                 .into_iter()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use muster_model::integration::{Purpose, Settings};
 use muster_model::{Clock, IntegrationId, TenantId, Timestamp, TokenId};
 use muster_scim::ScimError;
 use muster_store::resources::Place;
@@ -10,11 +11,15 @@ use muster_store::{Store, StoreError, integrations};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
+use crate::definitions;
 use crate::integrations::token_hash;
-use crate::received::{Caller, Fault};
+use crate::received::rate::Rates;
+use crate::received::{Caller, Fault, Origin, Profile};
 
 /// How long a look-up counts: a revoked token is refused after this at the latest.
 const FRESH_SECONDS: i64 = 1;
+/// A token that is not known makes us look again, but not more often than this.
+const PATIENCE_MICROS: i64 = 50_000;
 /// How exactly the last use is known.
 const TOUCH_SECONDS: i64 = 60;
 /// Integrations that are remembered.
@@ -24,19 +29,40 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Tokens {
     known: Mutex<HashMap<IntegrationId, Arc<Known>>>,
     touched: Mutex<HashMap<TokenId, Timestamp>>,
+    rates: Rates,
 }
 
 /// The tokens of one integration as they were a moment ago.
 #[derive(Debug)]
 struct Known {
     seen: Timestamp,
-    place: Place,
+    profile: Arc<Profile>,
     tokens: Vec<Live>,
+}
+
+impl Known {
+    /// From when on an unknown token is looked up anew.
+    fn looked_at_again(&self) -> Timestamp {
+        Timestamp::from_micros(self.seen.as_micros() + PATIENCE_MICROS)
+    }
+
+    /// The live token with this hash. All are compared, so that the time says nothing.
+    fn find(&self, hash: &[u8; 32], now: Timestamp) -> Option<(TokenId, Purpose)> {
+        let mut found = None;
+        for live in &self.tokens {
+            let same = bool::from(live.hash.ct_eq(hash));
+            if same && live.expires.is_none_or(|expires| now < expires) {
+                found = Some((live.id, live.purpose));
+            }
+        }
+        found
+    }
 }
 
 #[derive(Debug)]
 struct Live {
     id: TokenId,
+    purpose: Purpose,
     hash: Vec<u8>,
     expires: Option<Timestamp>,
 }
@@ -48,30 +74,43 @@ impl Tokens {
         clock: &Arc<dyn Clock>,
         integration: IntegrationId,
         token: &str,
+        origin: Origin<'_>,
     ) -> Result<Caller, ScimError> {
         let now = clock.now();
         let remembered = self.known.lock().get(&integration).map(Arc::clone);
         let fresh = |known: &Arc<Known>| now < known.seen.plus_seconds(FRESH_SECONDS);
         let known = match remembered.filter(fresh) {
             Some(known) => known,
-            None => self
-                .look_up(store, integration, now)
-                .await
-                .map_err(Fault::Store)?,
+            None => self.look_up(store, integration, now).await?,
         };
         let hash = token_hash(token);
-        let mut found = None;
-        for live in &known.tokens {
-            let same = bool::from(live.hash.ct_eq(&hash));
-            if same && live.expires.is_none_or(|expires| now < expires) {
-                found = Some(live.id);
+        let (known, found) = match known.find(&hash, now) {
+            // It may have been made a moment ago.
+            None if now > known.looked_at_again() => {
+                let known = self.look_up(store, integration, now).await?;
+                let found = known.find(&hash, now);
+                (known, found)
             }
+            found => (known, found),
+        };
+        let (id, purpose) = found.ok_or_else(ScimError::unauthorized)?;
+        let profile = Arc::clone(&known.profile);
+        if let Some(from) = origin.address
+            && !profile.allows(from)
+        {
+            return Err(ScimError::forbidden(format!(
+                "requests from {from} are not allowed; ask whoever runs this integration"
+            )));
         }
-        let id = found.ok_or_else(ScimError::unauthorized)?;
-        self.touch(store, known.place.tenant, id, now);
+        if let Some(rate) = profile.settings.requests_per_second {
+            self.rates.take(integration, rate, now)?;
+        }
+        self.touch(store, profile.place.tenant, id, now);
         Ok(Caller {
             integration,
-            place: known.place,
+            profile,
+            purpose,
+            client: origin.client.into(),
         })
     }
 
@@ -80,17 +119,17 @@ impl Tokens {
         store: &Store,
         integration: IntegrationId,
         now: Timestamp,
-    ) -> Result<Arc<Known>, StoreError> {
+    ) -> Result<Arc<Known>, Fault> {
         let tenant = TenantId::FIRST;
-        let (number, tokens) = store
+        let (basics, tokens) = store
             .read::<_, StoreError, _>(|tx| {
                 Box::pin(async move {
-                    let number = integrations::number(tx, tenant, integration).await?;
-                    let tokens = match number {
+                    let basics = integrations::basics(tx, tenant, integration).await?;
+                    let tokens = match basics {
                         Some(_) => integrations::tokens(tx, tenant, integration).await?,
                         None => Vec::new(),
                     };
-                    Ok((number, tokens))
+                    Ok((basics, tokens))
                 })
             })
             .await?;
@@ -99,21 +138,29 @@ impl Tokens {
             .filter(|(token, _)| token.revoked.is_none())
             .map(|(token, hash)| Live {
                 id: token.id,
+                purpose: token.purpose,
                 hash,
                 expires: token.expires,
             })
             .collect();
+        let exists = basics.is_some();
+        let (number, definitions, settings) = basics.map_or_else(
+            || (-1, None, Settings::default()),
+            |basics| (basics.number, basics.definitions, basics.settings),
+        );
         let place = Place {
             tenant,
-            integration: number.unwrap_or(-1),
+            integration: number,
         };
+        let own = definitions.as_deref().map(definitions::read).transpose();
+        let own = own.map_err(|error| Fault::Scim(ScimError::internal(error.to_string())))?;
         let known = Arc::new(Known {
             seen: now,
-            place,
+            profile: Arc::new(Profile::new(place, settings, own)),
             tokens,
         });
         // Only integrations that exist are remembered, so that guessing costs no memory.
-        if number.is_some() {
+        if exists {
             let mut all = self.known.lock();
             if all.len() >= REMEMBERED {
                 all.clear();

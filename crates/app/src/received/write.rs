@@ -1,16 +1,21 @@
 //! Creating, replacing, patching and deleting received resources.
 
-use muster_model::directory::Kind;
+use std::sync::Arc;
+
+use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, Timestamp};
+use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
-use muster_scim::message::parse_body;
-use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, normalise};
+use muster_scim::{
+    Map, PatchRequest, Purpose, ResourceType, ScimError, apply, changed_paths, normalise,
+};
+use muster_store::received::{self, NewEvent};
 use muster_store::resources::{self, Member, Place, Resource};
 use muster_store::{StoreError, Tx};
 
+use crate::received::profile::extras_text;
 use crate::received::{
-    Caller, Fault, MEMBERS, Provider, Shown, Wanted, document, not_found, parse_id, resource_type,
-    show,
+    Caller, Fault, MEMBERS, Profile, Provider, Shown, Wanted, document, not_found, parse_id, show,
 };
 
 /// `If-Match`: the versions that a change may be made to.
@@ -48,10 +53,14 @@ impl Provider {
     pub async fn create(
         &self,
         caller: &Caller,
-        kind: Kind,
-        body: &[u8],
+        kind: ResourceKind,
+        body: Map,
     ) -> Result<Shown, ScimError> {
-        let step = Step::create(kind, ResourceId::new(), parse_body(body)?, self.clock.now())?;
+        let (id, now) = (ResourceId::new(), self.clock.now());
+        let mut seen = Findings::default();
+        let step = Step::create(&caller.profile, kind, id, body, now, &mut seen);
+        self.observe(caller, &seen);
+        let step = step?;
         self.run(caller, step, Precondition::None).await
     }
 
@@ -59,29 +68,37 @@ impl Provider {
     pub async fn replace(
         &self,
         caller: &Caller,
-        kind: Kind,
+        kind: ResourceKind,
         id: &str,
-        body: &[u8],
+        body: Map,
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
-        let (id, body) = (parse_id(kind, id)?, parse_body(body)?);
-        self.run(caller, Step::Replace(kind, id, body), precondition)
-            .await
+        let id = parse_id(&caller.profile, kind, id)?;
+        let mut seen = Findings::default();
+        let step = Step::replace(&caller.profile, kind, id, body, &mut seen);
+        self.observe(caller, &seen);
+        self.run(caller, step?, precondition).await
     }
 
     /// PATCH: all operations or none. Members can be many; whoever wants them reads the group.
     pub async fn patch(
         &self,
         caller: &Caller,
-        kind: Kind,
+        kind: ResourceKind,
         id: &str,
-        body: &[u8],
+        body: Map,
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
-        let (id, request) = (parse_id(kind, id)?, PatchRequest::parse(parse_body(body)?)?);
-        let step = Step::Patch(kind, id, request);
-        let resource = self.run(caller, step, precondition).await?.resource;
-        let (place, wanted) = (caller.place, GROUPS_BESIDE);
+        let id = parse_id(&caller.profile, kind, id)?;
+        let mut seen = Findings::default();
+        let step = Step::patch(&caller.profile, kind, id, body, &mut seen);
+        self.observe(caller, &seen);
+        let shown = self.run(caller, step?, precondition).await?;
+        if kind != ResourceKind::USER {
+            return Ok(shown);
+        }
+        let (place, resource) = (caller.place(), shown.resource);
+        let wanted = GROUPS_BESIDE;
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move { Ok(show(tx, place, resource, wanted).await?) })
@@ -94,11 +111,11 @@ impl Provider {
     pub async fn delete(
         &self,
         caller: &Caller,
-        kind: Kind,
+        kind: ResourceKind,
         id: &str,
         precondition: Precondition,
     ) -> Result<(), ScimError> {
-        let id = parse_id(kind, id)?;
+        let id = parse_id(&caller.profile, kind, id)?;
         self.run(caller, Step::Delete(kind, id), precondition)
             .await
             .map(|_| ())
@@ -111,10 +128,11 @@ impl Provider {
         step: Step,
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
-        let (place, now) = (caller.place, self.clock.now());
+        caller.may_write()?;
+        let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
         self.store
             .write_or_refuse::<_, Fault, _>(move |tx| {
-                Box::pin(async move { step.run(tx, place, now, &precondition).await })
+                Box::pin(async move { step.run(tx, &profile, now, &precondition).await })
             })
             .await
             .map_err(Into::into)
@@ -124,27 +142,52 @@ impl Provider {
 /// One write, as far as it can be prepared without the store.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// A new resource, with its members when it is a group.
-    Create(Box<Resource>, Option<Vec<member::Member>>),
-    /// What a client may write is replaced by this.
-    Replace(Kind, ResourceId, Map),
+    /// A new resource, with its members when it is a group, and what no schema declares of it.
+    Create(Box<Resource>, Option<Vec<member::Member>>, Option<String>),
+    /// What a client may write is replaced by this, and what no schema declares by the text.
+    Replace(ResourceKind, ResourceId, Map, Option<String>),
     /// These operations, all or none.
-    Patch(Kind, ResourceId, PatchRequest),
+    Patch(ResourceKind, ResourceId, PatchRequest),
     /// It goes.
-    Delete(Kind, ResourceId),
+    Delete(ResourceKind, ResourceId),
 }
 
 impl Step {
     pub(super) fn create(
-        kind: Kind,
+        profile: &Profile,
+        kind: ResourceKind,
         id: ResourceId,
         body: Map,
         now: Timestamp,
+        seen: &mut Findings,
     ) -> Result<Self, ScimError> {
-        let normalised = normalise(body, resource_type(kind), Purpose::Create)?;
-        let resource = document::build(kind, id, &normalised.document, now)?;
-        let members = normalised.members.filter(|_| kind == Kind::Group);
-        Ok(Self::Create(Box::new(resource), members))
+        let unknown = accepted(profile, dialect::document(&body, profile.of(kind)), seen)?;
+        let normalised = normalise(body, profile.of(kind), Purpose::Create)?;
+        let resource = document::build(profile, kind, id, &normalised.document, now)?;
+        let members = normalised.members.filter(|_| kind == ResourceKind::GROUP);
+        Ok(Self::Create(Box::new(resource), members, unknown))
+    }
+
+    pub(super) fn replace(
+        profile: &Profile,
+        kind: ResourceKind,
+        id: ResourceId,
+        body: Map,
+        seen: &mut Findings,
+    ) -> Result<Self, ScimError> {
+        let unknown = accepted(profile, dialect::document(&body, profile.of(kind)), seen)?;
+        Ok(Self::Replace(kind, id, body, unknown))
+    }
+
+    pub(super) fn patch(
+        profile: &Profile,
+        kind: ResourceKind,
+        id: ResourceId,
+        body: Map,
+        seen: &mut Findings,
+    ) -> Result<Self, ScimError> {
+        accepted(profile, dialect::patch(&body, profile.of(kind)), seen)?;
+        Ok(Self::Patch(kind, id, PatchRequest::parse(body)?))
     }
 
     /// Makes the write; answers the resource as it is now, or as it was before it went. Refuses it, if at
@@ -152,17 +195,23 @@ impl Step {
     pub(super) async fn run(
         self,
         tx: &mut Tx<'_>,
-        place: Place,
+        profile: &Profile,
         now: Timestamp,
         precondition: &Precondition,
     ) -> Result<Shown, Fault> {
+        let place = profile.place;
         match self {
-            Self::Create(resource, members) => {
+            Self::Create(resource, members, unknown) => {
+                room_for_another(tx, profile).await?;
                 resources::create(tx, place, &resource).await?;
+                if unknown.is_some() {
+                    resources::set_extras(tx, place, resource.kind, resource.id, unknown).await?;
+                }
                 let members = match members {
                     Some(members) => {
                         let rows = rows(tx, place, members).await?;
-                        resources::add_members(tx, place, resource.id, rows.clone()).await?;
+                        let add = vec![Moving::Add(rows.clone())];
+                        Moved::of(&resource, now).run(tx, place, add).await?;
                         Some(rows)
                     }
                     None => None,
@@ -174,32 +223,75 @@ impl Step {
                     groups,
                 })
             }
-            Self::Replace(kind, id, body) => {
-                let edit = |before: &mut Map| replaced(kind, body, before);
-                change(tx, place, now, (kind, id), precondition, edit).await
+            Self::Replace(kind, id, body, unknown) => {
+                let edit = |before: &mut Map| replaced(profile, kind, body, before);
+                let shown = change(tx, profile, now, (kind, id), precondition, edit).await?;
+                resources::set_extras(tx, place, kind, id, unknown).await?;
+                Ok(shown)
             }
             Self::Patch(kind, id, request) => {
                 let own = id.to_string();
                 let edit = |document: &mut Map| {
-                    let applied = apply(document, &own, &request, resource_type(kind))?;
+                    let applied = apply(document, &own, &request, profile.of(kind))?;
                     Ok(applied.members)
                 };
-                change(tx, place, now, (kind, id), precondition, edit).await
+                change(tx, profile, now, (kind, id), precondition, edit).await
             }
             Self::Delete(kind, id) => {
                 let found = resources::find_for_update(tx, place, kind, id).await?;
-                let resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
+                let resource = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
                 precondition.check(&resource)?;
-                resources::delete(tx, place, kind, id, now).await?;
+                resources::delete(tx, place, &resource, now).await?;
                 Ok(alone(resource))
             }
         }
     }
 }
 
+/// What no schema declares, as it is kept; a strict integration refuses it.
+fn accepted(
+    profile: &Profile,
+    findings: Findings,
+    seen: &mut Findings,
+) -> Result<Option<String>, ScimError> {
+    let unknown = findings.unknown.clone();
+    seen.join(findings);
+    if profile.is_strict() && !unknown.is_empty() {
+        let mut names: Vec<&str> = unknown.keys().map(String::as_str).collect();
+        names.truncate(10);
+        return Err(ScimError::invalid_value(format!(
+            "this integration accepts only attributes that its schemas declare, and not {}",
+            names.join(", ")
+        )));
+    }
+    Ok(extras_text(unknown))
+}
+
+/// Refuses when the integration holds as many resources as it may.
+async fn room_for_another(tx: &mut Tx<'_>, profile: &Profile) -> Result<(), Fault> {
+    let Some(most) = profile.settings.max_resources else {
+        return Ok(());
+    };
+    let mut there = 0;
+    for kind in profile.kinds() {
+        there += resources::total(tx, profile.place, *kind).await?;
+    }
+    if there < most {
+        return Ok(());
+    }
+    Err(Fault::Scim(ScimError::forbidden(format!(
+        "this integration may hold {most} resources, and it does; ask whoever runs it for more"
+    ))))
+}
+
 /// Puts the body of a PUT in the place of a document; answers what happens to the members.
-fn replaced(kind: Kind, body: Map, before: &mut Map) -> Result<Vec<MemberChange>, ScimError> {
-    let normalised = normalise(body, resource_type(kind), Purpose::Replace(before))?;
+fn replaced(
+    profile: &Profile,
+    kind: ResourceKind,
+    body: Map,
+    before: &mut Map,
+) -> Result<Vec<MemberChange>, ScimError> {
+    let normalised = normalise(body, profile.of(kind), Purpose::Replace(before))?;
     let mut after = normalised.document;
     // A PUT that leaves `active` out must not disable anybody (profile section 4.2).
     if !after.contains_key("active")
@@ -210,44 +302,54 @@ fn replaced(kind: Kind, body: Map, before: &mut Map) -> Result<Vec<MemberChange>
     *before = after;
     let members = normalised.members.unwrap_or_default();
     Ok(match kind {
-        Kind::Group => vec![MemberChange::ReplaceAll(members)],
-        Kind::User => Vec::new(),
+        ResourceKind::GROUP => vec![MemberChange::ReplaceAll(members)],
+        _ => Vec::new(),
     })
 }
 
 /// Reads a resource, changes it and writes it back.
 async fn change(
     tx: &mut Tx<'_>,
-    place: Place,
+    profile: &Profile,
     now: Timestamp,
-    (kind, id): (Kind, ResourceId),
+    (kind, id): (ResourceKind, ResourceId),
     precondition: &Precondition,
     edit: impl FnOnce(&mut Map) -> Result<Vec<MemberChange>, ScimError>,
 ) -> Result<Shown, Fault> {
+    let (place, of) = (profile.place, profile.of(kind));
     let found = resources::find_for_update(tx, place, kind, id).await?;
-    let mut resource = found.ok_or_else(|| not_found(kind, &id.to_string()))?;
-    precondition.check(&resource)?;
-    let stored = resource.clone();
+    let stored = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
+    precondition.check(&stored)?;
     let before = document::parse(&stored)?;
     let mut after = before.clone();
     let members = edit(&mut after)?;
     for change in &members {
         if let MemberChange::RemoveMatching(filter) = change {
             // A filter that compares what cannot be compared is refused, whoever is a member.
-            member::Member::new("").meets(filter, resource_type(kind))?;
+            member::Member::new("").meets(filter, of)?;
         }
     }
+    let mut resource = stored.clone();
+    document::touch(&mut resource, now);
+    let mut moved = Moved::of(&resource, now);
     // The name may be taken: the row is written before anything else is.
     if after == before {
-        if change_members(tx, place, id, members).await? {
-            document::touch(&mut resource, now);
+        if moved.change(tx, place, of, members).await? {
             resources::update(tx, place, &stored, &resource).await?;
+            return Ok(alone(resource));
         }
-    } else {
-        document::change(&mut resource, &after, now)?;
-        resources::update(tx, place, &stored, &resource).await?;
-        change_members(tx, place, id, members).await?;
+        return Ok(alone(stored));
     }
+    document::fill(profile, &mut resource, &after)?;
+    resources::update(tx, place, &stored, &resource).await?;
+    let what = match (stored.active, resource.active) {
+        (true, false) => Happening::Disabled,
+        (false, true) => Happening::Enabled,
+        _ => Happening::Updated,
+    };
+    let paths = changed_paths(&before, &after, of);
+    received::append(tx, place, moved.event(what), &paths).await?;
+    moved.change(tx, place, of, members).await?;
     Ok(alone(resource))
 }
 
@@ -275,48 +377,128 @@ async fn rows(
         };
         rows.push(Member {
             value: member.value,
-            kind: if is_group { Kind::Group } else { Kind::User },
+            kind: if is_group {
+                ResourceKind::GROUP
+            } else {
+                ResourceKind::USER
+            },
             display: member.display,
         });
     }
     Ok(rows)
 }
 
-/// Makes the changes of members in order; answers whether any row changed.
-async fn change_members(
-    tx: &mut Tx<'_>,
-    place: Place,
-    group: ResourceId,
-    changes: Vec<MemberChange>,
-) -> Result<bool, Fault> {
-    let mut moved = 0;
-    for change in changes {
-        moved += match change {
-            MemberChange::Add(members) => {
-                let rows = rows(tx, place, members).await?;
-                resources::add_members(tx, place, group, rows).await?
-            }
-            MemberChange::Remove(values) => {
-                resources::remove_members(tx, place, group, &values).await?
-            }
-            MemberChange::RemoveAll => resources::clear_members(tx, place, group).await?,
-            MemberChange::ReplaceAll(members) => {
-                let rows = rows(tx, place, members).await?;
-                replace_members(tx, place, group, rows).await?
-            }
-            MemberChange::RemoveMatching(filter) => {
-                let mut gone = Vec::new();
-                for member in all_members(tx, place, group).await? {
-                    let value = member.value.clone();
-                    if to_scim(member).meets(&filter, resource_type(Kind::Group))? {
-                        gone.push(value);
-                    }
-                }
-                resources::remove_members(tx, place, group, &gone).await?
-            }
-        };
+/// Members that come or go.
+enum Moving {
+    Add(Vec<Member>),
+    Remove(Vec<String>),
+}
+
+/// What happens to the members of a group: written down, and told by the event feed.
+struct Moved {
+    kind: ResourceKind,
+    resource: ResourceId,
+    version: i64,
+    at: Timestamp,
+}
+
+impl Moved {
+    const fn of(resource: &Resource, at: Timestamp) -> Self {
+        Self {
+            kind: resource.kind,
+            resource: resource.id,
+            version: resource.version,
+            at,
+        }
     }
-    Ok(moved > 0)
+
+    const fn event(&self, what: Happening) -> NewEvent {
+        NewEvent {
+            what,
+            kind: self.kind,
+            resource: self.resource,
+            version: self.version,
+            at: self.at,
+        }
+    }
+
+    /// Makes the changes of a request in order; answers whether anybody came or went.
+    async fn change(
+        &mut self,
+        tx: &mut Tx<'_>,
+        place: Place,
+        of: &ResourceType,
+        changes: Vec<MemberChange>,
+    ) -> Result<bool, Fault> {
+        let group = self.resource;
+        let mut any = false;
+        for change in changes {
+            let moving = match change {
+                MemberChange::Add(members) => vec![Moving::Add(rows(tx, place, members).await?)],
+                MemberChange::Remove(values) => vec![Moving::Remove(values)],
+                MemberChange::RemoveAll => {
+                    let all = all_members(tx, place, group).await?;
+                    let values = all.into_iter().map(|member| member.value);
+                    vec![Moving::Remove(values.collect())]
+                }
+                MemberChange::ReplaceAll(members) => {
+                    let wanted = rows(tx, place, members).await?;
+                    let gone = gone(all_members(tx, place, group).await?, &wanted);
+                    vec![Moving::Remove(gone), Moving::Add(wanted)]
+                }
+                MemberChange::RemoveMatching(filter) => {
+                    let mut gone = Vec::new();
+                    for member in all_members(tx, place, group).await? {
+                        let value = member.value.clone();
+                        if to_scim(member).meets(&filter, of)? {
+                            gone.push(value);
+                        }
+                    }
+                    vec![Moving::Remove(gone)]
+                }
+            };
+            any |= self.run(tx, place, moving).await?;
+        }
+        Ok(any)
+    }
+
+    async fn run(
+        &self,
+        tx: &mut Tx<'_>,
+        place: Place,
+        moving: Vec<Moving>,
+    ) -> Result<bool, StoreError> {
+        let mut any = false;
+        for one in moving {
+            let (what, moved) = match one {
+                Moving::Add(rows) => {
+                    let added = resources::add_members(tx, place, self.resource, rows).await?;
+                    (Happening::MembersAdded, added)
+                }
+                Moving::Remove(values) => {
+                    let gone = resources::remove_members(tx, place, self.resource, &values).await?;
+                    (Happening::MembersRemoved, gone)
+                }
+            };
+            if !moved.is_empty() {
+                any = true;
+                received::append(tx, place, self.event(what), &moved).await?;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Who is a member and should not be: only the difference is written, so that a repeated list changes
+/// nothing.
+fn gone(there: Vec<Member>, wanted: &[Member]) -> Vec<String> {
+    let keep: std::collections::HashSet<&str> =
+        wanted.iter().map(|member| member.value.as_str()).collect();
+    there
+        .into_iter()
+        .map(|member| member.value)
+        .filter(|value| !keep.contains(value.as_str()))
+        .collect()
 }
 
 async fn all_members(
@@ -336,30 +518,19 @@ async fn all_members(
     }
 }
 
-/// Only the difference is written, so that a repeated list changes nothing.
-async fn replace_members(
-    tx: &mut Tx<'_>,
-    place: Place,
-    group: ResourceId,
-    wanted: Vec<Member>,
-) -> Result<u64, Fault> {
-    let keep: std::collections::HashSet<&str> =
-        wanted.iter().map(|member| member.value.as_str()).collect();
-    let gone: Vec<String> = all_members(tx, place, group)
-        .await?
-        .into_iter()
-        .map(|member| member.value)
-        .filter(|value| !keep.contains(value.as_str()))
-        .collect();
-    let removed = resources::remove_members(tx, place, group, &gone).await?;
-    Ok(removed + resources::add_members(tx, place, group, wanted).await?)
-}
-
 /// A stored member in the words of the protocol.
 pub(super) fn to_scim(member: Member) -> member::Member {
     member::Member {
         value: member.value,
-        ref_type: Some(member.kind.as_str().to_owned()),
+        ref_type: Some(member_type(member.kind).to_owned()),
         display: member.display,
+    }
+}
+
+/// What a member is, as `type` says it.
+pub const fn member_type(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::GROUP => "Group",
+        _ => "User",
     }
 }

@@ -1,6 +1,7 @@
 //! The use cases' tests: each runs on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod check;
 mod context;
 mod directory;
 mod events;
@@ -8,6 +9,8 @@ mod import;
 mod import_broken;
 mod import_groups;
 mod received;
+mod receiving;
+mod webhooks;
 
 /// Makes of `async fn name(store: &TestStore)` two tests, `sqlite::name` and `postgres::name`.
 macro_rules! on_both {

@@ -1,10 +1,10 @@
 //! The receiving side on both databases: what the conversations of `e2e` cannot see of PostgreSQL.
 
 use muster_app::integrations;
-use muster_app::received::{BulkDone, Caller, Precondition, Provider, Wanted};
-use muster_model::directory::Kind;
+use muster_app::received::{BulkDone, Caller, Origin, Precondition, Provider, Wanted};
+use muster_model::integration::ResourceKind;
 use muster_scim::message::parse_body;
-use muster_scim::{BulkRequest, ListQuery};
+use muster_scim::{BulkRequest, ListQuery, Map};
 use muster_testkit::TestStore;
 use serde_json::{Value, json};
 
@@ -25,16 +25,23 @@ async fn provider(test: &TestStore) -> (Provider, Caller) {
     let made = integrations::create(&ctx, "Web Security").await.unwrap();
     let provider = Provider::new(ctx.store, ctx.clock);
     let caller = provider
-        .authenticate(made.integration.id, made.token.expose())
+        .authenticate(made.integration.id, made.token.expose(), Origin::default())
         .await
         .unwrap();
     (provider, caller)
 }
 
+fn map(value: Value) -> Map {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("an object, not {other}"),
+    }
+}
+
 async fn bulk(provider: &Provider, caller: &Caller, operations: Value) -> Vec<BulkDone> {
     let body = json!({ "Operations": operations }).to_string();
     let request = BulkRequest::parse(parse_body(body.as_bytes()).unwrap()).unwrap();
-    provider.bulk(caller, &request).await
+    provider.bulk(caller, &request).await.unwrap()
 }
 
 fn statuses(done: &[BulkDone]) -> Vec<u16> {
@@ -46,7 +53,7 @@ fn statuses(done: &[BulkDone]) -> Vec<u16> {
     done.iter().map(status).collect()
 }
 
-async fn total(provider: &Provider, caller: &Caller, kind: Kind) -> u64 {
+async fn total(provider: &Provider, caller: &Caller, kind: ResourceKind) -> u64 {
     let (kinds, query) = ([kind], ListQuery::default());
     let page = provider.list(caller, &kinds, &query, |_| Wanted::NOTHING);
     page.await.unwrap().total.unwrap()
@@ -64,8 +71,8 @@ async fn a_failed_operation_undoes_only_itself(test: &TestStore) {
     ]);
     let done = bulk(&provider, &caller, operations).await;
     assert_eq!(statuses(&done), [0, 409, 0, 409, 0]);
-    assert_eq!(total(&provider, &caller, Kind::User).await, 2);
-    assert_eq!(total(&provider, &caller, Kind::Group).await, 1);
+    assert_eq!(total(&provider, &caller, ResourceKind::USER).await, 2);
+    assert_eq!(total(&provider, &caller, ResourceKind::GROUP).await, 1);
 }
 
 async fn a_circle_stands_or_falls_as_a_whole(test: &TestStore) {
@@ -79,10 +86,10 @@ async fn a_circle_stands_or_falls_as_a_whole(test: &TestStore) {
         statuses(&bulk(&provider, &caller, broken).await),
         [409, 400]
     );
-    assert_eq!(total(&provider, &caller, Kind::Group).await, 0);
+    assert_eq!(total(&provider, &caller, ResourceKind::GROUP).await, 0);
     let whole = json!([group("a", "A", "b"), group("b", "B", "a")]);
     assert_eq!(statuses(&bulk(&provider, &caller, whole).await), [0, 0]);
-    assert_eq!(total(&provider, &caller, Kind::Group).await, 2);
+    assert_eq!(total(&provider, &caller, ResourceKind::GROUP).await, 2);
 }
 
 async fn pages_by_cursor_cover_both_types_once(test: &TestStore) {
@@ -101,7 +108,9 @@ async fn pages_by_cursor_cover_both_types_once(test: &TestStore) {
             let mut pairs = vec![("cursor", place.as_str()), ("count", "40")];
             pairs.extend(filter.map(|filter| ("filter", filter)));
             let query = ListQuery::from_pairs(pairs).unwrap();
-            let page = provider.list(&caller, &Kind::ALL, &query, |_| Wanted::NOTHING);
+            let page = provider.list(&caller, &ResourceKind::STANDARD, &query, |_| {
+                Wanted::NOTHING
+            });
             let page = page.await.unwrap();
             assert!(page.resources.len() == 40 || page.next.is_none());
             seen.extend(page.resources.into_iter().map(|shown| shown.resource.id));
@@ -118,10 +127,10 @@ async fn twins_are_created_once(test: &TestStore) {
     let (provider, caller) = provider(test).await;
     for round in 0..10 {
         let create = |name: String| {
-            let provider = provider.clone();
+            let (provider, caller) = (provider.clone(), caller.clone());
             tokio::spawn(async move {
-                let body = json!({ "userName": name }).to_string();
-                provider.create(&caller, Kind::User, body.as_bytes()).await
+                let body = map(json!({ "userName": name }));
+                provider.create(&caller, ResourceKind::USER, body).await
             })
         };
         let (one, other) = (create(format!("ana{round}")), create(format!("ANA{round}")));
@@ -133,30 +142,29 @@ async fn twins_are_created_once(test: &TestStore) {
             (409, Some(muster_scim::ScimType::Uniqueness))
         );
     }
-    assert_eq!(total(&provider, &caller, Kind::User).await, 10);
+    assert_eq!(total(&provider, &caller, ResourceKind::USER).await, 10);
 }
 
 // Profile section 7: simultaneous PATCHes to one resource.
 async fn patches_at_the_same_time_lose_nothing(test: &TestStore) {
     let (provider, caller) = provider(test).await;
-    let body = json!({"userName": "ana"}).to_string();
-    let made = provider.create(&caller, Kind::User, body.as_bytes());
+    let body = map(json!({"userName": "ana"}));
+    let made = provider.create(&caller, ResourceKind::USER, body);
     let id = made.await.unwrap().resource.id.to_string();
     let patches = (0..20).map(|number| {
-        let (provider, id) = (provider.clone(), id.clone());
+        let (provider, caller, id) = (provider.clone(), caller.clone(), id.clone());
         tokio::spawn(async move {
             let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
                 {"op": "add", "path": "emails", "value": [{"value": format!("{number}@example.net")}]},
             ]});
-            let body = body.to_string();
-            let patched = provider.patch(&caller, Kind::User, &id, body.as_bytes(), Precondition::None);
+            let patched = provider.patch(&caller, ResourceKind::USER, &id, map(body), Precondition::None);
             patched.await.map(|_| ())
         })
     });
     for patch in patches.collect::<Vec<_>>() {
         patch.await.unwrap().unwrap();
     }
-    let shown = provider.get(&caller, Kind::User, &id, Wanted::NOTHING);
+    let shown = provider.get(&caller, ResourceKind::USER, &id, Wanted::NOTHING);
     let shown = shown.await.unwrap();
     let document: Value = serde_json::from_str(&shown.resource.doc).unwrap();
     assert_eq!(document["emails"].as_array().map(Vec::len), Some(20));

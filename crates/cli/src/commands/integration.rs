@@ -1,22 +1,41 @@
 //! `muster integration …`
 
+mod clients;
+mod feed;
+mod settings;
+
 use muster_app::AppError;
 use muster_app::integrations::{self, Issued};
-use serde_json::json;
+use muster_model::Timestamp;
+use muster_model::integration::{Purpose, Token};
+use serde_json::{Value, json};
 
 use crate::args::Integration;
+use crate::commands::Input;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
 
-pub(super) async fn perform(node: &Node, task: Integration, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn perform(
+    node: &Node,
+    task: Integration,
+    input: Option<Input>,
+    out: &Out,
+) -> Result<Exit, AppError> {
+    let ctx = &node.ctx;
     match task {
         Integration::Create { name } => {
-            let issued = integrations::create(&node.ctx, &name).await?;
+            let issued = integrations::create(ctx, &name).await?;
             print(node, &issued, out).await;
         }
-        Integration::Rotate { name } => {
-            let (issued, revoked) = integrations::rotate(&node.ctx, &name).await?;
+        Integration::Rotate { name, read, days } => {
+            let purpose = if read {
+                Purpose::Read
+            } else {
+                Purpose::Provision
+            };
+            let expires = days.map(|days| ctx.clock.now().plus_seconds(i64::from(days) * 86_400));
+            let (issued, revoked) = integrations::rotate(ctx, &name, purpose, expires).await?;
             print(node, &issued, out).await;
             if revoked > 0 {
                 out.note("An integration has two live tokens at most: the oldest one is revoked.")
@@ -24,7 +43,7 @@ pub(super) async fn perform(node: &Node, task: Integration, out: &Out) -> Result
             }
         }
         Integration::Revoke { name } => {
-            let revoked = integrations::revoke(&node.ctx, &name).await?;
+            let revoked = integrations::revoke(ctx, &name).await?;
             if out.json {
                 out.line(json!({ "revoked": revoked }).to_string()).await;
             } else {
@@ -33,6 +52,23 @@ pub(super) async fn perform(node: &Node, task: Integration, out: &Out) -> Result
             }
         }
         Integration::List => list(node, out).await?,
+        Integration::Show { name } => settings::show(node, &name, out).await?,
+        Integration::Set { name, settings } => settings::set(node, &name, settings, out).await?,
+        Integration::Schema { name, set, clear } => {
+            settings::schema(node, &name, (set.is_some(), clear), input, out).await?;
+        }
+        Integration::Dialect { name } => settings::dialect(node, &name, out).await?,
+        Integration::Events {
+            name,
+            after,
+            count,
+            follow,
+        } => feed::events(node, &name, (after, count, follow), out).await?,
+        Integration::Webhook(task) => feed::webhook(node, task, out).await?,
+        Integration::Client(task) => clients::perform(node, task, out).await?,
+        Integration::SetupLink { name, days } => {
+            clients::setup_link(node, &name, days, out).await?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -69,18 +105,7 @@ async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
         let shown: Vec<_> = all
             .iter()
             .map(|(integration, tokens)| {
-                let tokens: Vec<_> = tokens
-                    .iter()
-                    .map(|token| {
-                        json!({
-                            "id": token.id.to_string(),
-                            "created": token.created.to_string(),
-                            "expires": token.expires.map(|at| at.to_string()),
-                            "revoked": token.revoked.map(|at| at.to_string()),
-                            "lastUsed": token.last_used.map(|at| at.to_string()),
-                        })
-                    })
-                    .collect();
+                let tokens: Vec<Value> = tokens.iter().map(token_json).collect();
                 let path = integrations::scim_path(integration.id);
                 json!({
                     "id": integration.id.to_string(), "name": integration.name,
@@ -96,10 +121,8 @@ async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
             .await;
     }
     for (integration, tokens) in all {
-        let live = tokens
-            .iter()
-            .filter(|token| token.revoked.is_none())
-            .count();
+        let now = node.ctx.clock.now();
+        let live = tokens.iter().filter(|token| is_live(token, now)).count();
         let used = tokens.iter().filter_map(|token| token.last_used).max();
         let used = used.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
         let path = integrations::scim_path(integration.id);
@@ -110,4 +133,28 @@ async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
         .await;
     }
     Ok(())
+}
+
+/// Can it still be used?
+fn is_live(token: &Token, now: Timestamp) -> bool {
+    token.revoked.is_none() && token.expires.is_none_or(|at| now < at)
+}
+
+const fn purpose(token: &Token) -> &'static str {
+    match token.purpose {
+        Purpose::Provision => "provision",
+        Purpose::Read => "read",
+    }
+}
+
+fn token_json(token: &Token) -> Value {
+    json!({
+        "id": token.id.to_string(),
+        "purpose": purpose(token),
+        "client": token.client.map(|id| id.to_string()),
+        "created": token.created.to_string(),
+        "expires": token.expires.map(|at| at.to_string()),
+        "revoked": token.revoked.map(|at| at.to_string()),
+        "lastUsed": token.last_used.map(|at| at.to_string()),
+    })
 }

@@ -77,7 +77,7 @@ pub(super) async fn perform(
 }
 
 /// The document that was handed in; reading may wait for whoever sends it.
-async fn document(input: Option<Input>) -> Result<String, AppError> {
+pub(super) async fn document(input: Option<Input>) -> Result<String, AppError> {
     let wrong = |reason: String| AppError::Invalid(format!("the document: {reason}"));
     let input = input.ok_or_else(|| wrong("there is none".to_owned()))?;
     let read = tokio::task::spawn_blocking(move || {

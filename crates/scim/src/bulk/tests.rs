@@ -125,6 +125,21 @@ fn references_are_replaced_where_ids_stand() {
     }
 }
 
+// As many as fit into a body: one pass over the text, or a request holds up the server for minutes.
+#[test]
+fn a_path_may_be_full_of_references() {
+    let many = "\"bulkId:a\"".repeat(350_000);
+    let unclosed = format!("{many} \"bulkId:a");
+    let mut operation = request(json!([{"data": {"path": unclosed}}]))
+        .operations
+        .remove(0);
+    let ids = |_: &str| Some("<a>".to_owned());
+    operation.resolve(&ids).unwrap();
+    let want = format!("{} \"<a>", "\"<a>\"".repeat(350_000));
+    assert!(operation.data["path"] == want);
+    assert_eq!(operation.references().count(), 0);
+}
+
 #[test]
 fn the_answer_has_the_members_of_the_rfc() {
     let operations = request(json!([

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::target::Target;
+use super::target::{Budget, Target};
 use super::{Applied, Op, Operation, PatchRequest};
 use crate::Map;
 use crate::attr_path::Located;
@@ -26,7 +26,9 @@ pub fn apply(
     request: &PatchRequest,
     kind: &ResourceType,
 ) -> Result<Applied, ScimError> {
+    let budget = Budget::new();
     let mut draft = Draft {
+        budget: &budget,
         document: document.clone(),
         members: Vec::new(),
         id,
@@ -45,6 +47,7 @@ pub fn apply(
 }
 
 struct Draft<'a> {
+    budget: &'a Budget,
     document: Map,
     members: Vec<MemberChange>,
     id: &'a str,
@@ -141,6 +144,7 @@ impl Draft<'_> {
                     attribute,
                     sub,
                     selector: path.selector(),
+                    budget: self.budget,
                 };
                 if self.kind.is_members(attribute) {
                     return self.change_members(op, &target, value);
@@ -187,6 +191,7 @@ impl Draft<'_> {
                 schema.id
             )));
         };
+        let budget = self.budget;
         self.in_extension(schema, |map| {
             if op == Op::Replace && !merge {
                 map.clear();
@@ -201,6 +206,7 @@ impl Draft<'_> {
                         attribute,
                         sub: None,
                         selector: None,
+                        budget,
                     }
                     .operate(map, op, Some(value))?;
                 }

@@ -1,5 +1,7 @@
 //! One operation on one attribute of a document in canonical form.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::Op;
@@ -17,10 +19,36 @@ pub(super) struct Target<'a> {
     pub(super) attribute: &'a Attribute,
     pub(super) sub: Option<&'a Attribute>,
     pub(super) selector: Option<&'a Filter>,
+    pub(super) budget: &'a Budget,
+}
+
+/// Comparisons of values that one request may cause: a fraction of a second, and far beyond what any sender
+/// needs. Each single limit (operations, elements, tests of a filter) is high; their product is not bounded by them.
+const MAX_WORK: usize = 4_000_000;
+
+/// How much of it is left.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
+
+impl Budget {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(MAX_WORK))
+    }
+
+    fn spend(&self, work: usize) -> Done {
+        let left = self.0.get().checked_sub(work);
+        self.0.set(left.unwrap_or_default());
+        left.map(|_| ()).ok_or_else(|| {
+            ScimError::too_large(
+                "the operations look at too many values of one attribute; send fewer at a time",
+            )
+        })
+    }
 }
 
 impl Target<'_> {
     pub(super) fn operate(&self, map: &mut Map, op: Op, value: Option<&Value>) -> Done {
+        self.spend(map, value)?;
         let before = match self.attribute.mutability {
             Mutability::Immutable => map.get(&self.attribute.name).cloned(),
             _ => None,
@@ -38,6 +66,17 @@ impl Target<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Takes from the budget what the operation costs at most: each value that is there, compared with each
+    /// that is given, by each test of the selector.
+    fn spend(&self, map: &Map, value: Option<&Value>) -> Done {
+        let held = map.get(self.name()).and_then(Value::as_array);
+        let given = value.and_then(Value::as_array).map_or(1, Vec::len);
+        let tests = self.selector.map_or(1, Filter::size);
+        let held = held.map_or(1, Vec::len).max(1);
+        self.budget
+            .spend(held.saturating_mul(given.max(1)).saturating_mul(tests))
     }
 
     fn name(&self) -> &str {

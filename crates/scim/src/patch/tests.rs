@@ -1344,3 +1344,25 @@ proptest! {
         }
     }
 }
+
+// Profile section 17: what is bounded one by one is bounded together.
+#[test]
+fn the_work_of_one_request_is_bounded() {
+    let emails: Vec<Value> = (0..2000)
+        .map(|n| json!({"value": format!("{n}@x")}))
+        .collect();
+    let mut document = map(json!({"userName": "a", "emails": emails}));
+    let one =
+        |n: usize| json!({"op": "remove", "path": format!("emails[value eq \"{n}@y\"].display")});
+    let request = |operations: Vec<Value>| {
+        let body = json!({"schemas": [PATCH_OP], "Operations": operations});
+        PatchRequest::parse(map(body)).unwrap()
+    };
+    let fine = request((0..1000).map(one).collect());
+    assert!(apply(&mut document, "u", &fine, user()).is_ok());
+    let many = request((0..20_000).map(one).collect());
+    let began = std::time::Instant::now();
+    let error = apply(&mut document, "u", &many, user()).unwrap_err();
+    assert_eq!(error.status, 413);
+    assert!(began.elapsed().as_secs() < 10);
+}

@@ -222,6 +222,13 @@ CREATE TABLE integrations (
     name TEXT NOT NULL,
     name_key TEXT NOT NULL,
     created BIGINT NOT NULL,
+    strict BOOLEAN NOT NULL,
+    requests_per_second BIGINT,
+    max_resources BIGINT,
+    max_body BIGINT,
+    allowed_networks TEXT NOT NULL,
+    -- schemas and resource types of its own, as JSON
+    definitions TEXT,
     PRIMARY KEY (tenant, number)
 );
 CREATE UNIQUE INDEX integrations_id ON integrations (tenant, id);
@@ -232,6 +239,9 @@ CREATE TABLE integration_tokens (
     id BLOB NOT NULL,
     integration BIGINT NOT NULL,
     hash BLOB NOT NULL,
+    -- 1 provision, 2 read
+    purpose BIGINT NOT NULL,
+    client BLOB,
     created BIGINT NOT NULL,
     expires BIGINT,
     revoked BIGINT,
@@ -239,6 +249,26 @@ CREATE TABLE integration_tokens (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX integration_tokens_integration ON integration_tokens (tenant, integration, created);
+
+-- OAuth clients that get tokens of an integration by their credentials.
+CREATE TABLE integration_clients (
+    tenant BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    integration BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX integration_clients_integration ON integration_clients (tenant, integration, created);
+
+-- Links for whoever sets up the sender, by the hash of their code.
+CREATE TABLE setup_links (
+    tenant BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    integration BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (tenant, hash)
+);
 
 -- What an integration received. `integration` is the number of the integration in its tenant.
 CREATE TABLE resources (
@@ -274,6 +304,29 @@ CREATE TABLE resource_members (
 -- a user's groups
 CREATE INDEX resource_members_member ON resource_members (tenant, integration, member, group_id);
 
+-- What senders sent with a resource that no schema declares.
+CREATE TABLE resource_extras (
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (tenant, integration, kind, id)
+);
+
+-- In which ways senders depart from the RFCs.
+CREATE TABLE dialects (
+    tenant BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    client TEXT NOT NULL,
+    deviation TEXT NOT NULL,
+    name TEXT NOT NULL,
+    count BIGINT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    PRIMARY KEY (tenant, integration, client, deviation, name)
+);
+
 -- Totals, so that a list need not count.
 CREATE TABLE resource_totals (
     tenant BIGINT NOT NULL,
@@ -290,7 +343,32 @@ CREATE TABLE received_changes (
     integration BIGINT NOT NULL,
     tx BIGINT NOT NULL,
     what BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
     resource BLOB NOT NULL,
+    version BIGINT NOT NULL,
+    details TEXT,
     at BIGINT NOT NULL
 );
 CREATE INDEX received_changes_order ON received_changes (tenant, integration, tx, number);
+
+-- Where the events of integrations are sent.
+CREATE TABLE webhooks (
+    tenant BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    integration BIGINT NOT NULL,
+    url TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    created BIGINT NOT NULL,
+    position_tx BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
+    next_attempt BIGINT NOT NULL,
+    stopped BOOLEAN NOT NULL,
+    last_error TEXT,
+    last_success BIGINT,
+    -- the process that delivers, and until when
+    holder TEXT,
+    held_until BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX webhooks_integration ON webhooks (tenant, integration, created);

@@ -1,8 +1,8 @@
 //! Received resources, their members and totals.
 
-use muster_model::directory::Kind;
-use muster_model::integration::Integration;
-use muster_model::{IntegrationId, ResourceId};
+use muster_model::integration::{Happening, Integration, ResourceKind, Settings};
+use muster_model::{IntegrationId, Position, ResourceId};
+use muster_store::received::{self, NewEvent};
 use muster_store::resources::{self, Member, Place, Resource};
 use muster_store::{StoreError, integrations};
 use muster_testkit::TestStore;
@@ -14,6 +14,8 @@ on_both!(
     totals_follow_creations_and_deletions,
     members_are_rows_and_go_with_their_user,
     integrations_are_numbered_and_kept_apart,
+    settings_and_definitions_are_kept,
+    the_feed_tells_everything_in_order,
 );
 
 macro_rules! write {
@@ -30,7 +32,7 @@ const HERE: Place = Place {
     integration: 1,
 };
 
-fn resource(kind: Kind, name: &str) -> Resource {
+fn resource(kind: ResourceKind, name: &str) -> Resource {
     Resource {
         id: ResourceId::new(),
         kind,
@@ -45,8 +47,11 @@ fn resource(kind: Kind, name: &str) -> Resource {
 }
 
 async fn a_name_is_taken_once_ignoring_case_and_freed_by_deletion(test: &TestStore) {
-    let (first, twin) = (resource(Kind::User, "Ana"), resource(Kind::User, "ANA"));
-    let (id, kept, again) = (first.id, first.clone(), twin.clone());
+    let (first, twin) = (
+        resource(ResourceKind::USER, "Ana"),
+        resource(ResourceKind::USER, "ANA"),
+    );
+    let (kept, again, gone) = (first.clone(), twin.clone(), first.clone());
     write!(test, |tx| resources::create(tx, HERE, &kept).await).unwrap();
     let refused = write!(test, |tx| resources::create(tx, HERE, &twin).await);
     assert!(
@@ -56,55 +61,54 @@ async fn a_name_is_taken_once_ignoring_case_and_freed_by_deletion(test: &TestSto
     let found = write!(test, |tx| resources::find_by_name(
         tx,
         HERE,
-        Kind::User,
-        "aNa"
+        ResourceKind::USER,
+        resources::name_key("aNa")
     )
     .await);
     assert_eq!(found.unwrap(), Some(first));
-    write!(test, |tx| resources::delete(tx, HERE, Kind::User, id, NOW)
-        .await)
-    .unwrap();
+    write!(test, |tx| resources::delete(tx, HERE, &gone, NOW).await).unwrap();
     write!(test, |tx| resources::create(tx, HERE, &again).await).unwrap();
 }
 
 async fn totals_follow_creations_and_deletions(test: &TestStore) {
     let total = write!(test, |tx| {
-        let first = resource(Kind::User, "a");
+        let first = resource(ResourceKind::USER, "a");
         resources::create(tx, HERE, &first).await?;
-        resources::create(tx, HERE, &resource(Kind::User, "b")).await?;
-        resources::create(tx, HERE, &resource(Kind::Group, "g")).await?;
-        assert!(resources::delete(tx, HERE, Kind::User, first.id, NOW).await?);
-        assert!(!resources::delete(tx, HERE, Kind::User, first.id, NOW).await?);
+        resources::create(tx, HERE, &resource(ResourceKind::USER, "b")).await?;
+        resources::create(tx, HERE, &resource(ResourceKind::GROUP, "g")).await?;
+        assert!(resources::delete(tx, HERE, &first, NOW).await?);
+        assert!(!resources::delete(tx, HERE, &first, NOW).await?);
         Ok((
-            resources::total(tx, HERE, Kind::User).await?,
-            resources::total(tx, HERE, Kind::Group).await?,
+            resources::total(tx, HERE, ResourceKind::USER).await?,
+            resources::total(tx, HERE, ResourceKind::GROUP).await?,
         ))
     });
     assert_eq!(total.unwrap(), (1, 1));
 }
 
 async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
-    let (user, group) = (resource(Kind::User, "a"), resource(Kind::Group, "g"));
+    let (user, group) = (
+        resource(ResourceKind::USER, "a"),
+        resource(ResourceKind::GROUP, "g"),
+    );
     write!(test, |tx| {
         resources::create(tx, HERE, &user).await?;
         resources::create(tx, HERE, &group).await?;
         let member = |value: String| Member {
             value,
-            kind: Kind::User,
+            kind: ResourceKind::USER,
             display: None,
         };
         let members = vec![member(user.id.to_string()), member("unknown".to_owned())];
         assert_eq!(
             resources::add_members(tx, HERE, group.id, members.clone()).await?,
-            2
+            [user.id.to_string(), "unknown".to_owned()]
         );
-        assert_eq!(
-            resources::add_members(tx, HERE, group.id, members).await?,
-            0
-        );
+        let again = resources::add_members(tx, HERE, group.id, members).await?;
+        assert!(again.is_empty());
         let groups = resources::groups_of(tx, HERE, &user.id.to_string(), 10).await?;
         assert_eq!(groups, [(group.id, group.doc.clone())]);
-        resources::delete(tx, HERE, Kind::User, user.id, NOW).await?;
+        resources::delete(tx, HERE, &user, NOW).await?;
         let left = resources::members(tx, HERE, group.id, None, 10).await?;
         assert_eq!(left, [member("unknown".to_owned())]);
         Ok(())
@@ -117,6 +121,7 @@ async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
         id: IntegrationId::new(),
         name: name.to_owned(),
         created: NOW,
+        settings: Settings::default(),
     };
     let (one, two) = (integration("One"), integration("Two"));
     let two_id = two.id;
@@ -124,17 +129,115 @@ async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
         Ok((
             integrations::create(tx, TENANT, &one).await?,
             integrations::create(tx, TENANT, &two).await?,
-            integrations::number(tx, TENANT, two_id).await?,
+            integrations::basics(tx, TENANT, two_id)
+                .await?
+                .map(|basics| basics.number),
         ))
     });
     assert_eq!(numbers.unwrap(), (1, 2, Some(2)));
     let there = write!(test, |tx| {
-        resources::create(tx, HERE, &resource(Kind::User, "a")).await?;
+        resources::create(tx, HERE, &resource(ResourceKind::USER, "a")).await?;
         let other = Place {
             integration: 2,
             ..HERE
         };
-        resources::find_by_name(tx, other, Kind::User, "a").await
+        resources::find_by_name(tx, other, ResourceKind::USER, resources::name_key("a")).await
     });
     assert_eq!(there.unwrap(), None);
+}
+
+async fn settings_and_definitions_are_kept(test: &TestStore) {
+    let integration = Integration {
+        id: IntegrationId::new(),
+        name: "One".to_owned(),
+        created: NOW,
+        settings: Settings::default(),
+    };
+    let id = integration.id;
+    let wanted = Settings {
+        strict: true,
+        requests_per_second: Some(25),
+        max_resources: Some(1_000_000),
+        max_body: Some(65_536),
+        allowed_networks: vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()],
+    };
+    let expected = wanted.clone();
+    let basics = write!(test, |tx| {
+        integrations::create(tx, TENANT, &integration).await?;
+        integrations::set_settings(tx, TENANT, id, &wanted).await?;
+        integrations::set_definitions(tx, TENANT, id, Some("{}".to_owned())).await?;
+        integrations::basics(tx, TENANT, id).await
+    });
+    let basics = basics.unwrap().unwrap();
+    assert_eq!(basics.settings, expected);
+    assert_eq!(basics.definitions.as_deref(), Some("{}"));
+}
+
+async fn the_feed_tells_everything_in_order(test: &TestStore) {
+    let (user, group) = (
+        resource(ResourceKind::USER, "a"),
+        resource(ResourceKind::GROUP, "g"),
+    );
+    let (user_id, group_id) = (user.id, group.id);
+    let joined: Vec<String> = (0..2500).map(|number| format!("m{number:04}")).collect();
+    let event = |what, resource: &Resource| NewEvent {
+        what,
+        kind: resource.kind,
+        resource: resource.id,
+        version: 2,
+        at: NOW,
+    };
+    let (added, changed) = (
+        event(Happening::MembersAdded, &group),
+        event(Happening::Updated, &user),
+    );
+    let members = joined.clone();
+    write!(test, |tx| {
+        resources::create(tx, HERE, &user).await?;
+        resources::create(tx, HERE, &group).await?;
+        let member = Member {
+            value: user.id.to_string(),
+            kind: ResourceKind::USER,
+            display: None,
+        };
+        resources::add_members(tx, HERE, group.id, vec![member]).await?;
+        received::append(tx, HERE, added, &members).await?;
+        received::append(tx, HERE, changed, &["title".to_owned()]).await?;
+        resources::delete(tx, HERE, &user, NOW).await
+    })
+    .unwrap();
+    let mut after = Position::START;
+    let mut events = Vec::new();
+    loop {
+        let page = write!(test, |tx| received::read(tx, HERE, after, 3).await).unwrap();
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = last.position;
+        events.extend(page);
+    }
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.what, event.resource, event.details.len()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Happening::Created, user_id, 0),
+            (Happening::Created, group_id, 0),
+            (Happening::MembersAdded, group_id, 1000),
+            (Happening::MembersAdded, group_id, 1000),
+            (Happening::MembersAdded, group_id, 500),
+            (Happening::Updated, user_id, 1),
+            (Happening::MembersRemoved, group_id, 1),
+            (Happening::Deleted, user_id, 0),
+        ]
+    );
+    let all: Vec<String> = events[2..5]
+        .iter()
+        .flat_map(|it| it.details.clone())
+        .collect();
+    assert_eq!(all, joined);
+    let end = write!(test, |tx| received::end(tx, HERE).await).unwrap();
+    assert_eq!(end, after);
 }

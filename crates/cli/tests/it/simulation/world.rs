@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use muster_app::applications::{self, Principal, Template};
 use muster_app::{AppError, Ctx, directory, jobs};
+use muster_connect::{Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Scope};
@@ -136,6 +137,7 @@ impl World {
             store,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             engine: Arc::new(Engine::new(options)),
+            courier: Arc::new(Http::new(OutboundPolicy::default()).unwrap()),
         };
         let added = applications::add(&ctx, &Template::Custom, Some(APP)).await;
         let job = added.unwrap().job;

@@ -1,0 +1,73 @@
+//! A link for the administrator of the customer, who sets up the sender: it shows the SCIM URL and gives a
+//! token, once.
+
+use muster_model::integration::Purpose;
+use muster_model::{Secret, Timestamp};
+use muster_store::clients;
+
+use crate::integrations::tokens::new_secret;
+use crate::integrations::{Issued, find, rotate, token_hash};
+use crate::{AppError, Ctx};
+
+/// What a link shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The integration.
+    pub integration: String,
+    /// Until when the link can be used.
+    pub expires: Timestamp,
+}
+
+/// A new link for an integration: its code, which is never kept, and until when it can be used.
+pub async fn setup_link(
+    ctx: &Ctx,
+    name: &str,
+    days: u32,
+) -> Result<(Secret<String>, Timestamp), AppError> {
+    let integration = find(ctx, name).await?.id;
+    let code = new_secret()?;
+    let (tenant, hash) = (ctx.tenant, token_hash(code.expose()));
+    let expires = ctx.clock.now().plus_seconds(i64::from(days) * 86_400);
+    ctx.store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                Ok(clients::create_link(tx, tenant, integration, &hash, expires).await?)
+            })
+        })
+        .await?;
+    Ok((code, expires))
+}
+
+/// What a link is for; `None` when it has expired, was used, or never was.
+pub async fn open_setup(ctx: &Ctx, code: &str) -> Result<Option<Setup>, AppError> {
+    let (tenant, hash, now) = (ctx.tenant, token_hash(code), ctx.clock.now());
+    let found = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(clients::find_link(tx, tenant, &hash, now).await?) })
+        })
+        .await?;
+    Ok(found.map(|(integration, expires)| Setup {
+        integration,
+        expires,
+    }))
+}
+
+/// Uses a link up and gives a token for its integration.
+pub async fn take_setup(ctx: &Ctx, code: &str) -> Result<Option<Issued>, AppError> {
+    let Some(setup) = open_setup(ctx, code).await? else {
+        return Ok(None);
+    };
+    let (tenant, hash, now) = (ctx.tenant, token_hash(code), ctx.clock.now());
+    let taken = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move { Ok(clients::take_link(tx, tenant, &hash, now).await?) })
+        })
+        .await?;
+    if !taken {
+        return Ok(None);
+    }
+    let (issued, _) = rotate(ctx, &setup.integration, Purpose::Provision, None).await?;
+    Ok(Some(issued))
+}

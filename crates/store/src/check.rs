@@ -1,0 +1,242 @@
+//! Looks for what must never be: rows that refer to nothing, counts that are wrong, pages of the file that
+//! are damaged.
+
+use muster_model::integration::ResourceKind;
+use muster_model::{JobId, Position, ResourceId, Secret, TenantId, WebhookId};
+
+use crate::resources::Place;
+use crate::{FromRow, Row, SealingKey, StoreError, Tx};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Rows that refer to something that is not there: what they are, and how they are counted.
+const ORPHANS: &[(&str, &str)] = &[
+    (
+        "memberships are of groups that are not there",
+        "SELECT count(*) FROM memberships m WHERE NOT EXISTS (SELECT 1 FROM groups g \
+         WHERE g.tenant = m.tenant AND g.id = m.group_id)",
+    ),
+    (
+        "memberships are of users that are not there",
+        "SELECT count(*) FROM memberships m WHERE m.kind = 1 AND NOT EXISTS (SELECT 1 FROM users u \
+         WHERE u.tenant = m.tenant AND u.id = m.member)",
+    ),
+    (
+        "memberships are of member groups that are not there",
+        "SELECT count(*) FROM memberships m WHERE m.kind = 2 AND NOT EXISTS (SELECT 1 FROM groups g \
+         WHERE g.tenant = m.tenant AND g.id = m.member)",
+    ),
+    (
+        "app roles are of applications that are not there",
+        "SELECT count(*) FROM app_roles r WHERE NOT EXISTS (SELECT 1 FROM applications a \
+         WHERE a.tenant = r.tenant AND a.id = r.application)",
+    ),
+    (
+        "assignments are of applications that are not there",
+        "SELECT count(*) FROM assignments s WHERE NOT EXISTS (SELECT 1 FROM applications a \
+         WHERE a.tenant = s.tenant AND a.id = s.application)",
+    ),
+    (
+        "applications have no job",
+        "SELECT count(*) FROM applications a WHERE NOT EXISTS (SELECT 1 FROM jobs j \
+         WHERE j.tenant = a.tenant AND j.id = a.job AND j.application = a.id)",
+    ),
+    (
+        "jobs have no schema document",
+        "SELECT count(*) FROM jobs j WHERE NOT EXISTS (SELECT 1 FROM job_schemas s \
+         WHERE s.tenant = j.tenant AND s.job = j.id)",
+    ),
+    (
+        "links are of jobs that are not there",
+        "SELECT count(*) FROM links l WHERE NOT EXISTS (SELECT 1 FROM jobs j \
+         WHERE j.tenant = l.tenant AND j.id = l.job)",
+    ),
+    (
+        "escrows are of jobs that are not there",
+        "SELECT count(*) FROM escrows l WHERE NOT EXISTS (SELECT 1 FROM jobs j \
+         WHERE j.tenant = l.tenant AND j.id = l.job)",
+    ),
+    (
+        "events are of cycles that are not there",
+        "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM cycles c \
+         WHERE c.tenant = e.tenant AND c.job = e.job AND c.id = e.cycle)",
+    ),
+    (
+        "received resources are of integrations that are not there",
+        "SELECT count(*) FROM resources r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
+    ),
+    (
+        "tokens are of integrations that are not there",
+        "SELECT count(*) FROM integration_tokens r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
+    ),
+    (
+        "webhooks are of integrations that are not there",
+        "SELECT count(*) FROM webhooks r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
+    ),
+    (
+        "members are of received groups that are not there",
+        "SELECT count(*) FROM resource_members m WHERE NOT EXISTS (SELECT 1 FROM resources r \
+         WHERE r.tenant = m.tenant AND r.integration = m.integration AND r.kind = 2 \
+         AND r.id = m.group_id)",
+    ),
+    (
+        "undeclared attributes are of resources that are not there",
+        "SELECT count(*) FROM resource_extras x WHERE NOT EXISTS (SELECT 1 FROM resources r \
+         WHERE r.tenant = x.tenant AND r.integration = x.integration AND r.kind = x.kind \
+         AND r.id = x.id)",
+    ),
+];
+
+/// Counts rows that refer to nothing.
+pub async fn orphans(tx: &mut Tx<'_>) -> Result<Vec<Problem>, StoreError> {
+    let mut problems = Vec::new();
+    for (what, sql) in ORPHANS {
+        let (count,): (u64,) = tx.one(sql, &[]).await?.unwrap_or((0,));
+        if count > 0 {
+            let what = (*what).to_owned();
+            problems.push(Problem { what, count });
+        }
+    }
+    Ok(problems)
+}
+
+/// Lets the database look at itself; only SQLite can.
+pub async fn file(tx: &mut Tx<'_>) -> Result<Vec<Problem>, StoreError> {
+    if tx.is_postgres() {
+        return Ok(Vec::new());
+    }
+    let said: Vec<(String,)> = tx.all("PRAGMA integrity_check(20)", &[]).await?;
+    let bad = said.into_iter().filter(|(line,)| line != "ok");
+    Ok(bad
+        .map(|(line,)| Problem {
+            what: format!("the database file is damaged: {line}"),
+            count: 1,
+        })
+        .collect())
+}
+
+/// Sees one state of the database from here on, until [`settle`]. SQLite's reads do so anyway.
+pub async fn hold(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    if tx.is_postgres() {
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        tx.exec(sql, &[]).await?;
+    }
+    Ok(())
+}
+
+/// The end of [`hold`].
+pub async fn settle(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    if tx.is_postgres() {
+        tx.exec("COMMIT", &[]).await?;
+    }
+    Ok(())
+}
+
+/// The places of all integrations.
+pub async fn places(tx: &mut Tx<'_>) -> Result<Vec<Place>, StoreError> {
+    let sql = "SELECT tenant, number FROM integrations ORDER BY tenant, number";
+    let rows: Vec<(i64, i64)> = tx.all(sql, &[]).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant, integration)| Place {
+            tenant: TenantId(tenant),
+            integration,
+        })
+        .collect())
+}
+
+/// The totals of an integration as they are kept, and as they are counted.
+pub async fn totals(
+    tx: &mut Tx<'_>,
+    place: Place,
+) -> Result<Vec<(ResourceKind, u64, u64)>, StoreError> {
+    let sql = "SELECT t.kind, t.total, (SELECT count(*) FROM resources r WHERE r.tenant = t.tenant \
+               AND r.integration = t.integration AND r.kind = t.kind) \
+               FROM resource_totals t WHERE t.tenant = $1 AND t.integration = $2 ORDER BY t.kind";
+    tx.all(sql, &place.params([])).await
+}
+
+/// Every member of an integration's groups, in the order of groups and ids, after one of them.
+pub async fn members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    after: (ResourceId, &str),
+    limit: u32,
+) -> Result<Vec<(ResourceId, String)>, StoreError> {
+    let sql = "SELECT group_id, member FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND (group_id, member) > ($3, $4) \
+               ORDER BY group_id, member LIMIT $5";
+    let params = place.params([after.0.into(), after.1.into(), limit.into()]);
+    tx.all(sql, &params).await
+}
+
+/// How many secrets cannot be opened with this key.
+pub async fn secrets(tx: &mut Tx<'_>, key: &SealingKey) -> Result<Vec<Problem>, StoreError> {
+    struct Sealed(TenantId, JobId, String, Vec<u8>);
+    impl FromRow for Sealed {
+        fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+            Ok(Self(
+                TenantId(row.take()?),
+                row.take()?,
+                row.take()?,
+                row.take()?,
+            ))
+        }
+    }
+    struct Hook(TenantId, WebhookId, Vec<u8>);
+    impl FromRow for Hook {
+        fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+            Ok(Self(TenantId(row.take()?), row.take()?, row.take()?))
+        }
+    }
+    let secrets: Vec<Sealed> = tx
+        .all("SELECT tenant, owner, name, sealed FROM secrets", &[])
+        .await?;
+    let hooks: Vec<Hook> = tx
+        .all("SELECT tenant, id, sealed FROM webhooks", &[])
+        .await?;
+    let opens = |place: Vec<u8>, sealed: &[u8]| -> bool {
+        let opened: Result<Secret<String>, StoreError> = key.open(&place, sealed);
+        opened.is_ok()
+    };
+    let bad = secrets
+        .iter()
+        .filter(|Sealed(tenant, owner, name, sealed)| {
+            !opens(crate::secrets::place(*tenant, *owner, name), sealed)
+        })
+        .count();
+    let bad_hooks = hooks
+        .iter()
+        .filter(|Hook(tenant, id, sealed)| {
+            !opens(crate::webhooks::sealed_for(*tenant, *id), sealed)
+        })
+        .count();
+    let problem = |count: usize, what: &str| {
+        (count > 0).then(|| Problem {
+            what: format!("{what} cannot be opened with the sealing key"),
+            count: count as u64,
+        })
+    };
+    let both = [
+        problem(bad, "credentials of targets"),
+        problem(bad_hooks, "secrets of webhooks"),
+    ];
+    Ok(both.into_iter().flatten().collect())
+}
+
+/// Webhooks of an integration that stand behind the end of its feed.
+pub async fn beyond(tx: &mut Tx<'_>, place: Place, end: Position) -> Result<u64, StoreError> {
+    let all = crate::webhooks::list(tx, place).await?;
+    let ahead = all.iter().filter(|webhook| webhook.position > end);
+    Ok(ahead.count() as u64)
+}

@@ -1,0 +1,166 @@
+//! The event feed of an integration: everything that happened to its resources, in order.
+//!
+//! It is ordered as the directory's change feed is, for the same reasons; see [`crate::feed`].
+
+use muster_model::integration::{Happening, ReceivedEvent, ResourceKind};
+use muster_model::{Position, ResourceId, Timestamp};
+
+use crate::feed::{XID, XMIN};
+use crate::resources::Place;
+use crate::{FromRow, Row, StoreError, Tx, Val};
+
+/// Members that one entry names at most; more of them are told by several entries.
+const MEMBERS: usize = 1000;
+
+/// Something that happens to a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEvent {
+    /// What happens.
+    pub what: Happening,
+    /// The type of the resource.
+    pub kind: ResourceKind,
+    /// Its id.
+    pub resource: ResourceId,
+    /// The version that it has by it.
+    pub version: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+const fn number(what: Happening) -> i64 {
+    match what {
+        Happening::Created => 1,
+        Happening::Updated => 2,
+        Happening::Disabled => 3,
+        Happening::Enabled => 4,
+        Happening::Deleted => 5,
+        Happening::MembersAdded => 6,
+        Happening::MembersRemoved => 7,
+    }
+}
+
+/// Writes to the feed in the caller's transaction; `details` are the paths that changed, or members.
+pub async fn append(
+    tx: &mut Tx<'_>,
+    place: Place,
+    event: NewEvent,
+    details: &[String],
+) -> Result<(), StoreError> {
+    let writer = if tx.is_postgres() { XID } else { "0" };
+    let sql = format!(
+        "INSERT INTO received_changes \
+         (tenant, integration, tx, what, kind, resource, version, details, at) \
+         VALUES ($1, $2, {writer}, $3, $4, $5, $6, $7, $8)"
+    );
+    let parts = details.chunks(MEMBERS).map(Some);
+    let none = details.is_empty().then_some(None);
+    for part in parts.chain(none) {
+        let details = part.map(|part| serde_json::Value::from(part).to_string());
+        let params = place.params([
+            number(event.what).into(),
+            event.kind.into(),
+            event.resource.into(),
+            event.version.into(),
+            details.into(),
+            event.at.into(),
+        ]);
+        tx.exec(&sql, &params).await?;
+    }
+    Ok(())
+}
+
+struct Entry(ReceivedEvent);
+
+impl FromRow for Entry {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let position = Position {
+            transaction: row.take()?,
+            number: row.take()?,
+        };
+        let what: i64 = row.take()?;
+        let what = Happening::ALL.into_iter().find(|it| number(*it) == what);
+        let what = what.ok_or_else(|| row.corrupt("unknown kind of event"))?;
+        let (kind, resource, version) = (row.take()?, row.take()?, row.take()?);
+        let details: Option<String> = row.take()?;
+        let details = details.as_deref().map_or(Ok(Vec::new()), |text| {
+            serde_json::from_str(text).map_err(|error| row.corrupt(error.to_string()))
+        })?;
+        Ok(Self(ReceivedEvent {
+            position,
+            what,
+            kind,
+            resource,
+            version,
+            details,
+            at: row.take()?,
+        }))
+    }
+}
+
+/// The next events after `after`, oldest first. What lies behind a transaction that is still running is
+/// left for later, so that nobody who goes on from the last one misses any.
+pub async fn read(
+    tx: &mut Tx<'_>,
+    place: Place,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<ReceivedEvent>, StoreError> {
+    let settled = if tx.is_postgres() {
+        format!("AND tx < {XMIN}")
+    } else {
+        String::new()
+    };
+    read_if(tx, place, after, limit, &settled).await
+}
+
+/// The next events after `after`, oldest first, of all that are committed: for who will not go on from there.
+pub async fn read_all(
+    tx: &mut Tx<'_>,
+    place: Place,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<ReceivedEvent>, StoreError> {
+    read_if(tx, place, after, limit, "").await
+}
+
+async fn read_if(
+    tx: &mut Tx<'_>,
+    place: Place,
+    after: Position,
+    limit: u32,
+    settled: &str,
+) -> Result<Vec<ReceivedEvent>, StoreError> {
+    let beyond = if tx.is_postgres() {
+        "(tx, number) > ($3, $4)"
+    } else {
+        "tx = $3 AND number > $4"
+    };
+    let sql = format!(
+        "SELECT tx, number, what, kind, resource, version, details, at FROM received_changes \
+         WHERE tenant = $1 AND integration = $2 AND {beyond} {settled} \
+         ORDER BY tx, number LIMIT $5"
+    );
+    let params: [Val; 3] = [after.transaction.into(), after.number.into(), limit.into()];
+    let entries: Vec<Entry> = tx.all(&sql, &place.params(params)).await?;
+    Ok(entries.into_iter().map(|Entry(event)| event).collect())
+}
+
+/// The place of the last event so far.
+pub async fn end(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError> {
+    let settled = if tx.is_postgres() {
+        format!("AND tx < {XMIN}")
+    } else {
+        String::new()
+    };
+    let sql = format!(
+        "SELECT tx, number FROM received_changes WHERE tenant = $1 AND integration = $2 {settled} \
+         ORDER BY tx DESC, number DESC LIMIT 1"
+    );
+    let last: Option<(i64, i64)> = tx.one(&sql, &place.params([])).await?;
+    Ok(
+        last.map_or(Position::START, |(transaction, number)| Position {
+            transaction,
+            number,
+        }),
+    )
+}
