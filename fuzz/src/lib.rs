@@ -1,10 +1,16 @@
 //! What is tried with hostile input: each function takes any bytes and panics when something does not
 //! hold. A fuzzer calls them with what it makes up, a test with the corpus that it found.
 
+mod requests;
+mod scim;
+
 use muster_model::{Attributes, Timestamp, Value};
 use muster_rules::scope::{ClauseText, FilterText, ScopingFilters};
 use muster_rules::{Context, Expression, Outcome, Schema, vectors};
 use serde_json::Value as Json;
+
+pub use requests::requests;
+pub use scim::{bulk, filter, patch, path};
 
 /// Bytes that a value may come to at most, whatever the expression: the bound of the evaluator, with
 /// room for how JSON writes it.

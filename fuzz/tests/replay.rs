@@ -9,7 +9,10 @@ fn replay(target: &str, run: fn(&[u8]), at_least: usize) {
         .join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        run(&std::fs::read(entry.unwrap().path()).unwrap());
+        let path = entry.unwrap().path();
+        // Shown when it fails.
+        println!("{}", path.display());
+        run(&std::fs::read(path).unwrap());
         count += 1;
     }
     assert!(
@@ -36,4 +39,29 @@ fn scopes_are_evaluated() {
 #[test]
 fn schemas_are_read_and_written() {
     replay("schema", muster_fuzz::schema, 10);
+}
+
+#[test]
+fn filters_are_parsed_and_matched() {
+    replay("filter", muster_fuzz::filter, 30);
+}
+
+#[test]
+fn paths_are_parsed_and_followed() {
+    replay("path", muster_fuzz::path, 30);
+}
+
+#[test]
+fn patches_are_applied() {
+    replay("patch", muster_fuzz::patch, 30);
+}
+
+#[test]
+fn bulk_requests_are_put_in_order() {
+    replay("bulk", muster_fuzz::bulk, 20);
+}
+
+#[test]
+fn requests_leave_everything_in_order() {
+    replay("requests", muster_fuzz::requests, 30);
 }
