@@ -6,10 +6,12 @@ mod initial;
 mod latency;
 mod load;
 mod memory;
+mod peers;
 mod people;
 mod provider;
 mod replay;
 mod rules;
+mod side;
 mod stage;
 
 use anyhow::{Context, Result, bail};
@@ -33,13 +35,15 @@ async fn main() -> Result<()> {
             let users = number.unwrap_or(20_000);
             provider::run(users, connections.unwrap_or(64), args.next().as_deref()).await
         }
+        "peers" => peers::run(number.unwrap_or(64)).await,
         "bare" => {
             let file = std::env::var_os("BARE_FILE").context("BARE_FILE names a new file")?;
             bare::serve(file.as_ref()).await
         }
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
-             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS [WORKLOAD]]]"
+             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS [WORKLOAD]]] | \
+             peers [CONNECTIONS]"
         ),
     }
 }

@@ -26,8 +26,8 @@ impl Python {
     pub fn find() -> Result<Self> {
         let named = std::env::var_os("MUSTER_E2E_PYTHON").map(PathBuf::from);
         let program = named.unwrap_or_else(|| project(".tools/venv/bin/python"));
-        let packages = program.with_file_name("scim");
-        for needed in [&program, &packages] {
+        let commands = ["scim", "scim-sanity"].map(|name| program.with_file_name(name));
+        for needed in commands.iter().chain([&program]) {
             ensure!(
                 needed.is_file(),
                 "{} is missing: run script/test, which installs it, or name the python of a \
@@ -58,6 +58,15 @@ impl Python {
         command
             .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {token}"))
             .args(["--url", scim_url, "test"]);
+        run(command).await
+    }
+
+    /// Runs the conformance probe of scim-sanity against a service provider; it reports as JSON.
+    pub async fn scim_sanity(&self, scim_url: &str, token: &str) -> Result<Said> {
+        let mut command = Command::new(self.program.with_file_name("scim-sanity"));
+        command
+            .args(["probe", scim_url, "--token", token, "--strict"])
+            .args(["--json-output", "--i-accept-side-effects"]);
         run(command).await
     }
 }

@@ -29,6 +29,11 @@ class QuietHandler(WSGIRequestHandler):
         pass
 
 
+class Server(ThreadingWSGIServer):
+    # The standard five would leave clients waiting when many of them connect at a time.
+    request_queue_size = 128
+
+
 def bounded(application):
     """The package bounds the bodies of bulk requests only."""
 
@@ -57,7 +62,7 @@ def main() -> None:
     provider.config.authentication_schemes = [BEARER_TOKEN_SCHEME]
     application = BearerTokenApplication(InMemoryStorage(), provider, bearer_tokens=[token])
     served = bounded(application)
-    with make_server(HOST, port, served, ThreadingWSGIServer, QuietHandler) as server:
+    with make_server(HOST, port, served, Server, QuietHandler) as server:
         print(f"listening on http://{HOST}:{server.server_port}", flush=True)
         server.serve_forever()
 

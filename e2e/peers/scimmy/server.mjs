@@ -27,14 +27,19 @@ const { Error: ScimError } = SCIMMY.Types;
 /** What is kept of one resource type: plain objects by id. */
 class Store {
     #byId = new Map();
+    /** The attribute that resources are looked up by, and their ids by its lower-case value. */
+    #key;
+    #byKey = new Map();
 
-    constructor(type, { check = () => {}, tidy = (data) => data, removed = () => {} } = {}) {
+    constructor(type, { key, check = () => {}, tidy = (data) => data, removed = () => {} } = {}) {
+        this.#key = key;
         type.ingress((resource, data) => this.#write(resource.id, data, check, tidy));
         type.egress((resource) => (resource.id ? this.#get(resource.id) : this.#find(resource)));
         type.degress((resource) => {
-            this.#get(resource.id);
-            this.#byId.delete(resource.id);
-            removed(resource.id);
+            const kept = this.#get(resource.id);
+            this.#byId.delete(kept.id);
+            this.#byKey.delete(kept[key]?.toLowerCase());
+            removed(kept.id);
         });
     }
 
@@ -48,7 +53,18 @@ class Store {
         return kept;
     }
 
+    /** Whose attribute it is, if any has this value in whatever case. */
+    owner(value) {
+        return this.#byKey.get(value.toLowerCase());
+    }
+
     #find({ filter }) {
+        // One `key eq "text"` needs no walk over all resources.
+        const [comparator, value] = (filter?.length === 1 && filter[0][this.#key]) || [];
+        if (comparator === "eq" && typeof value === "string" && Object.keys(filter[0]).length === 1) {
+            const id = this.owner(value);
+            return id ? filter.match([this.#get(id)]) : [];
+        }
         const all = [...this.#byId.values()];
         return filter ? filter.match(all) : all;
     }
@@ -65,6 +81,10 @@ class Store {
         const meta = { created: before?.meta.created ?? now, lastModified: now };
         const kept = { ...tidy(plain), id, meta };
         this.#byId.set(id, kept);
+        if (this.#key) {
+            this.#byKey.delete(before?.[this.#key].toLowerCase());
+            this.#byKey.set(kept[this.#key].toLowerCase(), id);
+        }
         return kept;
     }
 }
@@ -74,9 +94,9 @@ SCIMMY.Resources.declare(User).extend(SCIMMY.Schemas.EnterpriseUser, false);
 SCIMMY.Resources.declare(Group);
 
 const users = new Store(User, {
+    key: "userName",
     check: ({ userName }, id) => {
-        const same = (other) => other.userName.toLowerCase() === userName.toLowerCase();
-        if ([...users.values()].some((other) => other.id !== id && same(other))) {
+        if ((users.owner(userName) ?? id) !== id) {
             throw new ScimError(409, "uniqueness", `userName '${userName}' is taken`);
         }
     },
@@ -118,6 +138,8 @@ const server = app.listen(port, HOST, (error) => {
 });
 server.maxConnections = 256;
 server.requestTimeout = 30_000;
+// A list can take longer than the standard five seconds, and other connections wait meanwhile.
+server.keepAliveTimeout = 120_000;
 
 function stop() {
     server.close(() => process.exit(0));
