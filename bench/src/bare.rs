@@ -65,7 +65,7 @@ pub(crate) async fn serve(file: &Path) -> Result<()> {
         "{}",
         json!({ "url": format!("http://{}", listener.local_addr()?) })
     );
-    muster_web::serve(listener, router, CancellationToken::new()).await;
+    muster_web::serve(listener, router, Vec::new(), CancellationToken::new()).await;
     Ok(())
 }
 

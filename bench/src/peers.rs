@@ -26,7 +26,7 @@ const WORKLOADS: [&str; 8] = [
 
 pub(crate) async fn run(connections: usize) -> Result<()> {
     let sides = [
-        ("ours", Side::ours(USERS).await?),
+        ("ours", Side::ours_beside_peers(USERS).await?),
         (
             "scim2-server",
             Side::peer(scim2_server()?, "/v2", USERS).await?,

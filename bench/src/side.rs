@@ -41,6 +41,8 @@ pub(crate) struct Side {
     group: String,
     /// The number of the next user.
     pub(crate) next: AtomicUsize,
+    /// Does it understand PATCH as Entra sends it by default? Not all peers do.
+    entra: bool,
     _child: Child,
     _folder: Option<TempDir>,
 }
@@ -66,7 +68,14 @@ impl Side {
         let text = |name: &str| made[name].as_str().map(str::to_owned).context("a text");
         server.base = text("scimUrl")?.replace(&format!("http://{}", server.address), "");
         server.token = text("token")?;
-        Self::open(child, server, Some(folder), users).await
+        Self::open(child, server, Some(folder), users, true).await
+    }
+
+    /// The same, with requests that every peer understands, too.
+    pub(crate) async fn ours_beside_peers(users: usize) -> Result<Self> {
+        let mut ours = Self::ours(users).await?;
+        ours.entra = false;
+        Ok(ours)
     }
 
     /// The bare server.
@@ -77,7 +86,7 @@ impl Side {
             .arg("bare")
             .env("BARE_FILE", folder.path().join("bare.db"));
         let (child, server) = start(command).await?;
-        Self::open(child, server, Some(folder), users).await
+        Self::open(child, server, Some(folder), users, true).await
     }
 
     /// A server of others. What it does not say of its base URL's path and its token is given here.
@@ -94,7 +103,7 @@ impl Side {
             base.clone_into(&mut server.base);
             TOKEN.clone_into(&mut server.token);
         }
-        Self::open(child, server, None, users).await
+        Self::open(child, server, None, users, false).await
     }
 
     async fn open(
@@ -102,6 +111,7 @@ impl Side {
         server: Server,
         folder: Option<TempDir>,
         users: usize,
+        entra: bool,
     ) -> Result<Self> {
         let mut side = Self {
             server,
@@ -109,6 +119,7 @@ impl Side {
             spare: Mutex::default(),
             group: String::new(),
             next: AtomicUsize::new(0),
+            entra,
             _child: child,
             _folder: folder,
         };
@@ -143,7 +154,7 @@ impl Side {
             let users = self.users.lock();
             (users[0].clone(), users.len() - 1)
         };
-        line.send(patch(&first, 1)).await?;
+        line.send(patch(&first, 1, self.entra)).await?;
         let read = line.send(get(&first)).await?;
         let read: Value = serde_json::from_slice(&read)?;
         ensure!(read["title"] == "Engineer 1", "not patched: {read}");
@@ -181,7 +192,10 @@ impl Side {
                 vec![sent("GET", format!("/Users?filter={filter}"), None, READ)]
             }),
             "list of 100" => Arc::new(move |n| vec![page(1 + n * 100 % (count - 100))]),
-            "patch user" => Arc::new(move |n| vec![patch(&users[spread(n)], n)]),
+            "patch user" => {
+                let entra = self.entra;
+                Arc::new(move |n| vec![patch(&users[spread(n)], n, entra)])
+            }
             "add member" => {
                 let group = self.group.clone();
                 Arc::new(move |n| {
@@ -269,12 +283,18 @@ fn page(start: usize) -> Sent {
     sent("GET", path, None, READ)
 }
 
-fn patch(id: &str, number: usize) -> Sent {
+fn patch(id: &str, number: usize, entra: bool) -> Sent {
+    let active = number % 2 == 1;
+    let (op, active) = match (entra, active) {
+        (true, true) => ("Replace", json!("True")),
+        (true, false) => ("Replace", json!("False")),
+        (false, active) => ("replace", json!(active)),
+    };
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [
-            {"op": "replace", "path": "active", "value": number % 2 == 1},
-            {"op": "replace", "path": "title", "value": format!("Engineer {number}")},
+            {"op": op, "path": "active", "value": active},
+            {"op": op, "path": "title", "value": format!("Engineer {number}")},
         ],
     });
     let path = format!("/Users/{id}");

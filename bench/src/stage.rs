@@ -65,7 +65,12 @@ impl Stage {
         let provider = Provider::new(store, Arc::clone(&ctx.clock));
         let router = layer(muster_scim_api::router(provider, url.clone()));
         let stop = CancellationToken::new();
-        tokio::spawn(muster_web::serve(listener, router, stop.clone()));
+        tokio::spawn(muster_web::serve(
+            listener,
+            router,
+            Vec::new(),
+            stop.clone(),
+        ));
         Ok(Self {
             ctx,
             url,

@@ -38,6 +38,8 @@ const RESERVED: [&str; 8] = [
 /// The definitions of an integration, joined with the standard ones.
 #[derive(Debug)]
 pub(crate) struct Definitions {
+    /// What they were read from.
+    pub(crate) text: String,
     pub(crate) schemas: Schemas,
     /// The kinds of its resource types, in their order.
     pub(crate) kinds: Vec<ResourceKind>,
@@ -79,7 +81,9 @@ pub(crate) fn accept(text: &str, before: Option<&str>) -> Result<String, AppErro
     }
     let document: Document =
         serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    let before: Option<Kept> = before.and_then(|text| serde_json::from_str(text).ok());
+    let before: Option<Kept> = before
+        .map(|text| serde_json::from_str(text).map_err(damaged))
+        .transpose()?;
     let mut numbers = before.map(|kept| kept.numbers).unwrap_or_default();
     for name in names(&document)? {
         let next = 1 + numbers.values().copied().max().unwrap_or(2);
@@ -98,7 +102,29 @@ pub(crate) fn written(kept: &str) -> Result<Value, AppError> {
 
 /// Reads what is kept.
 pub(crate) fn read(kept: &str) -> Result<Definitions, AppError> {
-    join(&serde_json::from_str(kept).map_err(damaged)?)
+    let read = join(&serde_json::from_str(kept).map_err(damaged)?)?;
+    Ok(Definitions {
+        text: kept.to_owned(),
+        ..read
+    })
+}
+
+/// What is kept when a person takes the definitions away: the numbers, so that no other type gets them.
+pub(crate) fn cleared(before: &str) -> Result<String, AppError> {
+    let mut kept: Kept = serde_json::from_str(before).map_err(damaged)?;
+    kept.document = Document::default();
+    serde_json::to_string(&kept).map_err(damaged)
+}
+
+/// Is there nothing in them?
+pub(crate) fn are_empty(kept: &str) -> Result<bool, AppError> {
+    let kept: Kept = serde_json::from_str(kept).map_err(damaged)?;
+    let Document {
+        schemas,
+        extensions,
+        resource_types,
+    } = &kept.document;
+    Ok(schemas.is_empty() && extensions.is_empty() && resource_types.is_empty())
 }
 
 fn damaged(error: serde_json::Error) -> AppError {
@@ -157,7 +183,11 @@ fn join(kept: &Kept) -> Result<Definitions, AppError> {
         types.push(own);
     }
     let schemas = Schemas::new(schemas, types).map_err(|error| invalid(error.to_string()))?;
-    Ok(Definitions { schemas, kinds })
+    Ok(Definitions {
+        text: String::new(),
+        schemas,
+        kinds,
+    })
 }
 
 fn definition(kind: &ResourceType) -> ResourceTypeDefinition {

@@ -5,7 +5,9 @@ mod feed;
 mod setup;
 mod tokens;
 
-use muster_model::integration::{Integration, Purpose, Settings, Token};
+use std::sync::Arc;
+
+use muster_model::integration::{Integration, Purpose, ResourceKind, Settings, Token};
 use muster_model::{IntegrationId, Secret};
 use muster_scim::dialect::Deviation;
 use muster_store::dialects::{self, Seen};
@@ -14,13 +16,13 @@ use muster_store::{StoreError, Tx, integrations};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::definitions;
-use crate::received::Profile;
+use crate::definitions::{self, Definitions};
+use crate::received::{Profile, unique_name};
 use crate::{AppError, Ctx};
 
 pub(crate) use clients::exchange;
 pub use clients::{Client, IssuedClient, add_client, clients, remove_client};
-pub use feed::{events, last_event};
+pub use feed::{events, last_event, newest_event};
 pub use setup::{Setup, open_setup, setup_link, take_setup};
 pub use tokens::{revoke, rotate};
 
@@ -171,6 +173,14 @@ fn check(settings: &mut Settings) -> Result<(), AppError> {
     if settings.max_body.is_some_and(|most| most < SMALLEST_BODY) {
         return refuse(format!("bodies need {SMALLEST_BODY} bytes at least"));
     }
+    let most = [settings.max_body, settings.max_resources];
+    if most
+        .into_iter()
+        .flatten()
+        .any(|most| i64::try_from(most).is_err())
+    {
+        return refuse(format!("a limit beyond {} is none; use none", i64::MAX));
+    }
     if settings.allowed_networks.len() > NETWORKS {
         return refuse(format!("an allow-list holds {NETWORKS} networks at most"));
     }
@@ -191,54 +201,41 @@ fn check(settings: &mut Settings) -> Result<(), AppError> {
 /// The schemas and resource types that an integration brought, as they were written.
 pub async fn definitions(ctx: &Ctx, name: &str) -> Result<Option<Value>, AppError> {
     let kept = basics(ctx, name).await?.definitions;
-    kept.as_deref().map(definitions::written).transpose()
+    match kept.as_deref() {
+        Some(kept) if !definitions::are_empty(kept)? => definitions::written(kept).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Gives an integration schemas and resource types of its own, or takes them away. A type that still has
-/// resources cannot go; resources that are there stay as they are.
+/// resources cannot go, nor can the attribute change by which they are found; resources that are there stay
+/// as they are.
 pub async fn set_definitions(ctx: &Ctx, name: &str, text: Option<&str>) -> Result<(), AppError> {
-    let integration = find(ctx, name).await?;
     let before = basics(ctx, name).await?;
-    let kept = text.map(|text| definitions::accept(text, before.definitions.as_deref()));
-    let kept = kept.transpose()?;
-    let left = match &kept {
-        Some(kept) => definitions::read(kept)?.kinds,
-        None => muster_model::integration::ResourceKind::STANDARD.to_vec(),
+    let kept = match (text, &before.definitions) {
+        (Some(text), before) => Some(definitions::accept(text, before.as_deref())?),
+        (None, Some(before)) => Some(definitions::cleared(before)?),
+        (None, None) => None,
     };
-    let gone = match &before.definitions {
-        Some(before) => definitions::read(before)?,
-        None => return store_definitions(ctx, integration.id, kept, Vec::new(), 0).await,
-    };
-    let types = gone.schemas.resource_types().iter();
-    let gone: Vec<_> = types
-        .zip(&gone.kinds)
-        .filter(|(_, kind)| !left.contains(kind))
-        .map(|(of, kind)| (of.name.clone(), *kind))
-        .collect();
-    store_definitions(ctx, integration.id, kept, gone, before.number).await
-}
-
-async fn store_definitions(
-    ctx: &Ctx,
-    id: IntegrationId,
-    kept: Option<String>,
-    gone: Vec<(String, muster_model::integration::ResourceKind)>,
-    number: i64,
-) -> Result<(), AppError> {
-    let tenant = ctx.tenant;
+    let (tenant, id) = (ctx.tenant, find(ctx, name).await?.id);
     let place = Place {
         tenant,
-        integration: number,
+        integration: before.number,
+    };
+    let changed = match (&before.definitions, &kept) {
+        (Some(before), Some(kept)) => {
+            lost_types(&definitions::read(before)?, &definitions::read(kept)?)
+        }
+        _ => Vec::new(),
     };
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
-                for (name, kind) in gone {
+                for (name, kind, what) in changed {
                     let there = resources::total(tx, place, kind).await?;
                     if there > 0 {
                         return Err(AppError::Refused(format!(
-                            "{there} resources of the type {name} are there; keep the type, or delete \
-                             them first"
+                            "{there} resources of the type {name} are there; {what}, or delete them first"
                         )));
                     }
                 }
@@ -246,6 +243,28 @@ async fn store_definitions(
             })
         })
         .await
+}
+
+/// The types that go, and those whose resources would be found by something else.
+fn lost_types(
+    before: &Definitions,
+    after: &Definitions,
+) -> Vec<(String, ResourceKind, &'static str)> {
+    let types = before.schemas.resource_types().iter().zip(&before.kinds);
+    let mut lost = Vec::new();
+    for (of, kind) in types {
+        let same = after.kinds.iter().position(|one| one == kind);
+        let same = same.map(|at| &after.schemas.resource_types()[at]);
+        let found_by = |of| unique_name(of).map(|one| (one.name.clone(), one.case_exact));
+        match same {
+            None => lost.push((of.name.clone(), *kind, "keep the type")),
+            Some(same) if found_by(of) != found_by(same) => {
+                lost.push((of.name.clone(), *kind, "keep its unique attribute as it is"));
+            }
+            Some(_) => {}
+        }
+    }
+    lost
 }
 
 async fn basics(ctx: &Ctx, name: &str) -> Result<integrations::Basics, AppError> {
@@ -263,11 +282,12 @@ async fn basics(ctx: &Ctx, name: &str) -> Result<integrations::Basics, AppError>
 pub(crate) async fn profile(ctx: &Ctx, name: &str) -> Result<Profile, AppError> {
     let basics = basics(ctx, name).await?;
     let own = basics.definitions.as_deref().map(definitions::read);
+    let own = own.transpose()?.map(Arc::new);
     let place = Place {
         tenant: ctx.tenant,
         integration: basics.number,
     };
-    Ok(Profile::new(place, basics.settings, own.transpose()?))
+    Ok(Profile::new(place, basics.settings, own))
 }
 
 /// The integration with a number, as its requests see it.
@@ -282,7 +302,11 @@ pub(crate) async fn profile_at(
     let own = own
         .transpose()
         .map_err(|error| StoreError::Sql(error.to_string()))?;
-    Ok(Some(Profile::new(place, basics.settings, own)))
+    Ok(Some(Profile::new(
+        place,
+        basics.settings,
+        own.map(Arc::new),
+    )))
 }
 
 /// The place of an integration's resources.

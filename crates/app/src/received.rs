@@ -3,6 +3,7 @@
 //! answer looks on the wire is the face's business.
 
 mod bulk;
+mod cache;
 mod cursor;
 mod dialect;
 mod document;
@@ -22,6 +23,7 @@ use muster_model::{Clock, IntegrationId, ResourceId, Secret};
 use muster_scim::ScimError;
 use muster_store::resources::{self, Member, Place, Resource};
 use muster_store::{Store, StoreError};
+use tokio::sync::Notify;
 
 pub use bulk::BulkDone;
 pub use list::{MAX_PAGE, Page};
@@ -32,6 +34,7 @@ pub use write::{Precondition, member_type};
 
 use crate::{AppError, integrations};
 
+use cache::Users;
 use dialect::Dialects;
 use token::Tokens;
 
@@ -47,6 +50,9 @@ pub struct Provider {
     clock: Arc<dyn Clock>,
     tokens: Arc<Tokens>,
     dialects: Arc<Dialects>,
+    /// Where only this process writes.
+    users: Option<Arc<Users>>,
+    closing: Arc<Notify>,
 }
 
 /// Who called, proven by its token: whose resources it may see.
@@ -87,7 +93,7 @@ impl Caller {
 
     /// Bytes of a body at most, as far as the integration limits them.
     pub fn max_body(&self) -> Option<u64> {
-        self.profile.settings.max_body
+        self.profile.max_body()
     }
 }
 
@@ -157,9 +163,12 @@ impl From<Fault> for ScimError {
 impl Provider {
     /// A provider on a store.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        let users = (!store.is_postgres()).then(|| Arc::new(Users::new()));
         Self {
             store,
             clock,
+            users,
+            closing: Arc::default(),
             tokens: Arc::new(Tokens::default()),
             dialects: Arc::new(Dialects::default()),
         }
@@ -183,11 +192,21 @@ impl Provider {
     pub async fn access_token(
         &self,
         integration: IntegrationId,
-        client: &str,
-        secret: &str,
+        from: Option<IpAddr>,
+        credentials: (&str, &str),
     ) -> Result<Option<(Secret<String>, i64)>, AppError> {
-        let credentials = (client, secret);
-        integrations::exchange(&self.store, self.clock.now(), integration, credentials).await
+        if !self
+            .tokens
+            .lets_in(&self.store, &self.clock, integration, from)
+            .await?
+        {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let given = integrations::exchange(&self.store, now, integration, credentials).await;
+        // The new token is good at once.
+        self.tokens.forget(integration);
+        given
     }
 
     /// The resource with this id.
@@ -200,8 +219,22 @@ impl Provider {
     ) -> Result<Shown, ScimError> {
         let (place, profile) = (caller.place(), &caller.profile);
         let id = parse_id(profile, kind, id)?;
-        self.store
-            .read::<_, Fault, _>(|tx| {
+        let users = self.users.as_ref().filter(|_| kind == ResourceKind::USER);
+        if let Some(kept) = users.and_then(|users| users.get(place, id)) {
+            return Ok(Shown {
+                resource: kept.resource.clone(),
+                members: None,
+                groups: if wanted.groups {
+                    kept.groups.clone()
+                } else {
+                    Vec::new()
+                },
+            });
+        }
+        let began = users.map(|users| users.began(place, id));
+        let shown: Result<Shown, Fault> = self
+            .store
+            .read(|tx| {
                 Box::pin(async move {
                     let found = resources::find(tx, place, kind, id).await?;
                     let resource =
@@ -209,8 +242,34 @@ impl Provider {
                     Ok(show(tx, place, resource, wanted).await?)
                 })
             })
-            .await
-            .map_err(Into::into)
+            .await;
+        let shown = shown?;
+        if let (Some(users), Some(began), true) = (users, began, wanted.groups) {
+            users.put(place, began, shown.resource.clone(), shown.groups.clone());
+        }
+        Ok(shown)
+    }
+
+    /// Takes out of the cache what a write changes, after its commit.
+    fn forget_after(
+        &self,
+        tx: &mut muster_store::Tx<'_>,
+        place: Place,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) {
+        let Some(users) = self.users.clone() else {
+            return;
+        };
+        tx.after_commit(move || match kind {
+            ResourceKind::USER => users.forget(place, id),
+            _ => users.forget_groups(place),
+        });
+    }
+
+    /// Lets those who wait for events go, at the end of the process.
+    pub fn stop_waiting(&self) {
+        self.closing.notify_waiters();
     }
 }
 

@@ -133,7 +133,20 @@ async fn position(ctx: &Ctx, name: &str, from: From) -> Result<Position, AppErro
     let place = place(ctx, name).await?;
     Ok(match from {
         From::Start => Position::START,
-        From::After(position) => position,
+        From::After(position) => {
+            let last = ctx
+                .store
+                .read::<_, AppError, _>(|tx| {
+                    Box::pin(async move { Ok(received::last(tx, place).await?) })
+                })
+                .await?;
+            if position > last {
+                return Err(AppError::Invalid(format!(
+                    "there is no event {position}; the last one is {last}"
+                )));
+            }
+            position
+        }
         From::Now => {
             ctx.store
                 .read::<_, AppError, _>(|tx| {

@@ -136,6 +136,18 @@ async fn task_anywhere(place: &Place, task: Task) -> Result<Exit> {
         StoreUrl::Postgres(_) => Ok(None),
     };
     match home {
+        Ok(Some(_))
+            if matches!(
+                task,
+                Task::Integration(Integration::Events { follow: true, .. })
+            ) =>
+        {
+            bail!(
+                "no server runs on {}, so nothing can arrive; start one with: muster serve --data {}",
+                config.data.display(),
+                config.data.display()
+            )
+        }
         Ok(home) => {
             let node = Node::open(&config, home).await?;
             each_file(task, |task, input| here(&node, task, place.json, input)).await

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
 use muster_store::StoreUrl;
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ struct File {
     listen: Option<SocketAddr>,
     /// The address under which others reach this server, for the SCIM URLs it hands out.
     public_url: Option<String>,
+    /// Networks of proxies in front of this server, whose `X-Forwarded-For` is believed.
+    trusted_proxies: Option<Vec<IpNet>>,
     targets: Targets,
 }
 
@@ -41,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_insecure_targets: bool,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
     pub(crate) key: Option<String>,
     /// Who gives commands: the user of the operating system.
@@ -122,6 +126,18 @@ impl Config {
             bail!("public_url must begin with https:// or http://, not `{url}`");
         }
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        let trusted_proxies = match environment("MUSTER_TRUSTED_PROXIES") {
+            Some(text) => text
+                .split([',', ' '])
+                .filter(|part| !part.is_empty())
+                .map(|part| {
+                    part.parse().with_context(|| {
+                        format!("MUSTER_TRUSTED_PROXIES: `{part}` is not a network like 10.0.0.0/8")
+                    })
+                })
+                .collect::<Result<_>>()?,
+            None => file.trusted_proxies.unwrap_or_default(),
+        };
         let key = environment("MUSTER_KEY");
         Ok(Self {
             data,
@@ -129,6 +145,7 @@ impl Config {
             listen,
             public_url,
             allow_insecure_targets,
+            trusted_proxies,
             key,
             actor: actor(),
         })

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use ipnet::IpNet;
 use muster_app::Ctx;
 use muster_connect::{Connections, Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
@@ -22,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) public_url: String,
     /// The name of this process among others.
     pub(crate) holder: String,
+    /// Networks of proxies that say whom they speak for.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     _home: Option<Home>,
 }
 
@@ -80,6 +83,7 @@ impl Node {
             ctx,
             public_url: config.public_url(config.listen),
             holder,
+            trusted_proxies: config.trusted_proxies.clone(),
             _home: home,
         })
     }
@@ -93,6 +97,7 @@ impl Node {
             },
             public_url: self.public_url.clone(),
             holder: self.holder.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
             _home: None,
         }
     }

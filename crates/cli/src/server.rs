@@ -26,6 +26,7 @@ pub(crate) struct Server {
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
     provider: Provider,
+    deliverer: Deliverer,
     socket: Option<PathBuf>,
 }
 
@@ -57,10 +58,15 @@ impl Server {
         let worker = Worker::new(Arc::clone(&node.ctx.engine));
         let poke = worker.poke();
         let mut running = vec![
-            tokio::spawn(muster_web::serve(listener, router, stop.clone())),
+            tokio::spawn(muster_web::serve(
+                listener,
+                router,
+                node.trusted_proxies.clone(),
+                stop.clone(),
+            )),
             tokio::spawn(worker.run()),
             tokio::spawn({
-                let stop = stop.clone();
+                let (stop, deliverer) = (stop.clone(), deliverer.clone());
                 async move {
                     tokio::select! {
                         () = deliverer.run() => {}
@@ -81,6 +87,7 @@ impl Server {
             stop,
             running,
             provider,
+            deliverer,
             socket,
         })
     }
@@ -89,9 +96,11 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.node.ctx.engine.stop();
         self.stop.cancel();
+        self.provider.stop_waiting();
         for task in self.running {
             let _ = task.await;
         }
+        self.deliverer.release().await;
         self.provider.close().await;
         if let Some(socket) = self.socket {
             let _ = std::fs::remove_file(socket);

@@ -28,7 +28,7 @@ pub(crate) fn answer(
     }
     let all = profile.schemas();
     let document = match route {
-        Route::Config => service_provider_config(base, &capabilities()),
+        Route::Config => service_provider_config(base, &capabilities(profile)),
         Route::ResourceTypes(None) => resource_types(base, all),
         Route::ResourceTypes(Some(name)) => all
             .resource_type(name)
@@ -44,11 +44,12 @@ pub(crate) fn answer(
     Ok(Answer::Json(document.to_string()))
 }
 
-fn capabilities() -> Capabilities {
+fn capabilities(profile: &Profile) -> Capabilities {
+    let own = profile.max_body().unwrap_or(u64::MAX);
     Capabilities {
         bulk: Some(BulkLimits {
             max_operations: MAX_OPERATIONS as u64,
-            max_payload_size: LARGEST_BODY as u64,
+            max_payload_size: own.min(LARGEST_BODY as u64),
         }),
         sort: true,
         etag: true,

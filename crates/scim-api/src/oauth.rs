@@ -1,16 +1,22 @@
 //! Access tokens for OAuth clients: the client credentials grant (RFC 6749 section 4.4).
 
+use std::time::Duration;
+
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use muster_web::{Peer, read_body};
 use serde_json::{Value, json};
 
 use crate::Here;
 use crate::request::pairs;
 
+/// Time to send the body.
+const TIME: Duration = Duration::from_secs(10);
 /// Largest body, in bytes.
 const LARGEST: usize = 16 * 1024;
 
@@ -19,9 +25,13 @@ pub(crate) async fn token(
     State(face): Here,
     Path(integration): Path<String>,
     headers: HeaderMap,
+    peer: Option<Extension<Peer>>,
     body: Body,
 ) -> Response {
-    let body = axum::body::to_bytes(body, LARGEST).await;
+    let Ok(integration) = integration.parse() else {
+        return refused(StatusCode::UNAUTHORIZED, "invalid_client");
+    };
+    let body = read_body(body, LARGEST, TIME).await;
     let text = body.ok().and_then(|it| String::from_utf8(it.to_vec()).ok());
     let Some(form) = text.and_then(|text| pairs(&text).ok()) else {
         return refused(StatusCode::BAD_REQUEST, "invalid_request");
@@ -38,12 +48,13 @@ pub(crate) async fn token(
     }
     let credentials =
         basic(&headers).or_else(|| Some((field("client_id")?, field("client_secret")?)));
-    let (Some((client, secret)), Ok(integration)) = (credentials, integration.parse()) else {
+    let Some((client, secret)) = credentials else {
         return refused(StatusCode::UNAUTHORIZED, "invalid_client");
     };
+    let address = peer.map(|peer| peer.0.0);
     match face
         .provider
-        .access_token(integration, &client, &secret)
+        .access_token(integration, address, (&client, &secret))
         .await
     {
         Ok(Some((access, seconds))) => {

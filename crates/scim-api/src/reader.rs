@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_app::received::{MAX_EVENTS, event_json, member_type};
 use muster_model::Position;
+use muster_model::integration::ResourceKind;
 use muster_scim::ScimError;
 use serde_json::{Map, Value, json};
 
@@ -64,9 +65,9 @@ impl Call<'_> {
         Ok(Answer::Json(body.to_string()))
     }
 
-    /// `GET /Users/{id}/state`
-    pub(crate) async fn state(&self, id: &str) -> Result<Answer, ScimError> {
-        let state = self.provider.state(&self.caller, id).await?;
+    /// `GET /Users/{id}/state`, and that of other types
+    pub(crate) async fn state(&self, kind: ResourceKind, id: &str) -> Result<Answer, ScimError> {
+        let state = self.provider.state(&self.caller, kind, id).await?;
         let document: Map<String, Value> = serde_json::from_str(&state.resource.doc)
             .map_err(|error| ScimError::internal(format!("a document is damaged: {error}")))?;
         let groups: Vec<Value> = state
@@ -79,12 +80,17 @@ impl Call<'_> {
             .collect();
         let mut body = json!({
             "id": state.resource.id.to_string(),
-            "userName": document.get("userName"),
             "active": state.resource.active,
             "groups": groups,
+            "complete": state.complete,
             "version": state.resource.version,
             "position": state.position.to_string(),
         });
+        for name in ["userName", "displayName"] {
+            if let Some(value) = document.get(name) {
+                body[name] = value.clone();
+            }
+        }
         if let Some(external_id) = state.resource.external_id {
             body["externalId"] = Value::from(external_id);
         }

@@ -12,7 +12,7 @@ use muster_scim::bulk::bulk_response;
 use muster_scim::message::{Paging, list_response, parse_body};
 use muster_scim::meta::entity_tag;
 use muster_scim::{BulkAnswer, BulkRequest, ListQuery, Map, Projection, ScimError};
-use muster_web::{LARGEST_BODY, Peer, RequestId};
+use muster_web::{BODY, BodyError, LARGEST_BODY, Peer, RequestId, read_body};
 
 use crate::answer::{self, Answer};
 use crate::conditions::{precondition, unchanged};
@@ -58,7 +58,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
     // Who calls is settled before anything else is looked at.
     let token = bearer(&parts.headers).ok_or_else(ScimError::unauthorized)?;
     let origin = Origin {
-        address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip()),
+        address: parts.extensions.get::<Peer>().map(|peer| peer.0),
         client: client(&parts.headers),
     };
     let caller = face
@@ -104,7 +104,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
         }
         (Route::Events, "GET") => call.events().await,
         (Route::Members(id), "GET") => call.members(&decode(id)).await,
-        (Route::State(id), "GET") => call.state(&decode(id)).await,
+        (Route::State(kind, id), "GET") => call.state(*kind, &decode(id)).await,
         (Route::Collection(kind), "GET") => {
             let query = ListQuery::from_pairs(pairs(call.query)?)?;
             call.list(&[*kind], &query).await
@@ -381,15 +381,19 @@ async fn read(
             )));
         }
     }
-    axum::body::to_bytes(body, most).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.to_string().contains("length limit"));
-        if too_large {
-            ScimError::too_large(format!("the body is larger than {most} bytes"))
-        } else {
-            ScimError::invalid_syntax("the body broke off")
-        }
-    })
+    read_body(body, most, BODY)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLarge => {
+                ScimError::too_large(format!("the body is larger than {most} bytes"))
+            }
+            BodyError::TooSlow => ScimError::new(
+                408,
+                None,
+                format!("the body did not come within {} seconds", BODY.as_secs()),
+            ),
+            BodyError::Broken => ScimError::invalid_syntax("the body broke off"),
+        })
 }
 
 /// The decoded pairs of a query string; `+` is a blank (profile section 6.2).

@@ -21,8 +21,8 @@ pub(crate) enum Route<'a> {
     Search(ResourceKind),
     /// `/Groups/{id}/members`: for the receiving application
     Members(&'a str),
-    /// `/Users/{id}/state`: for the receiving application
-    State(&'a str),
+    /// `/Users/{id}/state`, and that of other types: for the receiving application
+    State(ResourceKind, &'a str),
     /// `/Events`: for the receiving application
     Events,
     /// `/ServiceProviderConfig`
@@ -58,7 +58,7 @@ impl<'a> Route<'a> {
             (_, Some(kind), Some(".search"), None) => Self::Search(kind),
             (_, Some(kind), Some(id), None) => Self::Resource(kind, id),
             (_, Some(ResourceKind::GROUP), Some(id), Some("members")) => Self::Members(id),
-            (_, Some(ResourceKind::USER), Some(id), Some("state")) => Self::State(id),
+            (_, Some(kind), Some(id), Some("state")) => Self::State(kind, id),
             (Some("Events"), _, None, _) => Self::Events,
             (Some("ServiceProviderConfig"), _, None, _) => Self::Config,
             (Some("ResourceTypes"), _, name, None) => Self::ResourceTypes(name),
@@ -79,7 +79,7 @@ impl<'a> Route<'a> {
             Self::Search(_) | Self::SearchEverything | Self::Bulk => "POST, OPTIONS",
             Self::Everything
             | Self::Members(_)
-            | Self::State(_)
+            | Self::State(..)
             | Self::Events
             | Self::Config
             | Self::ResourceTypes(_)
@@ -112,7 +112,7 @@ mod tests {
         check("/Bulk/", &Route::Bulk);
         check("/Bulk/7", &Route::Unknown);
         check("/Groups/7/members", &Route::Members("7"));
-        check("/Users/7/state/", &Route::State("7"));
+        check("/Users/7/state/", &Route::State(ResourceKind::USER, "7"));
         check("/Events", &Route::Events);
         check("/Me", &Route::Me);
         check("/Me/groups", &Route::Me);

@@ -14,8 +14,9 @@ use crate::path::Path;
 use crate::schema::{Attribute, AttributeType, Attributes, ResourceType};
 use crate::text::find_member;
 
-/// Elements of one list that are looked at: clients do with all of them what they do with the first.
-const ELEMENTS: usize = 100;
+/// Members of a group that are looked at: there may be a hundred thousand, and clients do with all of them what they
+/// do with the first.
+const MEMBERS: usize = 100;
 
 macro_rules! deviations {
     ($($name:ident $code:literal $clause:literal $says:literal),+ $(,)?) => {
@@ -154,7 +155,7 @@ pub fn patch(body: &Map, kind: &ResourceType) -> Findings {
     }
     if let Some(Value::Array(operations)) = find_member(body, "Operations") {
         let operations = operations.iter().filter_map(Value::as_object);
-        for operation in operations.take(ELEMENTS) {
+        for operation in operations {
             findings.operation(operation, kind);
         }
     }
@@ -174,6 +175,11 @@ pub fn filter(filter: &Filter, kind: &ResourceType) -> Findings {
 impl Findings {
     fn attribute(&mut self, name: &str, value: &Value, kind: &ResourceType) {
         if is_nothing(value) {
+            return;
+        }
+        if let Some(core) = core_name(name, kind) {
+            self.note(Deviation::PathsAsKeys);
+            self.attribute(core, value, kind);
             return;
         }
         if name.contains(':') {
@@ -223,7 +229,12 @@ impl Findings {
     fn value(&mut self, attribute: &Attribute, value: &Value) -> Option<Value> {
         match value {
             Value::Array(items) if attribute.multi_valued => {
-                let items = items.iter().take(ELEMENTS);
+                let most = if attribute.name == "members" {
+                    MEMBERS
+                } else {
+                    items.len()
+                };
+                let items = items.iter().take(most);
                 let unknown: Vec<Value> = items
                     .filter_map(|item| self.one(attribute, item).map(|_| item.clone()))
                     .collect();
@@ -432,6 +443,13 @@ impl Findings {
             self.note(Deviation::FilterTextBoolean);
         }
     }
+}
+
+/// The attribute behind the URN of the core schema, in which nobody needs to write it.
+fn core_name<'n>(name: &'n str, kind: &ResourceType) -> Option<&'n str> {
+    let urn = name.get(..kind.schema.id.len())?;
+    let rest = name[urn.len()..].strip_prefix(':')?;
+    urn.eq_ignore_ascii_case(&kind.schema.id).then_some(rest)
 }
 
 /// `null` and `[]` say that there is no value (RFC 7643 section 2.5).

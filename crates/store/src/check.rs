@@ -90,10 +90,19 @@ const ORPHANS: &[(&str, &str)] = &[
          AND r.id = m.group_id)",
     ),
     (
-        "undeclared attributes are of resources that are not there",
-        "SELECT count(*) FROM resource_extras x WHERE NOT EXISTS (SELECT 1 FROM resources r \
-         WHERE r.tenant = x.tenant AND r.integration = x.integration AND r.kind = x.kind \
-         AND r.id = x.id)",
+        "OAuth clients are of integrations that are not there",
+        "SELECT count(*) FROM integration_clients r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
+    ),
+    (
+        "setup links are of integrations that are not there",
+        "SELECT count(*) FROM setup_links r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
+    ),
+    (
+        "dialects are of integrations that are not there",
+        "SELECT count(*) FROM dialects r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
+         WHERE i.tenant = r.tenant AND i.number = r.integration)",
     ),
 ];
 
@@ -160,10 +169,22 @@ pub async fn totals(
     tx: &mut Tx<'_>,
     place: Place,
 ) -> Result<Vec<(ResourceKind, u64, u64)>, StoreError> {
-    let sql = "SELECT t.kind, t.total, (SELECT count(*) FROM resources r WHERE r.tenant = t.tenant \
-               AND r.integration = t.integration AND r.kind = t.kind) \
-               FROM resource_totals t WHERE t.tenant = $1 AND t.integration = $2 ORDER BY t.kind";
-    tx.all(sql, &place.params([])).await
+    let sql = "SELECT kind, sum(kept), sum(there) FROM ( \
+               SELECT kind, total AS kept, 0 AS there FROM resource_totals \
+               WHERE tenant = $1 AND integration = $2 UNION ALL \
+               SELECT kind, 0, 1 FROM resources WHERE tenant = $3 AND integration = $4) counted \
+               GROUP BY kind";
+    let sql = if tx.is_postgres() {
+        sql.replace(
+            "sum(kept), sum(there)",
+            "sum(kept)::BIGINT, sum(there)::BIGINT",
+        )
+    } else {
+        sql.to_owned()
+    };
+    let mut params = place.params([]);
+    params.extend(place.params([]));
+    tx.all(&sql, &params).await
 }
 
 /// Every member of an integration's groups, in the order of groups and ids, after one of them.

@@ -70,6 +70,23 @@ pub async fn remove(
     Ok(tx.exec(sql, &params).await? > 0)
 }
 
+/// Removes every client and every link of an integration.
+pub async fn remove_all(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    integration: IntegrationId,
+) -> Result<(), StoreError> {
+    for table in ["integration_clients", "setup_links"] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE tenant = $1 AND integration = \
+             (SELECT number FROM integrations WHERE tenant = $2 AND id = $3)"
+        );
+        let params = [tenant.into(), tenant.into(), integration.into()];
+        tx.exec(&sql, &params).await?;
+    }
+    Ok(())
+}
+
 /// Removes the access tokens of a client but for the newest few.
 pub async fn forget_tokens(
     tx: &mut Tx<'_>,

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
+use crate::resources;
 use crate::tx::Driver;
 use crate::{StoreError, Tx, Val};
 
@@ -73,6 +74,9 @@ impl Postgres {
         };
         tx.exec("BEGIN", &[]).await?;
         let result = body(tx).await;
+        if result.is_ok() {
+            resources::settle_totals(tx).await?;
+        }
         if result.is_ok() && tx.fed {
             tx.exec("SELECT pg_notify($1, '')", &[CHANNEL.into()])
                 .await?;
@@ -80,6 +84,9 @@ impl Postgres {
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         tx.exec(end, &[]).await?;
         let fed = tx.fed;
+        for hook in tx.hooks() {
+            hook.run();
+        }
         open.done();
         if fed && result.is_ok() {
             self.changed.send_modify(|count| *count += 1);

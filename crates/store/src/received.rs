@@ -130,31 +130,46 @@ async fn read_if(
     limit: u32,
     settled: &str,
 ) -> Result<Vec<ReceivedEvent>, StoreError> {
-    let beyond = if tx.is_postgres() {
-        "(tx, number) > ($3, $4)"
+    let (beyond, order) = if tx.is_postgres() {
+        ("(tx, number) > ($3, $4)", "tx, number")
     } else {
-        "tx = $3 AND number > $4"
+        // Named in this order for the sake of the parameters; the first is always 0.
+        ("$3 = 0 AND number > $4", "number")
     };
     let sql = format!(
         "SELECT tx, number, what, kind, resource, version, details, at FROM received_changes \
          WHERE tenant = $1 AND integration = $2 AND {beyond} {settled} \
-         ORDER BY tx, number LIMIT $5"
+         ORDER BY {order} LIMIT $5"
     );
     let params: [Val; 3] = [after.transaction.into(), after.number.into(), limit.into()];
     let entries: Vec<Entry> = tx.all(&sql, &place.params(params)).await?;
     Ok(entries.into_iter().map(|Entry(event)| event).collect())
 }
 
-/// The place of the last event so far.
+/// The place of the last event that nothing can come before any more.
 pub async fn end(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError> {
     let settled = if tx.is_postgres() {
         format!("AND tx < {XMIN}")
     } else {
         String::new()
     };
+    last_if(tx, place, &settled).await
+}
+
+/// The place of the last event that is committed.
+pub async fn last(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError> {
+    last_if(tx, place, "").await
+}
+
+async fn last_if(tx: &mut Tx<'_>, place: Place, settled: &str) -> Result<Position, StoreError> {
+    let order = if tx.is_postgres() {
+        "tx DESC, number DESC"
+    } else {
+        "number DESC"
+    };
     let sql = format!(
         "SELECT tx, number FROM received_changes WHERE tenant = $1 AND integration = $2 {settled} \
-         ORDER BY tx DESC, number DESC LIMIT 1"
+         ORDER BY {order} LIMIT 1"
     );
     let last: Option<(i64, i64)> = tx.one(&sql, &place.params([])).await?;
     Ok(

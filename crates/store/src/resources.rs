@@ -122,7 +122,7 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         (&resource.doc).into(),
     ]);
     tx.exec(sql, &params).await?;
-    add_to_total(tx, place, resource.kind, 1).await?;
+    add_to_total(tx, place, resource.kind, 1);
     let event = NewEvent {
         what: Happening::Created,
         kind: resource.kind,
@@ -133,28 +133,46 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
     received::append(tx, place, event, &[]).await
 }
 
-async fn add_to_total(
-    tx: &mut Tx<'_>,
-    place: Place,
-    kind: ResourceKind,
-    more: i64,
-) -> Result<(), StoreError> {
+fn add_to_total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind, more: i64) {
+    tx.totals.push((place, kind, more));
+}
+
+/// Writes down what the totals have grown by, once for all that is committed together.
+pub(crate) async fn settle_totals(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let mut all: Vec<(Place, ResourceKind, i64)> = Vec::new();
+    for (place, kind, more) in std::mem::take(&mut tx.totals) {
+        match all
+            .iter_mut()
+            .find(|(at, of, _)| *at == place && *of == kind)
+        {
+            Some((_, _, sum)) => *sum += more,
+            None => all.push((place, kind, more)),
+        }
+    }
+    // Always in the same order, so that no two transactions wait for each other.
+    all.sort_by_key(|(place, kind, _)| (place.tenant.0, place.integration, *kind));
     let sql = "INSERT INTO resource_totals (tenant, integration, kind, total) \
                VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, integration, kind) \
                DO UPDATE SET total = resource_totals.total + excluded.total";
-    tx.exec(sql, &place.params([kind.into(), more.into()]))
-        .await
-        .map(|_| ())
+    for (place, kind, more) in all.into_iter().filter(|(_, _, more)| *more != 0) {
+        tx.exec(sql, &place.params([kind.into(), more.into()]))
+            .await?;
+    }
+    Ok(())
 }
 
 /// How many resources of a kind there are.
 pub async fn total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind) -> Result<u64, StoreError> {
     let sql = "SELECT total FROM resource_totals \
                WHERE tenant = $1 AND integration = $2 AND kind = $3";
-    Ok(tx
-        .one(sql, &place.params([kind.into()]))
-        .await?
-        .map_or(0, |(total,)| total))
+    let kept: Option<(i64,)> = tx.one(sql, &place.params([kind.into()])).await?;
+    let own = tx
+        .totals
+        .iter()
+        .filter(|(at, of, _)| *at == place && *of == kind);
+    let own: i64 = own.map(|(_, _, more)| more).sum();
+    let total = kept.map_or(0, |(total,)| total) + own;
+    Ok(u64::try_from(total).unwrap_or_default())
 }
 
 /// The resource with this id.
@@ -301,26 +319,21 @@ pub async fn delete(
     {
         return Ok(false);
     }
-    add_to_total(tx, place, kind, -1).await?;
+    add_to_total(tx, place, kind, -1);
     // Groups without one of their members have changed.
     let held = "SELECT group_id FROM resource_members \
                 WHERE tenant = $1 AND integration = $2 AND member = $3";
     let groups: Vec<(ResourceId,)> = tx.all(held, &place.params([id.to_string().into()])).await?;
     let member = [id.to_string()];
     for (group,) in groups {
-        moved(tx, place, group, &member, at).await?;
+        // Somebody else may have removed it meanwhile, where others write at the same time.
+        if !remove_members(tx, place, group, &member).await?.is_empty() {
+            moved(tx, place, group, &member, at).await?;
+        }
     }
-    let index = tx.indexed_by("resource_members_member");
-    let sql = format!(
-        "DELETE FROM resource_members {index} \
-         WHERE tenant = $1 AND integration = $2 AND member = $3"
-    );
-    tx.exec(&sql, &place.params([id.to_string().into()]))
-        .await?;
     if kind == ResourceKind::GROUP {
         clear_members(tx, place, id).await?;
     }
-    set_extras(tx, place, kind, id, None).await?;
     let event = NewEvent {
         what: Happening::Deleted,
         kind,
@@ -336,20 +349,13 @@ pub async fn delete(
 pub async fn set_extras(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: ResourceKind,
-    id: ResourceId,
-    doc: Option<String>,
+    (kind, id): (ResourceKind, ResourceId),
+    extras: Option<String>,
 ) -> Result<(), StoreError> {
-    let Some(doc) = doc else {
-        let sql = "DELETE FROM resource_extras \
-                   WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
-        let params = place.params([kind.into(), id.into()]);
-        return tx.exec(sql, &params).await.map(|_| ());
-    };
-    let sql = "INSERT INTO resource_extras (tenant, integration, kind, id, doc) \
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, integration, kind, id) \
-               DO UPDATE SET doc = excluded.doc";
-    let params = place.params([kind.into(), id.into(), doc.into()]);
+    let sql = "UPDATE resources SET extras = $1 \
+               WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5";
+    let mut params: Vec<Val> = vec![extras.into()];
+    params.extend(place.params([kind.into(), id.into()]));
     tx.exec(sql, &params).await.map(|_| ())
 }
 
@@ -357,13 +363,12 @@ pub async fn set_extras(
 pub async fn extras(
     tx: &mut Tx<'_>,
     place: Place,
-    kind: ResourceKind,
-    id: ResourceId,
+    (kind, id): (ResourceKind, ResourceId),
 ) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT doc FROM resource_extras \
+    let sql = "SELECT extras FROM resources \
                WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
     let found = tx.one(sql, &place.params([kind.into(), id.into()])).await?;
-    Ok(found.map(|(doc,)| doc))
+    Ok(found.and_then(|(extras,)| extras))
 }
 
 /// Gives a group another version and time, because a member is gone; the time always moves forward.
@@ -391,6 +396,55 @@ async fn moved(
         at,
     };
     received::append(tx, place, event, member).await
+}
+
+/// Is a resource a member of any group?
+pub async fn is_member(tx: &mut Tx<'_>, place: Place, id: ResourceId) -> Result<bool, StoreError> {
+    let sql = "SELECT kind FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND member = $3 LIMIT 1";
+    let found: Option<(i64,)> = tx.one(sql, &place.params([id.to_string().into()])).await?;
+    Ok(found.is_some())
+}
+
+/// Who else may write while a transaction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alone {
+    /// Nobody who changes this resource.
+    With(ResourceId),
+    /// Nobody who changes anything of the integration that is there already.
+    WithEverything,
+}
+
+/// Waits until a transaction may change what it is about to, before it does anything else. So the events
+/// of a resource are written by transactions in the order in which PostgreSQL numbers them: it gives a number at
+/// the first write, and without this somebody with a lower number could still wait behind one with a higher
+/// one. SQLite has one writer.
+pub async fn wait_for(tx: &mut Tx<'_>, place: Place, alone: Alone) -> Result<(), StoreError> {
+    if !tx.is_postgres() {
+        return Ok(());
+    }
+    let (tenant, number) = (place.tenant.0 as u64, place.integration as u64);
+    let everything = (tenant.rotate_left(32) ^ number ^ 0x6d75_7374_6572) as i64;
+    let (sql, params): (_, Vec<Val>) = match alone {
+        Alone::WithEverything => (
+            "SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) waited",
+            vec![everything.into()],
+        ),
+        Alone::With(id) => {
+            let (high, low) = id.as_bytes().split_at(8);
+            let half = |bytes: &[u8]| {
+                bytes
+                    .iter()
+                    .fold(0_u64, |sum, it| sum << 8 | u64::from(*it))
+            };
+            let one = (half(high) ^ half(low).rotate_left(17)) as i64;
+            let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1), \
+                       pg_advisory_xact_lock($2)) waited";
+            (sql, vec![everything.into(), one.into()])
+        }
+    };
+    let _: Option<(i64,)> = tx.one(sql, &params).await?;
+    Ok(())
 }
 
 /// Is there a group with this id?

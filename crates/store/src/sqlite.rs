@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use tokio::sync::{mpsc, watch};
 
+use crate::resources;
 use crate::tx::Driver;
 use crate::{StoreError, Tx, Val};
 
@@ -213,11 +214,15 @@ fn write_in_groups(
     while let Some(first) = queue.blocking_recv() {
         let mut answers = Vec::new();
         tx.fed = false;
+        tx.totals.clear();
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() && still_open(&tx) {
             let _ = raw(&mut tx, "ROLLBACK");
         }
         let fed = tx.fed && outcome.is_ok();
+        for hook in tx.hooks() {
+            hook.run();
+        }
         let refused = outcome.err().map(|error| error.to_string());
         let full = refused
             .as_deref()
@@ -247,7 +252,7 @@ fn write_group(
     }
     let mut next = Some(first);
     while let Some(Work { body, undo }) = next {
-        let before = changes(tx);
+        let (before, counted) = (changes(tx), tx.totals.len());
         if undo == Undo::Body
             && let Err(error) = raw(tx, "SAVEPOINT one")
         {
@@ -264,6 +269,7 @@ fn write_group(
             match undo {
                 Undo::Body => {
                     if !keep {
+                        tx.totals.truncate(counted);
                         raw(tx, "ROLLBACK TO one")?;
                     }
                     raw(tx, "RELEASE one")?;
@@ -282,6 +288,7 @@ fn write_group(
             None
         };
     }
+    poll_now(Box::pin(resources::settle_totals(tx)))?;
     raw(tx, "COMMIT")
 }
 

@@ -5,8 +5,10 @@ use std::marker::PhantomData;
 
 use deadpool_postgres::Object;
 use futures::future::BoxFuture;
+use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
+use crate::resources::Place;
 use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
@@ -20,7 +22,25 @@ use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
 pub struct Tx<'env> {
     pub(crate) driver: Driver,
     pub(crate) fed: bool,
+    /// What the totals of resources grow by.
+    pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
+    after_commit: Vec<Hook>,
     _env: PhantomData<&'env ()>,
+}
+
+/// Something that is done after the commit.
+pub(crate) struct Hook(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+impl Hook {
+    pub(crate) fn run(self) {
+        (self.0)();
+    }
 }
 
 pub(crate) enum Driver {
@@ -45,8 +65,20 @@ impl Tx<'_> {
         Self {
             driver,
             fed: false,
+            totals: Vec::new(),
+            after_commit: Vec::new(),
             _env: PhantomData,
         }
+    }
+
+    /// Does something after the commit and before anybody is answered, whoever still waits. It must be short,
+    /// and must not mind if this part of the transaction was undone.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Hook(Box::new(hook)));
+    }
+
+    pub(crate) fn hooks(&mut self) -> Vec<Hook> {
+        std::mem::take(&mut self.after_commit)
     }
 
     /// Is it PostgreSQL? For the few statements of which there must be two.
@@ -80,8 +112,10 @@ impl Tx<'_> {
         E: From<StoreError> + Send,
     {
         self.exec("SAVEPOINT part", &[]).await?;
+        let counted = self.totals.len();
         let result = body(self).await;
         if result.is_err() {
+            self.totals.truncate(counted);
             self.exec("ROLLBACK TO SAVEPOINT part", &[]).await?;
         }
         self.exec("RELEASE SAVEPOINT part", &[]).await?;

@@ -3,6 +3,7 @@
 use muster_model::integration::Webhook;
 use muster_model::{Position, Secret, TenantId, Timestamp, WebhookId};
 
+use crate::feed::XMIN;
 use crate::resources::Place;
 use crate::{FromRow, Row, SealingKey, StoreError, Tx, Val};
 
@@ -108,9 +109,9 @@ pub async fn due(
 ) -> Result<Vec<(Place, WebhookId)>, StoreError> {
     // SQLite does not see that a comparison of rows could use the index; there the transaction is always 0.
     let beyond = if tx.is_postgres() {
-        "(c.tx, c.number) > (w.position_tx, w.position)"
+        format!("(c.tx, c.number) > (w.position_tx, w.position) AND c.tx < {XMIN}")
     } else {
-        "c.tx = w.position_tx AND c.number > w.position"
+        "c.number > w.position".to_owned()
     };
     let sql = format!(
         "SELECT w.integration, w.id FROM webhooks w WHERE w.tenant = $1 AND w.stopped = $2 \
@@ -189,7 +190,13 @@ pub async fn progress(
     Ok(tx.exec(sql, &params).await? > 0)
 }
 
-/// Lets go of everything that a process held.
+/// Lets go of what a process holds.
+pub async fn release(tx: &mut Tx<'_>, holder: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE webhooks SET holder = NULL, held_until = 0 WHERE holder = $1";
+    tx.exec(sql, &[holder.into()]).await.map(|_| ())
+}
+
+/// Lets go of everything that anybody held.
 pub async fn release_all(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let sql = "UPDATE webhooks SET holder = NULL, held_until = 0 WHERE holder IS NOT NULL";
     tx.exec(sql, &[]).await.map(|_| ())

@@ -1,6 +1,5 @@
 //! Accepts connections until told to stop, then lets running requests come to their end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,19 +9,24 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::Peer;
 use crate::limits::{CONNECTIONS, GOODBYE, HEAD, LARGEST_HEAD};
 
-/// The address at the other end of the connection that a request came over; among its extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
-/// Serves until `stop`; answers when the last request has ended or was given up on.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until `stop`; answers when the last request has ended or was given up on. Proxies that are
+/// trusted say whom they speak for.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    trusted: Vec<IpNet>,
+    stop: CancellationToken,
+) {
+    let trusted: Arc<[IpNet]> = trusted.into();
     let router = router.layer(CatchPanicLayer::new());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -44,6 +48,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         };
         let _ = stream.set_nodelay(true);
+        let trusted = Arc::clone(&trusted);
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -52,7 +57,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |mut request: hyper::Request<Incoming>| {
-                    request.extensions_mut().insert(Peer(peer));
+                    let peer = Peer::of(peer.ip(), request.headers(), &trusted);
+                    request.extensions_mut().insert(peer);
                     service.call(request)
                 }),
             );

@@ -95,7 +95,9 @@ pub async fn remove_client(ctx: &Ctx, name: &str, id: TokenId) -> Result<(), App
         .write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
                 let removed = store_clients::remove(tx, tenant, integration, id).await?;
-                store_clients::forget_tokens(tx, tenant, id, 0).await?;
+                if removed {
+                    store_clients::forget_tokens(tx, tenant, id, 0).await?;
+                }
                 Ok(removed)
             })
         })

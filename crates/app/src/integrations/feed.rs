@@ -28,6 +28,14 @@ pub async fn events(
         .collect())
 }
 
+/// The place of the last event that is there, though its reader may have to wait for it a moment.
+pub async fn newest_event(ctx: &Ctx, name: &str) -> Result<Position, AppError> {
+    let place = super::place(ctx, name).await?;
+    ctx.store
+        .read::<_, AppError, _>(|tx| Box::pin(async move { Ok(received::last(tx, place).await?) }))
+        .await
+}
+
 /// The place of the last event so far.
 pub async fn last_event(ctx: &Ctx, name: &str) -> Result<Position, AppError> {
     let place = super::place(ctx, name).await?;

@@ -5,8 +5,8 @@ use muster_model::integration::Purpose;
 use muster_model::{Secret, Timestamp};
 use muster_store::clients;
 
-use crate::integrations::tokens::new_secret;
-use crate::integrations::{Issued, find, rotate, token_hash};
+use crate::integrations::tokens::{add, issue, new_secret};
+use crate::integrations::{Issued, find, token_hash};
 use crate::{AppError, Ctx};
 
 /// What a link shows.
@@ -58,16 +58,24 @@ pub async fn take_setup(ctx: &Ctx, code: &str) -> Result<Option<Issued>, AppErro
     let Some(setup) = open_setup(ctx, code).await? else {
         return Ok(None);
     };
+    let integration = find(ctx, &setup.integration).await?;
     let (tenant, hash, now) = (ctx.tenant, token_hash(code), ctx.clock.now());
+    let (token, secret) = issue(now, integration.id, Purpose::Provision, None)?;
+    let kept = token_hash(secret.expose());
     let taken = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(async move { Ok(clients::take_link(tx, tenant, &hash, now).await?) })
+            Box::pin(async move {
+                let taken = clients::take_link(tx, tenant, &hash, now).await?;
+                if taken {
+                    add(tx, tenant, token, &kept, now).await?;
+                }
+                Ok(taken)
+            })
         })
         .await?;
-    if !taken {
-        return Ok(None);
-    }
-    let (issued, _) = rotate(ctx, &setup.integration, Purpose::Provision, None).await?;
-    Ok(Some(issued))
+    Ok(taken.then_some(Issued {
+        integration,
+        token: secret,
+    }))
 }

@@ -2,8 +2,8 @@
 
 use muster_model::integration::{Purpose, Token};
 use muster_model::secret::new_token;
-use muster_model::{IntegrationId, Secret, Timestamp, TokenId};
-use muster_store::integrations;
+use muster_model::{IntegrationId, Secret, TenantId, Timestamp, TokenId};
+use muster_store::{StoreError, Tx, clients, integrations};
 
 use crate::integrations::{Issued, find, token_hash};
 use crate::{AppError, Ctx};
@@ -42,8 +42,33 @@ fn counts(token: &Token, purpose: Purpose, now: Timestamp) -> bool {
     !over && token.client.is_none() && token.purpose == purpose
 }
 
+/// Adds a token. Of more than two live ones with its purpose some are revoked: first those that were never
+/// used, then the oldest; answers how many were.
+pub(super) async fn add(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    token: Token,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    integrations::add_token(tx, tenant, &token, hash).await?;
+    let all = integrations::tokens(tx, tenant, token.integration).await?;
+    let live = all
+        .into_iter()
+        .map(|(one, _)| one)
+        .filter(|one| counts(one, token.purpose, now) && one.id != token.id);
+    let mut live: Vec<Token> = live.collect();
+    live.sort_by_key(|one| (one.last_used.is_some(), one.created));
+    let too_many = (live.len() + 1).saturating_sub(LIVE);
+    for old in live.iter().take(too_many) {
+        integrations::revoke_token(tx, tenant, old.id, now).await?;
+    }
+    Ok(too_many)
+}
+
 /// Another token for an integration, so that the one before can be replaced without a gap. Of more than
-/// two live ones with this purpose the oldest is revoked; answers how many were.
+/// two live ones with this purpose one that was never used, or else the oldest, is revoked; answers how
+/// many were.
 pub async fn rotate(
     ctx: &Ctx,
     name: &str,
@@ -58,25 +83,12 @@ pub async fn rotate(
         ));
     }
     let (token, secret) = issue(now, integration.id, purpose, expires)?;
-    let (tenant, id) = (ctx.tenant, integration.id);
+    let tenant = ctx.tenant;
     let hash = token_hash(secret.expose());
     let revoked = ctx
         .store
         .write(move |tx| {
-            Box::pin(async move {
-                integrations::add_token(tx, tenant, &token, &hash).await?;
-                let live: Vec<TokenId> = integrations::tokens(tx, tenant, id)
-                    .await?
-                    .into_iter()
-                    .filter(|(token, _)| counts(token, purpose, now))
-                    .map(|(token, _)| token.id)
-                    .collect();
-                let too_many = live.len().saturating_sub(LIVE);
-                for old in live.iter().take(too_many) {
-                    integrations::revoke_token(tx, tenant, *old, now).await?;
-                }
-                Ok::<_, AppError>(too_many)
-            })
+            Box::pin(async move { Ok::<_, AppError>(add(tx, tenant, token, &hash, now).await?) })
         })
         .await?;
     let issued = Issued {
@@ -86,7 +98,8 @@ pub async fn rotate(
     Ok((issued, revoked))
 }
 
-/// Revokes every token of an integration; answers how many were live.
+/// Shuts everybody out of an integration: revokes every token, and removes OAuth clients and setup links.
+/// Answers how many tokens were live.
 pub async fn revoke(ctx: &Ctx, name: &str) -> Result<u64, AppError> {
     let integration = find(ctx, name).await?;
     let (tenant, now) = (ctx.tenant, ctx.clock.now());
@@ -95,9 +108,11 @@ pub async fn revoke(ctx: &Ctx, name: &str) -> Result<u64, AppError> {
             Box::pin(async move {
                 let mut revoked = 0;
                 for (token, _) in integrations::tokens(tx, tenant, integration.id).await? {
-                    revoked +=
-                        u64::from(integrations::revoke_token(tx, tenant, token.id, now).await?);
+                    let was_live = token.expires.is_none_or(|at| now < at);
+                    let ended = integrations::revoke_token(tx, tenant, token.id, now).await?;
+                    revoked += u64::from(ended && was_live);
                 }
+                clients::remove_all(tx, tenant, integration.id).await?;
                 Ok(revoked)
             })
         })

@@ -10,6 +10,7 @@ use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
 use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
+use muster_store::resources::{self, Alone};
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -90,12 +91,18 @@ impl Provider {
             .collect();
         self.observe(caller, &seen);
         let kept = prepared.clone();
+        let this = self.clone();
         let written = self
             .store
             .write::<_, Fault, _>(move |tx| {
                 Box::pin(async move {
+                    resources::wait_for(tx, profile.place, Alone::WithEverything).await?;
                     let mut done = Vec::new();
                     for group in prepared {
+                        let steps = group.iter().filter_map(|one| one.step.as_ref().ok());
+                        for (step, _) in steps {
+                            step.forget_after(&this, tx, profile.place);
+                        }
                         if so_far.left == Some(0) {
                             break;
                         }

@@ -17,6 +17,8 @@ use crate::received::{Caller, Provider};
 const GATHER: Duration = Duration::from_secs(1);
 /// Entries that are gathered at most; what is more is not counted.
 const GATHERED: usize = 10_000;
+/// Undeclared attributes of one request that are noted at most.
+const NAMES: usize = 20;
 /// Longest name of a client or an attribute that is kept, in characters.
 const LONGEST: usize = 100;
 
@@ -45,7 +47,11 @@ impl Provider {
         let idle = seen.is_empty();
         for deviation in findings.deviations() {
             let names = match deviation {
-                Deviation::UnknownAttribute => findings.unknown_names(),
+                Deviation::UnknownAttribute => {
+                    let mut names = findings.unknown_names();
+                    names.truncate(NAMES);
+                    names
+                }
                 _ => vec![String::new()],
             };
             for name in names {
@@ -83,25 +89,24 @@ async fn write_down(store: &Store, dialects: &Dialects) {
     if seen.is_empty() {
         return;
     }
-    let seen: Vec<(Place, Seen)> = seen
-        .into_iter()
-        .map(|((place, client, deviation, name), count)| {
-            let seen = Seen {
-                client,
-                deviation: deviation.code().to_owned(),
-                name,
-                count: count.times,
-                first: count.first,
-                last: count.last,
-            };
-            (place, seen)
-        })
-        .collect();
+    let mut by_place: HashMap<Place, Vec<Seen>> = HashMap::new();
+    for ((place, client, deviation, name), count) in seen {
+        let seen = Seen {
+            client,
+            deviation: deviation.code().to_owned(),
+            name,
+            count: count.times,
+            first: count.first,
+            last: count.last,
+        };
+        by_place.entry(place).or_default().push(seen);
+    }
+    let seen = by_place;
     let written: Result<(), StoreError> = store
         .write(move |tx| {
             Box::pin(async move {
-                for (place, seen) in &seen {
-                    dialects::add(tx, *place, seen).await?;
+                for (place, seen) in seen {
+                    dialects::add(tx, place, &seen).await?;
                 }
                 Ok(())
             })

@@ -7,8 +7,8 @@ use muster_model::integration::ResourceKind;
 use muster_scim::dialect;
 use muster_scim::filter::{Conjunct, Filter};
 use muster_scim::{AttrPath, ListQuery, Map, Matcher, ScimError, SortKey, SortOrder, Sorter};
-use muster_store::Tx;
 use muster_store::resources::{self, Place, Resource};
+use muster_store::{StoreError, Tx};
 use serde_json::Value;
 
 use crate::received::cursor::{Cursor, Position};
@@ -61,6 +61,14 @@ impl Provider {
             .map(|kind| Look::new(&caller.profile, *kind, query.filter.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = query.limit(MAX_PAGE) as usize;
+        if let ([look], None, None) = (looks.as_slice(), &query.sort_by, &query.cursor)
+            && let Some(selection) = look.answered_by_index()
+        {
+            let shape = (query.offset(), limit, wanted(look.kind));
+            if let Some(page) = self.at_once(look, &selection, shape).await? {
+                return Ok(page);
+            }
+        }
         let cursor = query
             .cursor
             .as_deref()
@@ -88,6 +96,39 @@ impl Provider {
             resources,
             next,
         })
+    }
+
+    /// A page of what an index selects, when that is all that the filter asks for: nothing is parsed, and
+    /// everything is read at once. `None` when there are too many to be sure.
+    async fn at_once(
+        &self,
+        look: &Look<'_>,
+        selection: &Selection<'_>,
+        (offset, limit, wanted): (u64, usize, Wanted),
+    ) -> Result<Option<Page>, ScimError> {
+        let (place, kind) = (look.profile.place, look.kind);
+        self.store
+            .read::<_, Fault, _>(|tx| {
+                Box::pin(async move {
+                    let found = select(tx, place, kind, selection).await?;
+                    if found.len() as u32 == SELECTED {
+                        return Ok(None);
+                    }
+                    let total = found.len() as u64;
+                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                    let mut page = Vec::new();
+                    for resource in found.into_iter().skip(offset).take(limit) {
+                        page.push(show(tx, place, resource, wanted).await?);
+                    }
+                    Ok(Some(Page {
+                        total: Some(total),
+                        resources: page,
+                        next: None,
+                    }))
+                })
+            })
+            .await
+            .map_err(Into::into)
     }
 
     async fn show_all(
@@ -320,10 +361,6 @@ impl Provider {
         let Some(selection) = look.selection() else {
             return Ok(None);
         };
-        if selection.text().contains('\0') {
-            // Nothing that is looked up by holds it.
-            return Ok(Some(Vec::new()));
-        }
         let (place, kind) = (look.profile.place, look.kind);
         let profile = look.profile;
         let beside = if look.asks_only_for_a_member() {
@@ -334,25 +371,7 @@ impl Provider {
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
-                    let found: Vec<Resource> = match selection {
-                        Selection::Member(id) => {
-                            resources::groups_holding(tx, place, id, SELECTED).await?
-                        }
-                        Selection::Name(name) => resources::find_by_name(tx, place, kind, name)
-                            .await?
-                            .into_iter()
-                            .collect(),
-                        Selection::ExternalId(id) => {
-                            resources::find_by_external_id(tx, place, kind, id, SELECTED).await?
-                        }
-                        Selection::Id(id) => match id.parse() {
-                            Ok(id) => resources::find(tx, place, kind, id)
-                                .await?
-                                .into_iter()
-                                .collect(),
-                            Err(_) => Vec::new(),
-                        },
-                    };
+                    let found = select(tx, place, kind, &selection).await?;
                     if found.len() as u32 == SELECTED {
                         // There may be more: only a scan finds them all.
                         return Ok(None);
@@ -396,6 +415,37 @@ enum Selection<'a> {
     ExternalId(&'a str),
     Id(&'a str),
     Member(&'a str),
+}
+
+/// The resources that an index selects, at most [`SELECTED`].
+async fn select(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    selection: &Selection<'_>,
+) -> Result<Vec<Resource>, StoreError> {
+    if selection.text().contains('\0') {
+        // Nothing that is looked up by holds it.
+        return Ok(Vec::new());
+    }
+    let one = |found: Option<Resource>| found.into_iter().collect();
+    match selection {
+        Selection::Member(id) => resources::groups_holding(tx, place, id, SELECTED).await,
+        Selection::Name(key) => {
+            let found = resources::find_by_name(tx, place, kind, key.clone()).await?;
+            Ok(one(found))
+        }
+        Selection::ExternalId(id) => {
+            resources::find_by_external_id(tx, place, kind, id, SELECTED).await
+        }
+        Selection::Id(text) => match text.parse::<ResourceId>() {
+            // Ids mind case: another spelling of the same number is another id.
+            Ok(id) if id.to_string() == *text => {
+                Ok(one(resources::find(tx, place, kind, id).await?))
+            }
+            _ => Ok(Vec::new()),
+        },
+    }
 }
 
 impl Selection<'_> {
@@ -451,6 +501,16 @@ impl<'a> Look<'a> {
                 }
                 Conjunct::Typed { .. } | Conjunct::Member(_) => None,
             })
+    }
+
+    /// What an index answers, if the whole filter asks for nothing else.
+    fn answered_by_index(&self) -> Option<Selection<'a>> {
+        let filter = self.filter.filter(|filter| filter.is_conjuncts_only())?;
+        let mut conjuncts = filter.conjuncts();
+        match (conjuncts.next(), conjuncts.next()) {
+            (Some(Conjunct::Equal { .. }), None) => self.selection(),
+            _ => None,
+        }
     }
 
     /// Is the whole filter `members eq "…"`, in any of its forms?

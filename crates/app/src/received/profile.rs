@@ -1,5 +1,7 @@
 //! What a request needs to know of its integration: whose resources, which types, what is accepted.
 
+use std::sync::Arc;
+
 use muster_model::TenantId;
 use muster_model::integration::{ResourceKind, Settings};
 use muster_scim::schema::{AttributeType, Uniqueness};
@@ -14,23 +16,30 @@ use crate::definitions::Definitions;
 pub struct Profile {
     pub(crate) place: Place,
     pub(crate) settings: Settings,
-    own: Option<Schemas>,
-    /// The kinds of the resource types, in their order.
-    kinds: Vec<ResourceKind>,
+    own: Option<Arc<Definitions>>,
 }
 
 impl Profile {
-    pub(crate) fn new(place: Place, settings: Settings, own: Option<Definitions>) -> Self {
-        let (own, kinds) = match own {
-            Some(own) => (Some(own.schemas), own.kinds),
-            None => (None, ResourceKind::STANDARD.to_vec()),
-        };
+    pub(crate) const fn new(
+        place: Place,
+        settings: Settings,
+        own: Option<Arc<Definitions>>,
+    ) -> Self {
         Self {
             place,
             settings,
             own,
-            kinds,
         }
+    }
+
+    /// Its own definitions.
+    pub(crate) fn own(&self) -> Option<Arc<Definitions>> {
+        self.own.clone()
+    }
+
+    /// Were its own definitions read from this text?
+    pub(crate) fn defined_by(&self, text: &str) -> bool {
+        self.own.as_ref().is_some_and(|own| own.text == text)
     }
 
     /// That of an integration without anything of its own, which holds nothing.
@@ -44,24 +53,28 @@ impl Profile {
 
     /// The schemas and resource types.
     pub fn schemas(&self) -> &Schemas {
-        self.own.as_ref().unwrap_or_else(|| Schemas::standard())
+        self.own
+            .as_ref()
+            .map_or_else(|| Schemas::standard(), |own| &own.schemas)
     }
 
     /// The types of resources, users and groups first.
     pub fn kinds(&self) -> &[ResourceKind] {
-        &self.kinds
+        self.own
+            .as_ref()
+            .map_or(&ResourceKind::STANDARD, |own| &own.kinds)
     }
 
     /// The resource type of one of [`Profile::kinds`].
     pub fn of(&self, kind: ResourceKind) -> &ResourceType {
-        let at = self.kinds.iter().position(|one| *one == kind);
+        let at = self.kinds().iter().position(|one| *one == kind);
         // Kinds are only ever taken from this list.
         &self.schemas().resource_types()[at.unwrap_or_default()]
     }
 
     /// The name of a type; of one that is gone, its number.
     pub(crate) fn name(&self, kind: ResourceKind) -> String {
-        if self.kinds.contains(&kind) {
+        if self.kinds().contains(&kind) {
             return self.of(kind).name.clone();
         }
         format!("Type{}", kind.number())
@@ -74,7 +87,7 @@ impl Profile {
             .resource_types()
             .iter()
             .position(|one| one.endpoint.trim_start_matches('/') == endpoint)?;
-        self.kinds.get(at).copied()
+        self.kinds().get(at).copied()
     }
 
     /// The attribute that must be unique among the resources of a type: `userName`, `displayName`.
@@ -99,6 +112,11 @@ impl Profile {
         let allowed = &self.settings.allowed_networks;
         let mut networks = allowed.iter().filter_map(|one| one.parse().ok());
         allowed.is_empty() || networks.any(|one: ipnet::IpNet| one.contains(&address))
+    }
+
+    /// Bytes of a body at most, as far as the integration limits them.
+    pub const fn max_body(&self) -> Option<u64> {
+        self.settings.max_body
     }
 
     /// Does the integration refuse what no schema declares?

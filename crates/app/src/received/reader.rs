@@ -22,13 +22,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Groups that are followed upwards at most.
 const ANCESTORS: usize = 10_000;
 
-/// A user with everything that bears on access.
+/// A resource with everything that bears on access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The user.
+    /// The resource.
     pub resource: Resource,
-    /// The groups: id, display name, and whether the user is a member itself.
+    /// The groups: id, display name, and whether the resource is a member itself.
     pub groups: Vec<(ResourceId, String, bool)>,
+    /// Are these all of them?
+    pub complete: bool,
     /// What the sender sent besides that no schema declares.
     pub extras: Option<Value>,
     /// The event feed tells everything that is newer than this state behind this position.
@@ -47,6 +49,7 @@ impl Provider {
     ) -> Result<Vec<ReceivedEvent>, ScimError> {
         let (place, count) = (caller.place(), count.clamp(1, MAX_EVENTS));
         let until = Instant::now() + wait.min(LONGEST_WAIT);
+        self.known(place, after).await?;
         loop {
             let events = self
                 .store
@@ -57,8 +60,25 @@ impl Provider {
             if !events.is_empty() || Instant::now() >= until {
                 return Ok(events);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = self.closing.notified() => return Ok(events),
+            }
         }
+    }
+
+    /// Refuses a position that no event of this integration has reached: whoever waits there waits for ever.
+    async fn known(&self, place: Place, after: Position) -> Result<(), ScimError> {
+        let end = self
+            .store
+            .read::<_, Fault, _>(|tx| Box::pin(async move { Ok(received::last(tx, place).await?) }))
+            .await?;
+        if after <= end {
+            return Ok(());
+        }
+        Err(ScimError::invalid_value(format!(
+            "there is no event {after} here, the last one is {end}; begin anew with an empty after"
+        )))
     }
 
     /// Members of a group in the order of their ids, after one of them.
@@ -84,9 +104,14 @@ impl Provider {
             .map_err(Into::into)
     }
 
-    /// A user with all groups, also those that it is in by way of others.
-    pub async fn state(&self, caller: &Caller, id: &str) -> Result<State, ScimError> {
-        let (place, kind) = (caller.place(), ResourceKind::USER);
+    /// A resource with all groups, also those that it is in by way of others.
+    pub async fn state(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+    ) -> Result<State, ScimError> {
+        let place = caller.place();
         let user = parse_id(&caller.profile, kind, id)?;
         self.store
             .read::<_, Fault, _>(|tx| {
@@ -95,11 +120,12 @@ impl Provider {
                     let position = received::end(tx, place).await?;
                     let found = resources::find(tx, place, kind, user).await?;
                     let resource = found.ok_or_else(|| not_found(&caller.profile, kind, id))?;
-                    let groups = all_groups(tx, place, user).await?;
-                    let extras = resources::extras(tx, place, kind, user).await?;
+                    let (groups, complete) = all_groups(tx, place, user).await?;
+                    let extras = resources::extras(tx, place, (kind, user)).await?;
                     Ok(State {
                         resource,
                         groups,
+                        complete,
                         extras: extras.and_then(|text| serde_json::from_str(&text).ok()),
                         position,
                     })
@@ -115,15 +141,20 @@ async fn all_groups(
     tx: &mut Tx<'_>,
     place: Place,
     user: ResourceId,
-) -> Result<Vec<(ResourceId, String, bool)>, StoreError> {
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+) -> Result<(Vec<(ResourceId, String, bool)>, bool), StoreError> {
+    let (mut all, mut seen, mut complete) = (Vec::new(), HashSet::new(), true);
     let mut level = vec![user];
-    while !level.is_empty() && seen.len() < ANCESTORS {
+    while !level.is_empty() {
+        if seen.len() >= ANCESTORS {
+            complete = false;
+            break;
+        }
         let direct = all.is_empty();
         let mut next = Vec::new();
         for member in level {
-            for (group, doc) in resources::groups_of(tx, place, &member.to_string(), GROUPS).await?
-            {
+            let holding = resources::groups_of(tx, place, &member.to_string(), GROUPS).await?;
+            complete &= holding.len() < GROUPS as usize;
+            for (group, doc) in holding {
                 if seen.insert(group) {
                     all.push((group, document::display_name(&doc), direct));
                     next.push(group);
@@ -132,7 +163,7 @@ async fn all_groups(
         }
         level = next;
     }
-    Ok(all)
+    Ok((all, complete))
 }
 
 /// An event as it is told: `{"id", "type", "resourceType", "resource", "version", "at"}` and, where they say

@@ -1,7 +1,9 @@
 //! Who calls: tokens are looked up rarely and compared in constant time.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_model::integration::{Purpose, Settings};
 use muster_model::{Clock, IntegrationId, TenantId, Timestamp, TokenId};
@@ -11,6 +13,7 @@ use muster_store::{Store, StoreError, integrations};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
+use crate::AppError;
 use crate::definitions;
 use crate::integrations::token_hash;
 use crate::received::rate::Rates;
@@ -19,7 +22,7 @@ use crate::received::{Caller, Fault, Origin, Profile};
 /// How long a look-up counts: a revoked token is refused after this at the latest.
 const FRESH_SECONDS: i64 = 1;
 /// A token that is not known makes us look again, but not more often than this.
-const PATIENCE_MICROS: i64 = 50_000;
+const PATIENCE_MILLIS: u64 = 50;
 /// How exactly the last use is known.
 const TOUCH_SECONDS: i64 = 60;
 /// Integrations that are remembered.
@@ -41,11 +44,6 @@ struct Known {
 }
 
 impl Known {
-    /// From when on an unknown token is looked up anew.
-    fn looked_at_again(&self) -> Timestamp {
-        Timestamp::from_micros(self.seen.as_micros() + PATIENCE_MICROS)
-    }
-
     /// The live token with this hash. All are compared, so that the time says nothing.
     fn find(&self, hash: &[u8; 32], now: Timestamp) -> Option<(TokenId, Purpose)> {
         let mut found = None;
@@ -77,18 +75,15 @@ impl Tokens {
         origin: Origin<'_>,
     ) -> Result<Caller, ScimError> {
         let now = clock.now();
-        let remembered = self.known.lock().get(&integration).map(Arc::clone);
-        let fresh = |known: &Arc<Known>| now < known.seen.plus_seconds(FRESH_SECONDS);
-        let known = match remembered.filter(fresh) {
-            Some(known) => known,
-            None => self.look_up(store, integration, now).await?,
-        };
+        let known = self.known(store, now, integration).await?;
         let hash = token_hash(token);
         let (known, found) = match known.find(&hash, now) {
-            // It may have been made a moment ago.
-            None if now > known.looked_at_again() => {
-                let known = self.look_up(store, integration, now).await?;
-                let found = known.find(&hash, now);
+            None => {
+                // It may have been made a moment ago; guessing makes nobody look more often than this.
+                let known = self
+                    .look_again(store, clock, integration, known.seen)
+                    .await?;
+                let found = known.find(&hash, clock.now());
                 (known, found)
             }
             found => (known, found),
@@ -112,6 +107,61 @@ impl Tokens {
             purpose,
             client: origin.client.into(),
         })
+    }
+
+    /// May anybody come in from this address?
+    pub(super) async fn lets_in(
+        &self,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        integration: IntegrationId,
+        from: Option<IpAddr>,
+    ) -> Result<bool, AppError> {
+        let known = self.known(store, clock.now(), integration).await;
+        let known = known.map_err(|fault| match fault {
+            Fault::Store(error) => AppError::Store(error),
+            Fault::Scim(error) => AppError::Refused(error.to_string()),
+        })?;
+        Ok(from.is_none_or(|from| known.profile.allows(from)))
+    }
+
+    /// What is known, looked up when that is too old.
+    async fn known(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        integration: IntegrationId,
+    ) -> Result<Arc<Known>, Fault> {
+        let remembered = self.known.lock().get(&integration).map(Arc::clone);
+        let fresh = |known: &Arc<Known>| now < known.seen.plus_seconds(FRESH_SECONDS);
+        match remembered.filter(fresh) {
+            Some(known) => Ok(known),
+            None => self.look_up(store, integration, now).await,
+        }
+    }
+
+    /// Forgets what is known of an integration's tokens.
+    pub(super) fn forget(&self, integration: IntegrationId) {
+        self.known.lock().remove(&integration);
+    }
+
+    /// The tokens as they are some time after somebody looked, be it that somebody else looks meanwhile.
+    async fn look_again(
+        &self,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        integration: IntegrationId,
+        seen: Timestamp,
+    ) -> Result<Arc<Known>, Fault> {
+        let passed = clock.now().millis_since(seen);
+        if let Some(left) = PATIENCE_MILLIS.checked_sub(passed).filter(|left| *left > 0) {
+            tokio::time::sleep(Duration::from_millis(left)).await;
+        }
+        let known = self.known.lock().get(&integration).map(Arc::clone);
+        match known.filter(|known| known.seen > seen) {
+            Some(known) => Ok(known),
+            None => self.look_up(store, integration, clock.now()).await,
+        }
     }
 
     async fn look_up(
@@ -152,8 +202,17 @@ impl Tokens {
             tenant,
             integration: number,
         };
-        let own = definitions.as_deref().map(definitions::read).transpose();
-        let own = own.map_err(|error| Fault::Scim(ScimError::internal(error.to_string())))?;
+        let before = self.known.lock().get(&integration).map(Arc::clone);
+        let own = match (definitions, before) {
+            (None, _) => None,
+            // They are seldom new, and reading them takes its time.
+            (Some(text), Some(known)) if known.profile.defined_by(&text) => known.profile.own(),
+            (Some(text), _) => {
+                let read = definitions::read(&text);
+                let read = read.map_err(|error| ScimError::internal(error.to_string()))?;
+                Some(Arc::new(read))
+            }
+        };
         let known = Arc::new(Known {
             seen: now,
             profile: Arc::new(Profile::new(place, settings, own)),
@@ -179,6 +238,9 @@ impl Tokens {
                 .is_none_or(|at| now >= at.plus_seconds(TOUCH_SECONDS));
             if !due {
                 return;
+            }
+            if touched.len() >= REMEMBERED {
+                touched.clear();
             }
             touched.insert(id, now);
         }

@@ -10,7 +10,7 @@ use muster_scim::{
     Map, PatchRequest, Purpose, ResourceType, ScimError, apply, changed_paths, normalise,
 };
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, Member, Place, Resource};
+use muster_store::resources::{self, Alone, Member, Place, Resource};
 use muster_store::{StoreError, Tx};
 
 use crate::received::profile::extras_text;
@@ -130,9 +130,14 @@ impl Provider {
     ) -> Result<Shown, ScimError> {
         caller.may_write()?;
         let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
+        let this = self.clone();
         self.store
             .write_or_refuse::<_, Fault, _>(move |tx| {
-                Box::pin(async move { step.run(tx, &profile, now, &precondition).await })
+                Box::pin(async move {
+                    step.wait(tx, profile.place).await?;
+                    step.forget_after(&this, tx, profile.place);
+                    step.run(tx, &profile, now, &precondition).await
+                })
             })
             .await
             .map_err(Into::into)
@@ -190,6 +195,38 @@ impl Step {
         Ok(Self::Patch(kind, id, PatchRequest::parse(body)?))
     }
 
+    /// What it is about.
+    fn target(&self) -> (ResourceKind, ResourceId) {
+        match self {
+            Self::Create(resource, ..) => (resource.kind, resource.id),
+            Self::Replace(kind, id, ..) | Self::Patch(kind, id, _) | Self::Delete(kind, id) => {
+                (*kind, *id)
+            }
+        }
+    }
+
+    /// Waits until others are done with what it is about, before anything is written.
+    async fn wait(&self, tx: &mut Tx<'_>, place: Place) -> Result<(), StoreError> {
+        let (_, id) = self.target();
+        match self {
+            Self::Create(..) => Ok(()),
+            // The groups change with their member.
+            Self::Delete(..) if tx.is_postgres() && resources::is_member(tx, place, id).await? => {
+                resources::wait_for(tx, place, Alone::WithEverything).await
+            }
+            _ => resources::wait_for(tx, place, Alone::With(id)).await,
+        }
+    }
+
+    /// Sees to it that nobody reads from memory what is old after the commit.
+    pub(super) fn forget_after(&self, provider: &Provider, tx: &mut Tx<'_>, place: Place) {
+        let (kind, id) = self.target();
+        if matches!(self, Self::Create(..)) && kind == ResourceKind::USER {
+            return;
+        }
+        provider.forget_after(tx, place, kind, id);
+    }
+
     /// Makes the write; answers the resource as it is now, or as it was before it went. Refuses it, if at
     /// all, before anything is written.
     pub(super) async fn run(
@@ -205,7 +242,8 @@ impl Step {
                 room_for_another(tx, profile).await?;
                 resources::create(tx, place, &resource).await?;
                 if unknown.is_some() {
-                    resources::set_extras(tx, place, resource.kind, resource.id, unknown).await?;
+                    let of = (resource.kind, resource.id);
+                    resources::set_extras(tx, place, of, unknown).await?;
                 }
                 let members = match members {
                     Some(members) => {
@@ -225,9 +263,8 @@ impl Step {
             }
             Self::Replace(kind, id, body, unknown) => {
                 let edit = |before: &mut Map| replaced(profile, kind, body, before);
-                let shown = change(tx, profile, now, (kind, id), precondition, edit).await?;
-                resources::set_extras(tx, place, kind, id, unknown).await?;
-                Ok(shown)
+                let extras = Undeclared::Becomes(unknown);
+                change(tx, profile, now, (kind, id), precondition, (edit, extras)).await
             }
             Self::Patch(kind, id, request) => {
                 let own = id.to_string();
@@ -235,7 +272,15 @@ impl Step {
                     let applied = apply(document, &own, &request, profile.of(kind))?;
                     Ok(applied.members)
                 };
-                change(tx, profile, now, (kind, id), precondition, edit).await
+                change(
+                    tx,
+                    profile,
+                    now,
+                    (kind, id),
+                    precondition,
+                    (edit, Undeclared::Stays),
+                )
+                .await
             }
             Self::Delete(kind, id) => {
                 let found = resources::find_for_update(tx, place, kind, id).await?;
@@ -307,6 +352,14 @@ fn replaced(
     })
 }
 
+/// What happens to what no schema declares.
+enum Undeclared {
+    /// It is left as it is.
+    Stays,
+    /// It is replaced by this text, or by nothing.
+    Becomes(Option<String>),
+}
+
 /// Reads a resource, changes it and writes it back.
 async fn change(
     tx: &mut Tx<'_>,
@@ -314,7 +367,10 @@ async fn change(
     now: Timestamp,
     (kind, id): (ResourceKind, ResourceId),
     precondition: &Precondition,
-    edit: impl FnOnce(&mut Map) -> Result<Vec<MemberChange>, ScimError>,
+    (edit, extras): (
+        impl FnOnce(&mut Map) -> Result<Vec<MemberChange>, ScimError>,
+        Undeclared,
+    ),
 ) -> Result<Shown, Fault> {
     let (place, of) = (profile.place, profile.of(kind));
     let found = resources::find_for_update(tx, place, kind, id).await?;
@@ -332,8 +388,12 @@ async fn change(
     let mut resource = stored.clone();
     document::touch(&mut resource, now);
     let mut moved = Moved::of(&resource, now);
+    let undeclared = match extras {
+        Undeclared::Becomes(extras) => new_extras(tx, place, (kind, id), extras).await?,
+        Undeclared::Stays => None,
+    };
     // The name may be taken: the row is written before anything else is.
-    if after == before {
+    if after == before && undeclared.is_none() {
         if moved.change(tx, place, of, members).await? {
             resources::update(tx, place, &stored, &resource).await?;
             return Ok(alone(resource));
@@ -347,10 +407,40 @@ async fn change(
         (false, true) => Happening::Enabled,
         _ => Happening::Updated,
     };
-    let paths = changed_paths(&before, &after, of);
+    let mut paths = changed_paths(&before, &after, of);
+    if let Some((names, extras)) = undeclared {
+        paths.extend(names);
+        resources::set_extras(tx, place, (kind, id), extras).await?;
+    }
     received::append(tx, place, moved.event(what), &paths).await?;
     moved.change(tx, place, of, members).await?;
     Ok(alone(resource))
+}
+
+/// Whether what no schema declares differs from what is kept: the names that do, and what is to be kept.
+async fn new_extras(
+    tx: &mut Tx<'_>,
+    place: Place,
+    of: (ResourceKind, ResourceId),
+    extras: Option<String>,
+) -> Result<Option<(Vec<String>, Option<String>)>, StoreError> {
+    let kept = resources::extras(tx, place, of).await?;
+    if kept == extras {
+        return Ok(None);
+    }
+    let read = |text: &Option<String>| -> Map {
+        let text = text.as_deref().unwrap_or("{}");
+        serde_json::from_str(text).unwrap_or_default()
+    };
+    let (old, new) = (read(&kept), read(&extras));
+    let names = old
+        .keys()
+        .chain(new.keys().filter(|name| !old.contains_key(*name)));
+    let names = names
+        .filter(|name| old.get(*name) != new.get(*name))
+        .cloned()
+        .collect();
+    Ok(Some((names, extras)))
 }
 
 /// A resource without what is kept beside it.

@@ -17,6 +17,7 @@ use muster_store::{StoreError, received};
 use serde_json::json;
 use sha2::Sha256;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Ctx;
 use crate::integrations::profile_at;
@@ -31,6 +32,10 @@ const BATCH: u32 = 256;
 const AT_ONCE: usize = 8;
 /// Webhooks that are worked on at a time.
 const WEBHOOKS: usize = 64;
+/// How long a webhook is left alone when it could not be looked at.
+const TROUBLE: Duration = Duration::from_secs(10);
+/// How long a batch may begin to send messages: with the last one's answer, less than it is held.
+const BEGIN: Duration = Duration::from_mins(1);
 /// How long a process keeps a webhook without a sign of life, in seconds: longer than a message takes.
 const HELD: i64 = 120;
 /// Waits between attempts in seconds, as Standard Webhooks recommends; after the last one it is given up.
@@ -66,18 +71,21 @@ impl Deliverer {
     pub async fn run(self) {
         let mut running: JoinSet<WebhookId> = JoinSet::new();
         let mut busy: HashSet<WebhookId> = HashSet::new();
+        let mut tick = tokio::time::interval(LOOK_AGAIN);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            for (place, id) in self.due().await {
-                if busy.len() < WEBHOOKS && busy.insert(id) {
-                    let this = self.clone();
-                    running.spawn(async move {
-                        this.deliver(place, id).await;
-                        id
-                    });
-                }
-            }
             tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                _ = tick.tick() => {
+                    for (place, id) in self.due().await {
+                        if busy.len() < WEBHOOKS && busy.insert(id) {
+                            let this = self.clone();
+                            running.spawn(async move {
+                                this.deliver(place, id).await;
+                                id
+                            });
+                        }
+                    }
+                }
                 Some(ended) = running.join_next() => {
                     match ended {
                         Ok(id) => drop(busy.remove(&id)),
@@ -86,6 +94,19 @@ impl Deliverer {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets other processes go on with what this one held.
+    pub async fn release(&self) {
+        let holder = Arc::clone(&self.holder);
+        let released: Result<(), StoreError> = self
+            .ctx
+            .store
+            .write(move |tx| Box::pin(async move { webhooks::release(tx, &holder).await }))
+            .await;
+        if let Err(error) = released {
+            tracing::warn!(error = %error, "webhooks could not be let go");
         }
     }
 
@@ -112,6 +133,7 @@ impl Deliverer {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(error = %error, webhook = %id, "a webhook could not be worked on");
+                    tokio::time::sleep(TROUBLE).await;
                     return;
                 }
             }
@@ -179,9 +201,13 @@ impl Deliverer {
         }
         let mut lanes: Vec<Vec<usize>> = lanes.into_values().collect();
         lanes.sort_unstable();
+        let until = Instant::now() + BEGIN;
         let sent = lanes.into_iter().map(|lane| async move {
             let mut taken = Vec::with_capacity(lane.len());
             for at in lane {
+                if Instant::now() > until {
+                    break;
+                }
                 match self.send(due, profile, &events[at]).await {
                     Ok(()) => taken.push(at),
                     Err(failure) => return (taken, Some(failure)),

@@ -1,8 +1,9 @@
 //! A context for use cases that never run a job.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use muster_app::Ctx;
 use muster_engine::port::{Connector, Courier, Receipt, Shape, Source, Target, TargetError};
@@ -44,6 +45,8 @@ pub(crate) fn ctx_with(test: &TestStore, recorder: Recorder) -> (Ctx, Arc<FixedC
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     status: Arc<AtomicU16>,
+    /// Every so many messages fail; none with 0.
+    fails: Arc<AtomicUsize>,
     tried: Arc<Mutex<Vec<(u16, Message)>>>,
 }
 
@@ -59,6 +62,7 @@ impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
             status: Arc::new(AtomicU16::new(200)),
+            fails: Arc::default(),
             tried: Arc::default(),
         }
     }
@@ -66,6 +70,11 @@ impl Recorder {
     /// From now on this is answered.
     pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// From now on every so many messages are answered with 500.
+    pub(crate) fn fail_every(&self, number: usize) {
+        self.fails.store(number, Ordering::Relaxed);
     }
 
     /// How many messages were tried.
@@ -107,7 +116,13 @@ impl Courier for Recorder {
         headers: &[(&'static str, String)],
         body: String,
     ) -> Result<Receipt, String> {
-        let status = self.status.load(Ordering::Relaxed);
+        // Slow enough for messages to overtake each other, if they may.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let fails = self.fails.load(Ordering::Relaxed);
+        let status = match fails {
+            1.. if (self.tried() + 1).is_multiple_of(fails) => 500,
+            _ => self.status.load(Ordering::Relaxed),
+        };
         let message = Message {
             url: url.to_owned(),
             headers: headers.to_vec(),

@@ -17,11 +17,19 @@ macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(&muster_testkit::sqlite_store().await).await })+
+            async fn $name() {
+                let test = muster_testkit::sqlite_store().await;
+                super::$name(&test).await;
+                crate::check::assert_sound(&test).await;
+            })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(&muster_testkit::postgres_store().await).await })+
+            async fn $name() {
+                let test = muster_testkit::postgres_store().await;
+                super::$name(&test).await;
+                crate::check::assert_sound(&test).await;
+            })+
         }
     };
 }

@@ -80,7 +80,7 @@ impl Here {
         Ok(shown.resource.id.to_string())
     }
 
-    async fn patch(
+    pub(crate) async fn patch(
         &self,
         caller: &Caller,
         kind: ResourceKind,
@@ -94,12 +94,22 @@ impl Here {
         patched.await.map(|_| ())
     }
 
+    /// The place of the last event that is committed.
+    async fn last(&self, caller: &Caller) -> Position {
+        let all = integrations::list(&self.ctx).await.unwrap();
+        let own = all.iter().find(|(one, _)| one.id == caller.integration);
+        let name = own.unwrap().0.name.clone();
+        let report = integrations::newest_event(&self.ctx, &name).await;
+        report.unwrap()
+    }
+
     async fn events(&self, caller: &Caller) -> Vec<Value> {
         // Transactions of other tests on the same PostgreSQL hold a reader back.
+        let last = self.last(caller).await;
         let mut told = Vec::new();
         let mut after = Position::START;
-        let wait = Duration::from_millis(if told.is_empty() { 1500 } else { 0 });
         loop {
+            let wait = Duration::from_secs(if after < last { 30 } else { 0 });
             let page = self.provider.events(caller, after, 3, wait).await.unwrap();
             let Some(last) = page.last() else {
                 return told;
@@ -254,7 +264,11 @@ async fn a_state_has_all_groups_and_what_nobody_declares(test: &TestStore) {
     // A circle: the last one is in the first one.
     let add = json!([{"op": "add", "path": "members", "value": [{"value": groups[2]}]}]);
     here.patch(&caller, group, &groups[0], add).await.unwrap();
-    let state = here.provider.state(&caller, &id).await.unwrap();
+    let state = here
+        .provider
+        .state(&caller, ResourceKind::USER, &id)
+        .await
+        .unwrap();
     let names: Vec<(&str, bool)> = state
         .groups
         .iter()
@@ -268,7 +282,11 @@ async fn a_state_has_all_groups_and_what_nobody_declares(test: &TestStore) {
         .replace(&caller, user, &id, body, Precondition::None);
     put.await.unwrap();
     assert_eq!(
-        here.provider.state(&caller, &id).await.unwrap().extras,
+        here.provider
+            .state(&caller, ResourceKind::USER, &id)
+            .await
+            .unwrap()
+            .extras,
         None
     );
     let page = here
@@ -424,7 +442,7 @@ async fn clients_get_tokens_by_their_credentials(test: &TestStore) {
     let exchange = |integration, id: String, secret: String| {
         let provider = here.provider.clone();
         async move {
-            let given = provider.access_token(integration, &id, &secret);
+            let given = provider.access_token(integration, None, (&id, &secret));
             given.await.unwrap()
         }
     };
@@ -667,7 +685,11 @@ async fn integrations_never_see_each_other(test: &TestStore) {
         assert_eq!(gone.await.unwrap_err().status, 404);
     }
     assert_eq!(
-        here.provider.state(&b, &secret).await.unwrap_err().status,
+        here.provider
+            .state(&b, ResourceKind::USER, &secret)
+            .await
+            .unwrap_err()
+            .status,
         404
     );
     assert_eq!(
@@ -718,7 +740,11 @@ async fn integrations_never_see_each_other(test: &TestStore) {
         .unwrap();
     let body = json!({"displayName": "Team", "members": [{"value": secret}]});
     here.create(&b, group, body).await.unwrap();
-    let state = here.provider.state(&a, &secret).await.unwrap();
+    let state = here
+        .provider
+        .state(&a, ResourceKind::USER, &secret)
+        .await
+        .unwrap();
     assert_eq!(state.groups.len(), 1);
     here.provider
         .delete(&b, user, &twin, Precondition::None)
@@ -726,7 +752,7 @@ async fn integrations_never_see_each_other(test: &TestStore) {
         .unwrap();
     assert!(
         here.provider
-            .state(&a, &secret)
+            .state(&a, ResourceKind::USER, &secret)
             .await
             .unwrap()
             .resource

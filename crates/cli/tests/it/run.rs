@@ -85,6 +85,14 @@ impl Server {
         Self { child, url }
     }
 
+    /// Asks it to end and waits; answers its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.is_ok_and(|asked| asked.success()));
+        self.child.wait().ok()?.code()
+    }
+
     /// Ends it without warning, as `kill -9` does.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();

@@ -283,7 +283,9 @@ CREATE TABLE resources (
     version BIGINT NOT NULL,
     created BIGINT NOT NULL,
     modified BIGINT NOT NULL,
-    doc TEXT NOT NULL
+    doc TEXT NOT NULL,
+    -- what was sent with it that no schema declares, as JSON
+    extras TEXT
 );
 -- lists in the order of ids, which is the order of creation
 CREATE UNIQUE INDEX resources_id ON resources (tenant, integration, kind, id);
@@ -304,16 +306,6 @@ CREATE TABLE resource_members (
 );
 -- a user's groups
 CREATE INDEX resource_members_member ON resource_members (tenant, integration, member, group_id);
-
--- What senders sent with a resource that no schema declares.
-CREATE TABLE resource_extras (
-    tenant BIGINT NOT NULL,
-    integration BIGINT NOT NULL,
-    kind BIGINT NOT NULL,
-    id BYTEA NOT NULL,
-    doc TEXT NOT NULL,
-    PRIMARY KEY (tenant, integration, kind, id)
-);
 
 -- In which ways senders depart from the RFCs.
 CREATE TABLE dialects (

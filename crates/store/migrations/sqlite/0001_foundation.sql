@@ -282,7 +282,9 @@ CREATE TABLE resources (
     version BIGINT NOT NULL,
     created BIGINT NOT NULL,
     modified BIGINT NOT NULL,
-    doc TEXT NOT NULL
+    doc TEXT NOT NULL,
+    -- what was sent with it that no schema declares, as JSON
+    extras TEXT
 );
 -- lists in the order of ids, which is the order of creation
 CREATE UNIQUE INDEX resources_id ON resources (tenant, integration, kind, id);
@@ -303,16 +305,6 @@ CREATE TABLE resource_members (
 ) WITHOUT ROWID;
 -- a user's groups
 CREATE INDEX resource_members_member ON resource_members (tenant, integration, member, group_id);
-
--- What senders sent with a resource that no schema declares.
-CREATE TABLE resource_extras (
-    tenant BIGINT NOT NULL,
-    integration BIGINT NOT NULL,
-    kind BIGINT NOT NULL,
-    id BLOB NOT NULL,
-    doc TEXT NOT NULL,
-    PRIMARY KEY (tenant, integration, kind, id)
-);
 
 -- In which ways senders depart from the RFCs.
 CREATE TABLE dialects (
@@ -336,9 +328,10 @@ CREATE TABLE resource_totals (
     PRIMARY KEY (tenant, integration, kind)
 );
 
--- The change feed of what integrations received.
+-- The change feed of what integrations received. The last entry is never removed, so that no number comes
+-- twice; `tx` is always 0 here, and the index ends with the row id, which is the number.
 CREATE TABLE received_changes (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     tenant BIGINT NOT NULL,
     integration BIGINT NOT NULL,
     tx BIGINT NOT NULL,
@@ -349,7 +342,7 @@ CREATE TABLE received_changes (
     details TEXT,
     at BIGINT NOT NULL
 );
-CREATE INDEX received_changes_order ON received_changes (tenant, integration, tx, number);
+CREATE INDEX received_changes_order ON received_changes (tenant, integration);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (

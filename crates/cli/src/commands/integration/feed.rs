@@ -137,12 +137,15 @@ fn place(from: From) -> Place {
 
 fn standing(webhook: &Kept) -> String {
     let reason = webhook.last_error.as_deref().unwrap_or_default();
-    let delivered = format!("delivered up to event {}", webhook.position);
+    let delivered = match webhook.last_success {
+        Some(_) => format!("delivered up to event {}", webhook.position),
+        None => format!("begins behind event {}", webhook.position),
+    };
     if webhook.stopped {
         return format!(
             "{delivered}; given up after {} attempts: {reason}; let it go on with: muster integration \
-             webhook resume",
-            webhook.failures
+             webhook resume NAME {}",
+            webhook.failures, webhook.id
         );
     }
     if webhook.failures > 0 {
