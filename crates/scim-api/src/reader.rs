@@ -14,14 +14,21 @@ use crate::request::{Call, pairs};
 
 impl Call<'_> {
     /// `GET /Events?after=POSITION&count=N&wait=SECONDS`: the events after a position, and the position to
-    /// go on from.
+    /// go on from; after `end` none, and the place where the feed ends now.
     pub(crate) async fn events(&self) -> Result<Answer, ScimError> {
         let after = self.parameter("after")?.unwrap_or_default();
+        if after == "end" {
+            let end = self.provider.end_of_events(&self.caller).await?;
+            let body = json!({"events": [], "next": end.to_string()});
+            return Ok(Answer::Json(body.to_string()));
+        }
         let after: Position = if after.is_empty() {
             Position::START
         } else {
             after.parse().map_err(|_| {
-                ScimError::invalid_value("after must be the id of an event, or empty for the start")
+                ScimError::invalid_value(
+                    "after must be the id of an event, empty for the start, or end",
+                )
             })?
         };
         let count = self.number("count", MAX_EVENTS)?;

@@ -67,6 +67,15 @@ impl Provider {
         }
     }
 
+    /// The place where the feed ends now: whoever reads everything and goes on from there misses nothing.
+    pub async fn end_of_events(&self, caller: &Caller) -> Result<Position, ScimError> {
+        let place = caller.place();
+        self.store
+            .read::<_, Fault, _>(|tx| Box::pin(async move { Ok(received::end(tx, place).await?) }))
+            .await
+            .map_err(Into::into)
+    }
+
     /// Refuses a position that no event of this integration has reached: whoever waits there waits for ever.
     async fn known(&self, place: Place, after: Position) -> Result<(), ScimError> {
         let end = self

@@ -343,7 +343,7 @@ CREATE TABLE received_changes (
     at BIGINT NOT NULL,
     PRIMARY KEY (number)
 );
-CREATE INDEX received_changes_order ON received_changes (tenant, integration, tx, number);
+CREATE INDEX received_changes_order_postgres ON received_changes (tenant, integration, tx, number);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (

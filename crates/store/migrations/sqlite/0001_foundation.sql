@@ -342,7 +342,7 @@ CREATE TABLE received_changes (
     details TEXT,
     at BIGINT NOT NULL
 );
-CREATE INDEX received_changes_order ON received_changes (tenant, integration);
+CREATE INDEX received_changes_order_sqlite ON received_changes (tenant, integration);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (
