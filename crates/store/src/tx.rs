@@ -176,7 +176,8 @@ impl Tx<'_> {
         Ok(touched)
     }
 
-    /// Like [`Tx::insert_many`], with a `tail` that says what to answer of each row that was written.
+    /// Like [`Tx::insert_many`], with a `tail` that says what to answer of each row that was written. On
+    /// SQLite it is dear.
     pub async fn insert_returning<T: FromRow>(
         &mut self,
         head: &str,

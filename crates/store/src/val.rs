@@ -44,7 +44,10 @@ impl Val {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(number) => Self::Int(number),
             ValueRef::Real(number) => Self::Int(number as i64),
-            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Text(text) => Self::Text(match std::str::from_utf8(text) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(text).into_owned(),
+            }),
             ValueRef::Blob(bytes) => {
                 <[u8; 16]>::try_from(bytes).map_or_else(|_| Self::Bytes(bytes.to_vec()), Self::Id)
             }
