@@ -8,6 +8,7 @@ mod cursor;
 mod dialect;
 mod document;
 mod list;
+mod members;
 mod profile;
 mod rate;
 mod reader;
@@ -27,10 +28,11 @@ use tokio::sync::Notify;
 
 pub use bulk::BulkDone;
 pub use list::{MAX_PAGE, Page};
+pub use members::member_type;
 pub use profile::Profile;
 pub(crate) use profile::unique_name;
 pub use reader::{LONGEST_WAIT, MAX_EVENTS, State, event_json};
-pub use write::{Precondition, member_type};
+pub use write::Precondition;
 
 use crate::{AppError, integrations};
 

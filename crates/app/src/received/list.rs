@@ -12,8 +12,8 @@ use muster_store::{StoreError, Tx};
 use serde_json::Value;
 
 use crate::received::cursor::{Cursor, Position};
+use crate::received::members::to_scim;
 use crate::received::profile::key_of;
-use crate::received::write::to_scim;
 use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show};
 
 /// Resources of one page at most.

@@ -6,16 +6,15 @@ use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, Timestamp};
 use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
-use muster_scim::{
-    Map, PatchRequest, Purpose, ResourceType, ScimError, apply, changed_paths, normalise,
-};
-use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, Alone, Member, Place, Resource};
+use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, changed_paths, normalise};
+use muster_store::received;
+use muster_store::resources::{self, Alone, Place, Resource};
 use muster_store::{StoreError, Tx};
 
+use crate::received::members::{Moved, Moving, rows};
 use crate::received::profile::extras_text;
 use crate::received::{
-    Caller, Fault, MEMBERS, Profile, Provider, Shown, Wanted, document, not_found, parse_id, show,
+    Caller, Fault, Profile, Provider, Shown, Wanted, document, not_found, parse_id, show,
 };
 
 /// `If-Match`: the versions that a change may be made to.
@@ -149,7 +148,7 @@ impl Provider {
 pub(super) enum Step {
     /// A new resource, with its members when it is a group, and what no schema declares of it.
     Create(Box<Resource>, Option<Vec<member::Member>>, Option<String>),
-    /// What a client may write is replaced by this, and what no schema declares by the text.
+    /// What a client may write is replaced by this, and what no schema declares by the text, if there is any.
     Replace(ResourceKind, ResourceId, Map, Option<String>),
     /// These operations, all or none.
     Patch(ResourceKind, ResourceId, PatchRequest),
@@ -263,7 +262,8 @@ impl Step {
             }
             Self::Replace(kind, id, body, unknown) => {
                 let edit = |before: &mut Map| replaced(profile, kind, body, before);
-                let extras = Undeclared::Becomes(unknown);
+                // Nobody is shown what is not declared, so what was read is put back without it.
+                let extras = unknown.map_or(Undeclared::Stays, Undeclared::Becomes);
                 change(tx, profile, now, (kind, id), precondition, (edit, extras)).await
             }
             Self::Patch(kind, id, request) => {
@@ -356,8 +356,8 @@ fn replaced(
 enum Undeclared {
     /// It is left as it is.
     Stays,
-    /// It is replaced by this text, or by nothing.
-    Becomes(Option<String>),
+    /// It is replaced by this text.
+    Becomes(String),
 }
 
 /// Reads a resource, changes it and writes it back.
@@ -410,7 +410,7 @@ async fn change(
     let mut paths = changed_paths(&before, &after, of);
     if let Some((names, extras)) = undeclared {
         paths.extend(names);
-        resources::set_extras(tx, place, (kind, id), extras).await?;
+        resources::set_extras(tx, place, (kind, id), Some(extras)).await?;
     }
     received::append(tx, place, moved.event(what), &paths).await?;
     moved.change(tx, place, of, members).await?;
@@ -422,16 +422,13 @@ async fn new_extras(
     tx: &mut Tx<'_>,
     place: Place,
     of: (ResourceKind, ResourceId),
-    extras: Option<String>,
-) -> Result<Option<(Vec<String>, Option<String>)>, StoreError> {
-    let kept = resources::extras(tx, place, of).await?;
+    extras: String,
+) -> Result<Option<(Vec<String>, String)>, StoreError> {
+    let kept = resources::extras(tx, place, of).await?.unwrap_or_default();
     if kept == extras {
         return Ok(None);
     }
-    let read = |text: &Option<String>| -> Map {
-        let text = text.as_deref().unwrap_or("{}");
-        serde_json::from_str(text).unwrap_or_default()
-    };
+    let read = |text: &str| -> Map { serde_json::from_str(text).unwrap_or_default() };
     let (old, new) = (read(&kept), read(&extras));
     let names = old
         .keys()
@@ -449,178 +446,5 @@ const fn alone(resource: Resource) -> Shown {
         resource,
         members: None,
         groups: Vec::new(),
-    }
-}
-
-/// Members as they are kept. One that does not say what it is, is a group when there is such a group.
-async fn rows(
-    tx: &mut Tx<'_>,
-    place: Place,
-    members: Vec<member::Member>,
-) -> Result<Vec<Member>, StoreError> {
-    let mut rows = Vec::with_capacity(members.len());
-    for member in members {
-        let is_group = match (&member.ref_type, member.value.parse()) {
-            (Some(of), _) => of.eq_ignore_ascii_case("group"),
-            (None, Ok(id)) => resources::is_group(tx, place, id).await?,
-            (None, Err(_)) => false,
-        };
-        rows.push(Member {
-            value: member.value,
-            kind: if is_group {
-                ResourceKind::GROUP
-            } else {
-                ResourceKind::USER
-            },
-            display: member.display,
-        });
-    }
-    Ok(rows)
-}
-
-/// Members that come or go.
-enum Moving {
-    Add(Vec<Member>),
-    Remove(Vec<String>),
-}
-
-/// What happens to the members of a group: written down, and told by the event feed.
-struct Moved {
-    kind: ResourceKind,
-    resource: ResourceId,
-    version: i64,
-    at: Timestamp,
-}
-
-impl Moved {
-    const fn of(resource: &Resource, at: Timestamp) -> Self {
-        Self {
-            kind: resource.kind,
-            resource: resource.id,
-            version: resource.version,
-            at,
-        }
-    }
-
-    const fn event(&self, what: Happening) -> NewEvent {
-        NewEvent {
-            what,
-            kind: self.kind,
-            resource: self.resource,
-            version: self.version,
-            at: self.at,
-        }
-    }
-
-    /// Makes the changes of a request in order; answers whether anybody came or went.
-    async fn change(
-        &mut self,
-        tx: &mut Tx<'_>,
-        place: Place,
-        of: &ResourceType,
-        changes: Vec<MemberChange>,
-    ) -> Result<bool, Fault> {
-        let group = self.resource;
-        let mut any = false;
-        for change in changes {
-            let moving = match change {
-                MemberChange::Add(members) => vec![Moving::Add(rows(tx, place, members).await?)],
-                MemberChange::Remove(values) => vec![Moving::Remove(values)],
-                MemberChange::RemoveAll => {
-                    let all = all_members(tx, place, group).await?;
-                    let values = all.into_iter().map(|member| member.value);
-                    vec![Moving::Remove(values.collect())]
-                }
-                MemberChange::ReplaceAll(members) => {
-                    let wanted = rows(tx, place, members).await?;
-                    let gone = gone(all_members(tx, place, group).await?, &wanted);
-                    vec![Moving::Remove(gone), Moving::Add(wanted)]
-                }
-                MemberChange::RemoveMatching(filter) => {
-                    let mut gone = Vec::new();
-                    for member in all_members(tx, place, group).await? {
-                        let value = member.value.clone();
-                        if to_scim(member).meets(&filter, of)? {
-                            gone.push(value);
-                        }
-                    }
-                    vec![Moving::Remove(gone)]
-                }
-            };
-            any |= self.run(tx, place, moving).await?;
-        }
-        Ok(any)
-    }
-
-    async fn run(
-        &self,
-        tx: &mut Tx<'_>,
-        place: Place,
-        moving: Vec<Moving>,
-    ) -> Result<bool, StoreError> {
-        let mut any = false;
-        for one in moving {
-            let (what, moved) = match one {
-                Moving::Add(rows) => {
-                    let added = resources::add_members(tx, place, self.resource, rows).await?;
-                    (Happening::MembersAdded, added)
-                }
-                Moving::Remove(values) => {
-                    let gone = resources::remove_members(tx, place, self.resource, &values).await?;
-                    (Happening::MembersRemoved, gone)
-                }
-            };
-            if !moved.is_empty() {
-                any = true;
-                received::append(tx, place, self.event(what), &moved).await?;
-            }
-        }
-        Ok(any)
-    }
-}
-
-/// Who is a member and should not be: only the difference is written, so that a repeated list changes
-/// nothing.
-fn gone(there: Vec<Member>, wanted: &[Member]) -> Vec<String> {
-    let keep: std::collections::HashSet<&str> =
-        wanted.iter().map(|member| member.value.as_str()).collect();
-    there
-        .into_iter()
-        .map(|member| member.value)
-        .filter(|value| !keep.contains(value.as_str()))
-        .collect()
-}
-
-async fn all_members(
-    tx: &mut Tx<'_>,
-    place: Place,
-    group: ResourceId,
-) -> Result<Vec<Member>, Fault> {
-    let mut all: Vec<Member> = Vec::new();
-    loop {
-        let after = all.last().map(|member| member.value.clone());
-        let page = resources::members(tx, place, group, after.as_deref(), MEMBERS).await?;
-        let more = page.len() == MEMBERS as usize;
-        all.extend(page);
-        if !more {
-            return Ok(all);
-        }
-    }
-}
-
-/// A stored member in the words of the protocol.
-pub(super) fn to_scim(member: Member) -> member::Member {
-    member::Member {
-        value: member.value,
-        ref_type: Some(member_type(member.kind).to_owned()),
-        display: member.display,
-    }
-}
-
-/// What a member is, as `type` says it.
-pub const fn member_type(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::GROUP => "Group",
-        _ => "User",
     }
 }

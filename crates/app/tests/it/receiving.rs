@@ -276,19 +276,19 @@ async fn a_state_has_all_groups_and_what_nobody_declares(test: &TestStore) {
         .collect();
     assert_eq!(names, [("one", true), ("two", false), ("three", false)]);
     assert_eq!(state.extras, Some(json!({"shoeSize": 43})));
-    let body = map(json!({"userName": "ana"}));
-    let put = here
-        .provider
-        .replace(&caller, user, &id, body, Precondition::None);
-    put.await.unwrap();
-    assert_eq!(
-        here.provider
-            .state(&caller, ResourceKind::USER, &id)
-            .await
-            .unwrap()
-            .extras,
-        None
-    );
+    for (body, kept) in [
+        (json!({"userName": "ana"}), 43),
+        (json!({"userName": "ana", "shoeSize": 44}), 44),
+    ] {
+        let put = here
+            .provider
+            .replace(&caller, user, &id, map(body), Precondition::None);
+        put.await.unwrap();
+        let state = here.provider.state(&caller, user, &id).await.unwrap();
+        assert_eq!(state.extras, Some(json!({ "shoeSize": kept })));
+    }
+    let told: Vec<String> = here.events(&caller).await.iter().map(short).collect();
+    assert_eq!(told.last().unwrap(), "user.updated shoeSize");
     let page = here
         .provider
         .members(&caller, &groups[0], None, 1)
