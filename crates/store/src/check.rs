@@ -16,13 +16,63 @@ pub struct Problem {
     pub count: u64,
 }
 
-/// Rows that refer to something that is not there: what they are, and how they are counted.
-const ORPHANS: &[(&str, &str)] = &[
+/// Rows that belong to something: what they are, their table, and the column that names their owner; then the
+/// owner's table and column.
+const OWNED: &[(&str, [&str; 4])] = &[
+    ("memberships", ["memberships", "group_id", "groups", "id"]),
     (
-        "memberships are of groups that are not there",
-        "SELECT count(*) FROM memberships m WHERE NOT EXISTS (SELECT 1 FROM groups g \
-         WHERE g.tenant = m.tenant AND g.id = m.group_id)",
+        "app roles",
+        ["app_roles", "application", "applications", "id"],
     ),
+    (
+        "assignments",
+        ["assignments", "application", "applications", "id"],
+    ),
+    ("jobs", ["jobs", "application", "applications", "id"]),
+    ("schema documents", ["job_schemas", "job", "jobs", "id"]),
+    ("links", ["links", "job", "jobs", "id"]),
+    ("references", ["reference_links", "job", "jobs", "id"]),
+    ("intents", ["intents", "job", "jobs", "id"]),
+    ("escrows", ["escrows", "job", "jobs", "id"]),
+    ("cycles", ["cycles", "job", "jobs", "id"]),
+    (
+        "received resources",
+        ["resources", "integration", "integrations", "number"],
+    ),
+    (
+        "tokens",
+        [
+            "integration_tokens",
+            "integration",
+            "integrations",
+            "number",
+        ],
+    ),
+    (
+        "OAuth clients",
+        [
+            "integration_clients",
+            "integration",
+            "integrations",
+            "number",
+        ],
+    ),
+    (
+        "setup links",
+        ["setup_links", "integration", "integrations", "number"],
+    ),
+    (
+        "webhooks",
+        ["webhooks", "integration", "integrations", "number"],
+    ),
+    (
+        "dialects",
+        ["dialects", "integration", "integrations", "number"],
+    ),
+];
+
+/// What else must not be, and how it is counted.
+const OTHERS: &[(&str, &str)] = &[
     (
         "memberships are of users that are not there",
         "SELECT count(*) FROM memberships m WHERE m.kind = 1 AND NOT EXISTS (SELECT 1 FROM users u \
@@ -34,14 +84,9 @@ const ORPHANS: &[(&str, &str)] = &[
          WHERE g.tenant = m.tenant AND g.id = m.member)",
     ),
     (
-        "app roles are of applications that are not there",
-        "SELECT count(*) FROM app_roles r WHERE NOT EXISTS (SELECT 1 FROM applications a \
-         WHERE a.tenant = r.tenant AND a.id = r.application)",
-    ),
-    (
-        "assignments are of applications that are not there",
-        "SELECT count(*) FROM assignments s WHERE NOT EXISTS (SELECT 1 FROM applications a \
-         WHERE a.tenant = s.tenant AND a.id = s.application)",
+        "events are of cycles that are not there",
+        "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM cycles c \
+         WHERE c.tenant = e.tenant AND c.job = e.job AND c.id = e.cycle)",
     ),
     (
         "applications have no job",
@@ -54,65 +99,29 @@ const ORPHANS: &[(&str, &str)] = &[
          WHERE s.tenant = j.tenant AND s.job = j.id)",
     ),
     (
-        "links are of jobs that are not there",
-        "SELECT count(*) FROM links l WHERE NOT EXISTS (SELECT 1 FROM jobs j \
-         WHERE j.tenant = l.tenant AND j.id = l.job)",
-    ),
-    (
-        "escrows are of jobs that are not there",
-        "SELECT count(*) FROM escrows l WHERE NOT EXISTS (SELECT 1 FROM jobs j \
-         WHERE j.tenant = l.tenant AND j.id = l.job)",
-    ),
-    (
-        "events are of cycles that are not there",
-        "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM cycles c \
-         WHERE c.tenant = e.tenant AND c.job = e.job AND c.id = e.cycle)",
-    ),
-    (
-        "received resources are of integrations that are not there",
-        "SELECT count(*) FROM resources r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
-    (
-        "tokens are of integrations that are not there",
-        "SELECT count(*) FROM integration_tokens r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
-    (
-        "webhooks are of integrations that are not there",
-        "SELECT count(*) FROM webhooks r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
-    (
         "members are of received groups that are not there",
         "SELECT count(*) FROM resource_members m WHERE NOT EXISTS (SELECT 1 FROM resources r \
          WHERE r.tenant = m.tenant AND r.integration = m.integration AND r.kind = 2 \
          AND r.id = m.group_id)",
     ),
-    (
-        "OAuth clients are of integrations that are not there",
-        "SELECT count(*) FROM integration_clients r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
-    (
-        "setup links are of integrations that are not there",
-        "SELECT count(*) FROM setup_links r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
-    (
-        "dialects are of integrations that are not there",
-        "SELECT count(*) FROM dialects r WHERE NOT EXISTS (SELECT 1 FROM integrations i \
-         WHERE i.tenant = r.tenant AND i.number = r.integration)",
-    ),
 ];
 
 /// Counts rows that refer to nothing.
 pub async fn orphans(tx: &mut Tx<'_>) -> Result<Vec<Problem>, StoreError> {
+    let owned = OWNED.iter().map(|(what, [table, column, owner, key])| {
+        let sql = format!(
+            "SELECT count(*) FROM {table} c WHERE NOT EXISTS (SELECT 1 FROM {owner} o \
+             WHERE o.tenant = c.tenant AND o.{key} = c.{column})"
+        );
+        (format!("{what} are of {owner} that are not there"), sql)
+    });
+    let others = OTHERS
+        .iter()
+        .map(|(what, sql)| ((*what).to_owned(), (*sql).to_owned()));
     let mut problems = Vec::new();
-    for (what, sql) in ORPHANS {
-        let (count,): (u64,) = tx.one(sql, &[]).await?.unwrap_or((0,));
+    for (what, sql) in owned.chain(others) {
+        let (count,): (u64,) = tx.one(&sql, &[]).await?.unwrap_or((0,));
         if count > 0 {
-            let what = (*what).to_owned();
             problems.push(Problem { what, count });
         }
     }

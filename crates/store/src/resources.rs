@@ -326,10 +326,8 @@ pub async fn delete(
     let groups: Vec<(ResourceId,)> = tx.all(held, &place.params([id.to_string().into()])).await?;
     let member = [id.to_string()];
     for (group,) in groups {
-        // Somebody else may have removed it meanwhile, where others write at the same time.
-        if !remove_members(tx, place, group, &member).await?.is_empty() {
-            moved(tx, place, group, &member, at).await?;
-        }
+        remove_members(tx, place, group, &member).await?;
+        moved(tx, place, group, &member, at).await?;
     }
     if kind == ResourceKind::GROUP {
         clear_members(tx, place, id).await?;
@@ -396,14 +394,6 @@ async fn moved(
         at,
     };
     received::append(tx, place, event, member).await
-}
-
-/// Is a resource a member of any group?
-pub async fn is_member(tx: &mut Tx<'_>, place: Place, id: ResourceId) -> Result<bool, StoreError> {
-    let sql = "SELECT kind FROM resource_members \
-               WHERE tenant = $1 AND integration = $2 AND member = $3 LIMIT 1";
-    let found: Option<(i64,)> = tx.one(sql, &place.params([id.to_string().into()])).await?;
-    Ok(found.is_some())
 }
 
 /// Who else may write while a transaction does.

@@ -74,7 +74,7 @@ impl Moved {
 
     /// Makes the changes of a request in order; answers whether anybody came or went.
     pub(super) async fn change(
-        &mut self,
+        &self,
         tx: &mut Tx<'_>,
         place: Place,
         of: &ResourceType,

@@ -209,10 +209,8 @@ impl Step {
         let (_, id) = self.target();
         match self {
             Self::Create(..) => Ok(()),
-            // The groups change with their member.
-            Self::Delete(..) if tx.is_postgres() && resources::is_member(tx, place, id).await? => {
-                resources::wait_for(tx, place, Alone::WithEverything).await
-            }
+            // Groups change with a member that goes, and it may become one until the last moment.
+            Self::Delete(..) => resources::wait_for(tx, place, Alone::WithEverything).await,
             _ => resources::wait_for(tx, place, Alone::With(id)).await,
         }
     }
@@ -387,7 +385,7 @@ async fn change(
     }
     let mut resource = stored.clone();
     document::touch(&mut resource, now);
-    let mut moved = Moved::of(&resource, now);
+    let moved = Moved::of(&resource, now);
     let undeclared = match extras {
         Undeclared::Becomes(extras) => new_extras(tx, place, (kind, id), extras).await?,
         Undeclared::Stays => None,
