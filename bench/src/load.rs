@@ -33,6 +33,8 @@ pub(crate) struct Sent {
 
 /// How a load went.
 pub(crate) struct Measured {
+    /// Rounds that were made.
+    pub(crate) rounds: usize,
     /// Rounds a second.
     pub(crate) rate: f64,
     /// The time in which 99 of 100 rounds ended.
@@ -154,6 +156,8 @@ pub(crate) async fn load(
         .get(times.len() * 99 / 100)
         .context("nothing was sent")?;
     Ok(Measured {
+        // With the one that went alone.
+        rounds: times.len() + 1,
         rate: times.len() as f64 / took.as_secs_f64(),
         p99,
     })

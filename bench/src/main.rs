@@ -3,6 +3,7 @@
 mod bare;
 mod incremental;
 mod initial;
+mod large;
 mod latency;
 mod load;
 mod memory;
@@ -15,13 +16,22 @@ mod side;
 mod stage;
 
 use anyhow::{Context, Result, bail};
+use side::{Kept, PLACE};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[expect(clippy::disallowed_methods, reason = "said by who measures")]
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+    let (flags, args): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|arg| arg == "--postgres");
+    let kept = match flags.as_slice() {
+        [] => Kept::Sqlite,
+        _ => Kept::Postgres,
+    };
+    let mut args = args.into_iter();
     let what = args.next().unwrap_or_default();
     let number = args.next().map(|text| text.parse::<usize>()).transpose()?;
     match what.as_str() {
@@ -33,16 +43,19 @@ async fn main() -> Result<()> {
         "provider" => {
             let connections = args.next().map(|text| text.parse()).transpose()?;
             let users = number.unwrap_or(20_000);
-            provider::run(users, connections.unwrap_or(64), args.next().as_deref()).await
+            let only = args.next();
+            provider::run(kept, users, connections.unwrap_or(64), only.as_deref()).await
         }
+        "large" => large::run(number.unwrap_or(1_000_000)).await,
         "peers" => peers::run(number.unwrap_or(64)).await,
         "bare" => {
-            let file = std::env::var_os("BARE_FILE").context("BARE_FILE names a new file")?;
-            bare::serve(file.as_ref()).await
+            let place = std::env::var(PLACE).context("the place of its rows")?;
+            bare::serve(&place).await
         }
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
-             memory [USERS] | rules [ROUNDS] | provider [USERS [CONNECTIONS [WORKLOAD]]] | \
+             memory [USERS] | rules [ROUNDS] | \
+             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
              peers [CONNECTIONS]"
         ),
     }

@@ -1,10 +1,11 @@
 //! A service provider under load: what it holds, and what each workload asks of it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hyper::body::Bytes;
@@ -24,6 +25,10 @@ pub(crate) const LONG: Duration = Duration::from_secs(2);
 pub(crate) const TURNS: usize = 3;
 /// Members of the group that members are added to.
 const MEMBERS: usize = 1000;
+/// Operations of a bulk request.
+pub(crate) const BULK: usize = 1000;
+/// Where the bare server learns where its rows are kept.
+pub(crate) const PLACE: &str = "BARE_PLACE";
 /// Time for a server to say that it listens.
 const START: Duration = Duration::from_mins(1);
 
@@ -32,39 +37,42 @@ const CREATED: &[u16] = &[201];
 pub(crate) const READ: &[u16] = &[200];
 const CHANGED: &[u16] = &[200, 204];
 
+/// Where rows are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In a file of its own.
+    Sqlite,
+    /// In a new database of the PostgreSQL that `xtask with-postgres` starts.
+    Postgres,
+}
+
 /// A server, with what it holds.
 pub(crate) struct Side {
     pub(crate) server: Server,
-    users: Mutex<Vec<String>>,
+    pub(crate) users: Mutex<Vec<String>>,
     /// Made by "create user", taken by "delete user".
     spare: Mutex<Vec<String>>,
-    group: String,
+    /// Members that "add member" added, taken by "remove member".
+    added: Mutex<Vec<String>>,
+    /// The group that members are added to.
+    pub(crate) group: String,
     /// The number of the next user.
     pub(crate) next: AtomicUsize,
     /// Does it understand PATCH as Entra sends it by default? Not all peers do.
     entra: bool,
-    _child: Child,
-    _folder: Option<TempDir>,
+    child: Child,
+    folder: Option<TempDir>,
 }
 
 impl Side {
-    /// Our own provider, as it is delivered: durable, on SQLite.
-    pub(crate) async fn ours(users: usize) -> Result<Self> {
+    /// Our own provider, as it is delivered: durable.
+    pub(crate) async fn ours(kept: Kept, users: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let muster = || -> Result<Command> {
-            let program = std::env::current_exe()?.with_file_name("muster");
-            let mut command = Command::new(program);
-            command.args(["--json", "--data"]).arg(folder.path());
-            Ok(command)
-        };
-        let mut command = muster()?;
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        let (child, mut server) = start(command).await?;
-        let made = muster()?
-            .args(["integration", "create", "bench"])
-            .output()
-            .await?;
-        let made: Value = serde_json::from_slice(&made.stdout)?;
+        let database = database(kept, "ours").await?;
+        let (child, mut server) = start(serve(folder.path(), database.as_deref())?).await?;
+        let mut command = muster(folder.path(), database.as_deref())?;
+        let made = command.args(["integration", "create", "bench"]);
+        let made: Value = serde_json::from_slice(&made.output().await?.stdout)?;
         let text = |name: &str| made[name].as_str().map(str::to_owned).context("a text");
         server.base = text("scimUrl")?.replace(&format!("http://{}", server.address), "");
         server.token = text("token")?;
@@ -73,20 +81,52 @@ impl Side {
 
     /// The same, with requests that every peer understands, too.
     pub(crate) async fn ours_beside_peers(users: usize) -> Result<Self> {
-        let mut ours = Self::ours(users).await?;
+        let mut ours = Self::ours(Kept::Sqlite, users).await?;
         ours.entra = false;
         Ok(ours)
     }
 
     /// The bare server.
-    pub(crate) async fn bare(users: usize) -> Result<Self> {
+    pub(crate) async fn bare(kept: Kept, users: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg("bare")
-            .env("BARE_FILE", folder.path().join("bare.db"));
+        command.arg("bare");
+        match database(kept, "bare").await? {
+            Some(url) => command.env(PLACE, url),
+            None => command.env(PLACE, folder.path().join("bare.db")),
+        };
         let (child, server) = start(command).await?;
         Self::open(child, server, Some(folder), users, true).await
+    }
+
+    /// Ends our server in an orderly way and starts it again on the same file; answers how long it took from
+    /// there to the first answer.
+    pub(crate) async fn restart(&mut self) -> Result<Duration> {
+        let pid = self.child.id().context("it runs")?;
+        Command::new("kill").arg(pid.to_string()).status().await?;
+        timeout(START, self.child.wait()).await??;
+        let folder = self.folder.as_ref().context("a folder")?;
+        let command = serve(folder.path(), None)?;
+        let begun = Instant::now();
+        let (child, server) = start(command).await?;
+        (self.child, self.server.address) = (child, server.address);
+        let first = self.users.lock().first().cloned();
+        let asked = first.map_or_else(|| page(1), |id| get(&id));
+        Line::open(&self.server).await?.send(asked).await?;
+        Ok(begun.elapsed())
+    }
+
+    /// Resident memory of the server now, and at most so far, in MiB.
+    pub(crate) fn memory(&self) -> Result<(u64, u64)> {
+        let pid = self.child.id().context("it runs")?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let of = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        let now = of("VmRSS:").context("resident memory")?;
+        let most = of("VmHWM:").context("resident memory at most")?;
+        Ok((now / 1024, most / 1024))
     }
 
     /// A server of others. What it does not say of its base URL's path and its token is given here.
@@ -117,14 +157,17 @@ impl Side {
             server,
             users: Mutex::default(),
             spare: Mutex::default(),
+            added: Mutex::default(),
             group: String::new(),
             next: AtomicUsize::new(0),
             entra,
-            _child: child,
-            _folder: folder,
+            child,
+            folder,
         };
-        side.fill(users).await?;
-        side.check().await?;
+        if users > 0 {
+            side.fill(users).await?;
+            side.check().await?;
+        }
         Ok(side)
     }
 
@@ -135,16 +178,39 @@ impl Side {
         let keep = Arc::new(move |body: &Bytes| kept.lock().extend(id_of(body)));
         load(&self.server, 64, Duration::MAX, users, round, keep).await?;
         self.next.store(users, Ordering::Relaxed);
-        let ids: Vec<String> = std::mem::take(&mut *ids.lock());
-        let mut line = Line::open(&self.server).await?;
-        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "All"});
-        let made = line.send(sent("POST", "/Groups", Some(body.to_string()), CREATED));
-        self.group = id_of(&made.await?).context("an id")?;
-        for part in ids[..MEMBERS.min(ids.len())].chunks(500) {
-            line.send(add_members(&self.group, part)).await?;
-        }
-        *self.users.lock() = ids;
+        *self.users.lock() = std::mem::take(&mut *ids.lock());
+        self.group = self.group_of("All", MEMBERS).await?;
         Ok(())
+    }
+
+    /// Adds users a thousand at a time, as bulk requests: faster, where the server understands them.
+    pub(crate) async fn fill_in_bulk(&mut self, users: usize) -> Result<()> {
+        let ids = Arc::new(Mutex::new(Vec::with_capacity(users)));
+        let kept = Arc::clone(&ids);
+        let keep = Arc::new(move |body: &Bytes| {
+            let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+            let made = answer["Operations"].as_array().into_iter().flatten();
+            let made = made.filter_map(|it| it["location"].as_str()?.rsplit('/').next());
+            kept.lock().extend(made.map(str::to_owned));
+        });
+        let round: Round = Arc::new(|n| vec![bulk(n * BULK)]);
+        let parts = users.div_ceil(BULK);
+        load(&self.server, 2, Duration::MAX, parts, round, keep).await?;
+        self.next.store(parts * BULK, Ordering::Relaxed);
+        *self.users.lock() = std::mem::take(&mut *ids.lock());
+        ensure!(self.users.lock().len() == parts * BULK, "not all were made");
+        Ok(())
+    }
+
+    /// A new group of the first users.
+    pub(crate) async fn group_of(&self, name: &str, members: usize) -> Result<String> {
+        let mut line = Line::open(&self.server).await?;
+        let group = id_of(&line.send(create_group(name)).await?).context("an id")?;
+        let users = self.users.lock().clone();
+        for part in users[..members.min(users.len())].chunks(500) {
+            line.send(add_members(&group, part)).await?;
+        }
+        Ok(group)
     }
 
     /// A status alone does not say that a server did what it was asked.
@@ -173,7 +239,9 @@ impl Side {
         Ok(())
     }
 
+    /// Rounds a second of a workload on so many connections.
     pub(crate) async fn measure(&self, workload: &str, connections: usize) -> Result<Measured> {
+        let mut connections = connections;
         let users = Arc::new(self.users.lock().clone());
         let count = users.len();
         let first = self.next.fetch_add(1_000_000, Ordering::Relaxed);
@@ -200,15 +268,27 @@ impl Side {
             }
             "add member" => {
                 let group = self.group.clone();
-                Arc::new(move |n| {
-                    let id = format!("10000000-0000-4000-8000-{:012x}", first + n);
-                    vec![add_members(&group, &[id])]
-                })
+                Arc::new(move |n| vec![add_members(&group, &[member(first + n)])])
+            }
+            "create group" => {
+                Arc::new(move |n| vec![create_group(&format!("Group {}", first + n))])
+            }
+            "remove member" => {
+                let mut added = self.added.lock();
+                most = added.len() / TURNS;
+                let rest = added.split_off(most);
+                let all = std::mem::replace(&mut *added, rest);
+                let group = self.group.clone();
+                Arc::new(move |n| vec![remove_member(&group, &all[n])])
+            }
+            "bulk of 1,000" => {
+                connections = connections.min(2);
+                Arc::new(move |n| vec![bulk(first + n * BULK)])
             }
             "delete user" => {
                 let spare = Mutex::new(std::mem::take(&mut *self.spare.lock()));
                 // What is deleted in this turn was created in the turns before.
-                most = spare.lock().len() / TURNS.max(1);
+                most = spare.lock().len() / TURNS;
                 let mut all = spare.into_inner();
                 *self.spare.lock() = all.split_off(most);
                 Arc::new(move |n| vec![sent("DELETE", format!("/Users/{}", all[n]), None, CHANGED)])
@@ -217,8 +297,52 @@ impl Side {
         };
         let measured = load(&self.server, connections, LONG, most, round, keep).await?;
         self.spare.lock().append(&mut kept.lock());
+        if workload == "add member" {
+            let new = (0..measured.rounds).map(|n| member(first + n));
+            self.added.lock().extend(new);
+        }
         Ok(measured)
     }
+}
+
+/// A command of the program that stands beside this one.
+fn muster(folder: &Path, database: Option<&str>) -> Result<Command> {
+    let program = std::env::current_exe()?.with_file_name("muster");
+    let mut command = Command::new(program);
+    command.args(["--json", "--data"]).arg(folder);
+    if let Some(url) = database {
+        command.args(["--database", url]);
+    }
+    Ok(command)
+}
+
+fn serve(folder: &Path, database: Option<&str>) -> Result<Command> {
+    let mut command = muster(folder, database)?;
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    Ok(command)
+}
+
+#[expect(clippy::disallowed_methods, reason = "said by who starts PostgreSQL")]
+/// A new database, if rows are kept in PostgreSQL.
+async fn database(kept: Kept, name: &str) -> Result<Option<String>> {
+    if kept == Kept::Sqlite {
+        return Ok(None);
+    }
+    let url = std::env::var("MUSTER_TEST_POSTGRES")
+        .context("run this under `xtask with-postgres --`, which starts PostgreSQL")?;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    for sql in [
+        format!("DROP DATABASE IF EXISTS {name}"),
+        format!("CREATE DATABASE {name}"),
+    ] {
+        client.batch_execute(&sql).await?;
+    }
+    ensure!(
+        url.contains("/postgres?"),
+        "the URL names its database: {url}"
+    );
+    Ok(Some(url.replace("/postgres?", &format!("/{name}?"))))
 }
 
 /// Starts a server and reads what it says until it listens: a line of JSON, or `BASE=…` and
@@ -271,6 +395,29 @@ fn create(number: usize) -> Sent {
     sent("POST", "/Users", Some(user(number)), CREATED)
 }
 
+fn create_group(name: &str) -> Sent {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": name,
+    });
+    sent("POST", "/Groups", Some(body.to_string()), CREATED)
+}
+
+/// A thousand creates in one request. Put together as text: the client shares the machine.
+fn bulk(first: usize) -> Sent {
+    let operations: Vec<String> = (0..BULK)
+        .map(|i| {
+            let data = user(first + i);
+            format!(r#"{{"method":"POST","path":"/Users","bulkId":"{i}","data":{data}}}"#)
+        })
+        .collect();
+    let body = format!(
+        r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{}]}}"#,
+        operations.join(",")
+    );
+    sent("POST", "/Bulk", Some(body), READ)
+}
+
 fn get(id: &str) -> Sent {
     sent("GET", format!("/Users/{id}"), None, READ)
 }
@@ -280,7 +427,8 @@ fn by_name(number: usize) -> Sent {
     sent("GET", format!("/Users?filter={filter}"), None, READ)
 }
 
-fn page(start: usize) -> Sent {
+/// A page of a hundred.
+pub(crate) fn page(start: usize) -> Sent {
     let path = format!("/Users?startIndex={start}&count=100");
     sent("GET", path, None, READ)
 }
@@ -303,11 +451,24 @@ fn patch(id: &str, number: usize, entra: bool) -> Sent {
     sent("PATCH", path, Some(body.to_string()), CHANGED)
 }
 
+/// A member that is nobody else.
+fn member(number: usize) -> String {
+    format!("10000000-0000-4000-8000-{number:012x}")
+}
+
 fn add_members(group: &str, ids: &[String]) -> Sent {
+    members(group, "add", ids)
+}
+
+fn remove_member(group: &str, id: &str) -> Sent {
+    members(group, "remove", &[id.to_owned()])
+}
+
+fn members(group: &str, op: &str, ids: &[String]) -> Sent {
     let members: Vec<Value> = ids.iter().map(|id| json!({ "value": id })).collect();
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "add", "path": "members", "value": members}],
+        "Operations": [{"op": op, "path": "members", "value": members}],
     });
     sent(
         "PATCH",

@@ -46,17 +46,23 @@ pub async fn append(
     event: NewEvent,
     details: &[String],
 ) -> Result<(), StoreError> {
-    let writer = if tx.is_postgres() { XID } else { "0" };
-    let sql = format!(
+    let sql = if tx.is_postgres() {
+        format!(
+            "INSERT INTO received_changes \
+             (tenant, integration, tx, what, kind, resource, version, details, at) \
+             VALUES ($1, $2, {XID}, $3, $4, $5, $6, $7, $8)"
+        )
+    } else {
         "INSERT INTO received_changes \
-         (tenant, integration, tx, what, kind, resource, version, details, at) \
-         VALUES ($1, $2, {writer}, $3, $4, $5, $6, $7, $8)"
-    );
+         (tenant, integration, tx, what, kind, resource, version, details, at, number) \
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)"
+            .to_owned()
+    };
     let parts = details.chunks(MEMBERS).map(Some);
     let none = details.is_empty().then_some(None);
     for part in parts.chain(none) {
         let details = part.map(|part| serde_json::Value::from(part).to_string());
-        let params = place.params([
+        let mut params = place.params([
             number(event.what).into(),
             event.kind.into(),
             event.resource.into(),
@@ -64,9 +70,24 @@ pub async fn append(
             details.into(),
             event.at.into(),
         ]);
+        if !tx.is_postgres() {
+            params.push(next_number(tx, place).await?.into());
+        }
         tx.exec(&sql, &params).await?;
     }
     Ok(())
+}
+
+/// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. It is looked up once for
+/// all that is committed together. What is undone leaves a gap.
+async fn next_number(tx: &mut Tx<'_>, place: Place) -> Result<i64, StoreError> {
+    if let Some((_, last)) = tx.numbers.iter_mut().find(|(of, _)| *of == place) {
+        *last += 1;
+        return Ok(*last);
+    }
+    let next = last(tx, place).await?.number + 1;
+    tx.numbers.push((place, next));
+    Ok(next)
 }
 
 struct Entry(ReceivedEvent);
@@ -130,16 +151,15 @@ async fn read_if(
     limit: u32,
     settled: &str,
 ) -> Result<Vec<ReceivedEvent>, StoreError> {
-    let (beyond, order) = if tx.is_postgres() {
-        ("(tx, number) > ($3, $4)", "tx, number")
+    let beyond = if tx.is_postgres() {
+        "(tx, number) > ($3, $4)"
     } else {
-        // Named in this order for the sake of the parameters; the first is always 0.
-        ("$3 = 0 AND number > $4", "number")
+        "tx = $3 AND number > $4"
     };
     let sql = format!(
         "SELECT tx, number, what, kind, resource, version, details, at FROM received_changes \
          WHERE tenant = $1 AND integration = $2 AND {beyond} {settled} \
-         ORDER BY {order} LIMIT $5"
+         ORDER BY tx, number LIMIT $5"
     );
     let params: [Val; 3] = [after.transaction.into(), after.number.into(), limit.into()];
     let entries: Vec<Entry> = tx.all(&sql, &place.params(params)).await?;
@@ -162,14 +182,9 @@ pub async fn last(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError>
 }
 
 async fn last_if(tx: &mut Tx<'_>, place: Place, settled: &str) -> Result<Position, StoreError> {
-    let order = if tx.is_postgres() {
-        "tx DESC, number DESC"
-    } else {
-        "number DESC"
-    };
     let sql = format!(
         "SELECT tx, number FROM received_changes WHERE tenant = $1 AND integration = $2 {settled} \
-         ORDER BY {order} LIMIT 1"
+         ORDER BY tx DESC, number DESC LIMIT 1"
     );
     let last: Option<(i64, i64)> = tx.one(&sql, &place.params([])).await?;
     Ok(

@@ -3,6 +3,9 @@
 //! A document is kept in wire form without `id`, `meta`, `members` and `groups`; what must be
 //! found by is kept beside it. `integration` is the integration's number within its tenant.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, TenantId, Timestamp};
 
@@ -437,14 +440,32 @@ pub async fn wait_for(tx: &mut Tx<'_>, place: Place, alone: Alone) -> Result<(),
     Ok(())
 }
 
-/// Is there a group with this id?
-pub async fn is_group(tx: &mut Tx<'_>, place: Place, id: ResourceId) -> Result<bool, StoreError> {
-    let sql = "SELECT version FROM resources \
-               WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
-    let found: Option<(i64,)> = tx
-        .one(sql, &place.params([ResourceKind::GROUP.into(), id.into()]))
-        .await?;
-    Ok(found.is_some())
+/// Ids that are looked up by one statement.
+const LOOKED_UP: usize = 32;
+
+/// Which of these ids are of groups.
+pub async fn groups_among(
+    tx: &mut Tx<'_>,
+    place: Place,
+    ids: &[ResourceId],
+) -> Result<HashSet<ResourceId>, StoreError> {
+    let mut groups = HashSet::new();
+    for part in ids.chunks(LOOKED_UP) {
+        // One or all: two statements are prepared, and not one for each length.
+        let width = if part.len() == 1 { 1 } else { LOOKED_UP };
+        let mut sql = "SELECT id FROM resources \
+                       WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN ($4"
+            .to_owned();
+        let mut params = place.params([ResourceKind::GROUP.into(), part[0].into()]);
+        for number in 1..width {
+            let _ = write!(sql, ", ${}", number + 4);
+            params.push(part.get(number).copied().unwrap_or(part[0]).into());
+        }
+        sql.push(')');
+        let found: Vec<(ResourceId,)> = tx.all(&sql, &params).await?;
+        groups.extend(found.into_iter().map(|(id,)| id));
+    }
+    Ok(groups)
 }
 
 /// A member of a received group.

@@ -215,6 +215,7 @@ fn write_in_groups(
         let mut answers = Vec::new();
         tx.fed = false;
         tx.totals.clear();
+        tx.numbers.clear();
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() && still_open(&tx) {
             let _ = raw(&mut tx, "ROLLBACK");
@@ -250,6 +251,8 @@ fn write_group(
         (first.body)(Err(error));
         return Ok(());
     }
+    // What comes meanwhile is the next group's: its senders are answered while that one is at work.
+    let most = GROUP.min(1 + queue.len());
     let mut next = Some(first);
     while let Some(Work { body, undo }) = next {
         let (before, counted) = (changes(tx), tx.totals.len());
@@ -282,7 +285,7 @@ fn write_group(
                 Undo::Nothing => {}
             }
         }
-        next = if answers.len() < GROUP {
+        next = if answers.len() < most {
             queue.try_recv().ok()
         } else {
             None

@@ -24,6 +24,8 @@ pub struct Tx<'env> {
     pub(crate) fed: bool,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
+    /// The last numbers of event feeds, as far as this commit gave any.
+    pub(crate) numbers: Vec<(Place, i64)>,
     after_commit: Vec<Hook>,
     _env: PhantomData<&'env ()>,
 }
@@ -66,6 +68,7 @@ impl Tx<'_> {
             driver,
             fed: false,
             totals: Vec::new(),
+            numbers: Vec::new(),
             after_commit: Vec::new(),
             _env: PhantomData,
         }

@@ -111,7 +111,7 @@ pub async fn due(
     let beyond = if tx.is_postgres() {
         format!("(c.tx, c.number) > (w.position_tx, w.position) AND c.tx < {XMIN}")
     } else {
-        "c.number > w.position".to_owned()
+        "c.tx = w.position_tx AND c.number > w.position".to_owned()
     };
     let sql = format!(
         "SELECT w.integration, w.id FROM webhooks w WHERE w.tenant = $1 AND w.stopped = $2 \

@@ -18,14 +18,15 @@ pub(super) async fn rows(
     place: Place,
     members: Vec<member::Member>,
 ) -> Result<Vec<Member>, StoreError> {
-    let mut rows = Vec::with_capacity(members.len());
-    for member in members {
-        let is_group = match (&member.ref_type, member.value.parse()) {
-            (Some(of), _) => of.eq_ignore_ascii_case("group"),
-            (None, Ok(id)) => resources::is_group(tx, place, id).await?,
-            (None, Err(_)) => false,
+    let untold = members.iter().filter(|member| member.ref_type.is_none());
+    let untold: Vec<ResourceId> = untold.filter_map(|it| it.value.parse().ok()).collect();
+    let groups = resources::groups_among(tx, place, &untold).await?;
+    let row = |member: member::Member| {
+        let is_group = match &member.ref_type {
+            Some(of) => of.eq_ignore_ascii_case("group"),
+            None => (member.value.parse()).is_ok_and(|id| groups.contains(&id)),
         };
-        rows.push(Member {
+        Member {
             value: member.value,
             kind: if is_group {
                 ResourceKind::GROUP
@@ -33,9 +34,9 @@ pub(super) async fn rows(
                 ResourceKind::USER
             },
             display: member.display,
-        });
-    }
-    Ok(rows)
+        }
+    };
+    Ok(members.into_iter().map(row).collect())
 }
 
 /// Members that come or go.

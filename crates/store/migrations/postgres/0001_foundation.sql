@@ -331,19 +331,18 @@ CREATE TABLE resource_totals (
 
 -- The change feed of what integrations received.
 CREATE TABLE received_changes (
-    number BIGINT GENERATED ALWAYS AS IDENTITY,
     tenant BIGINT NOT NULL,
     integration BIGINT NOT NULL,
     tx BIGINT NOT NULL,
+    number BIGINT GENERATED ALWAYS AS IDENTITY,
     what BIGINT NOT NULL,
     kind BIGINT NOT NULL,
     resource BYTEA NOT NULL,
     version BIGINT NOT NULL,
     details TEXT,
     at BIGINT NOT NULL,
-    PRIMARY KEY (number)
+    PRIMARY KEY (tenant, integration, tx, number)
 );
-CREATE INDEX received_changes_order_postgres ON received_changes (tenant, integration, tx, number);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (

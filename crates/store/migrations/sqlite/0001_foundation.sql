@@ -328,21 +328,21 @@ CREATE TABLE resource_totals (
     PRIMARY KEY (tenant, integration, kind)
 );
 
--- The change feed of what integrations received. The last entry is never removed, so that no number comes
--- twice; `tx` is always 0 here, and the index ends with the row id, which is the number.
+-- The change feed of what integrations received, each numbered on its own. The last entry is never removed, so
+-- that no number comes twice; `tx` is always 0 here.
 CREATE TABLE received_changes (
-    number INTEGER PRIMARY KEY,
     tenant BIGINT NOT NULL,
     integration BIGINT NOT NULL,
     tx BIGINT NOT NULL,
+    number BIGINT NOT NULL,
     what BIGINT NOT NULL,
     kind BIGINT NOT NULL,
     resource BLOB NOT NULL,
     version BIGINT NOT NULL,
     details TEXT,
-    at BIGINT NOT NULL
-);
-CREATE INDEX received_changes_order_sqlite ON received_changes (tenant, integration);
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, integration, tx, number)
+) WITHOUT ROWID;
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (
