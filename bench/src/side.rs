@@ -25,6 +25,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(2);
 pub(crate) const TURNS: usize = 3;
 /// Members of the group that members are added to.
 const MEMBERS: usize = 1000;
+/// Bulk requests that are under way at a time.
+const BULKS: usize = 8;
 /// Operations of a bulk request.
 pub(crate) const BULK: usize = 1000;
 /// Where the bare server learns where its rows are kept.
@@ -282,7 +284,7 @@ impl Side {
                 Arc::new(move |n| vec![remove_member(&group, &all[n])])
             }
             "bulk of 1,000" => {
-                connections = connections.min(2);
+                connections = connections.min(BULKS);
                 Arc::new(move |n| vec![bulk(first + n * BULK)])
             }
             "delete user" => {
@@ -338,11 +340,8 @@ async fn database(kept: Kept, name: &str) -> Result<Option<String>> {
     ] {
         client.batch_execute(&sql).await?;
     }
-    ensure!(
-        url.contains("/postgres?"),
-        "the URL names its database: {url}"
-    );
-    Ok(Some(url.replace("/postgres?", &format!("/{name}?"))))
+    let (server, _) = url.rsplit_once('/').context("the URL names a database")?;
+    Ok(Some(format!("{server}/{name}")))
 }
 
 /// Starts a server and reads what it says until it listens: a line of JSON, or `BASE=…` and

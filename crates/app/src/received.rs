@@ -238,9 +238,15 @@ impl Provider {
             .store
             .read(|tx| {
                 Box::pin(async move {
+                    let missing = || not_found(profile, kind, &id.to_string());
+                    if kind == ResourceKind::USER && wanted.groups {
+                        let found =
+                            resources::find_with_groups(tx, place, kind, id, GROUPS).await?;
+                        let (resource, groups) = found.ok_or_else(missing)?;
+                        return Ok(with_groups(resource, groups));
+                    }
                     let found = resources::find(tx, place, kind, id).await?;
-                    let resource =
-                        found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
+                    let resource = found.ok_or_else(missing)?;
                     Ok(show(tx, place, resource, wanted).await?)
                 })
             })
@@ -291,7 +297,7 @@ async fn show(
     resource: Resource,
     wanted: Wanted,
 ) -> Result<Shown, StoreError> {
-    let (mut members, mut groups) = (None, Vec::new());
+    let mut members = None;
     match resource.kind {
         ResourceKind::GROUP if wanted.members => {
             let mut all: Vec<Member> = Vec::new();
@@ -309,15 +315,48 @@ async fn show(
         }
         ResourceKind::USER if wanted.groups => {
             let id = resource.id.to_string();
-            for (group, doc) in resources::groups_of(tx, place, &id, GROUPS).await? {
-                groups.push((group, document::display_name(&doc)));
-            }
+            let groups = resources::groups_of(tx, place, &id, GROUPS).await?;
+            return Ok(with_groups(resource, groups));
         }
         _ => {}
     }
     Ok(Shown {
         resource,
         members,
-        groups,
+        groups: Vec::new(),
     })
+}
+
+/// A user with its groups.
+fn with_groups(resource: Resource, groups: Vec<resources::GroupDoc>) -> Shown {
+    let named = |(group, doc): resources::GroupDoc| (group, document::display_name(&doc));
+    Shown {
+        resource,
+        members: None,
+        groups: groups.into_iter().map(named).collect(),
+    }
+}
+
+/// Looks up what is wanted beside several documents; the groups of all users at once.
+async fn show_each(
+    tx: &mut muster_store::Tx<'_>,
+    place: Place,
+    found: Vec<(Resource, Wanted)>,
+) -> Result<Vec<Shown>, StoreError> {
+    let grouped = |(resource, wanted): &&(Resource, Wanted)| {
+        resource.kind == ResourceKind::USER && wanted.groups
+    };
+    let users = found.iter().filter(grouped);
+    let users: Vec<String> = users.map(|(user, _)| user.id.to_string()).collect();
+    let mut groups = resources::groups_of_each(tx, place, &users, GROUPS).await?;
+    let mut all = Vec::with_capacity(found.len());
+    for one in found {
+        let groups = grouped(&&one).then(|| groups.remove(&one.0.id.to_string()));
+        let (resource, wanted) = one;
+        all.push(match groups {
+            Some(groups) => with_groups(resource, groups.unwrap_or_default()),
+            None => show(tx, place, resource, wanted).await?,
+        });
+    }
+    Ok(all)
 }

@@ -97,7 +97,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
         }
         (Route::Bulk, "POST") => {
             let body = call.read(body).await?;
-            call.bulk(&BulkRequest::parse(body)?).await
+            call.bulk(BulkRequest::parse(body)?).await
         }
         (Route::Config | Route::ResourceTypes(_) | Route::Schemas(_), "GET") => {
             discovery::answer(&route, &profile, call.base, call.query)
@@ -178,8 +178,8 @@ impl Call<'_> {
         Ok(Answer::Json(list_response(page.total, &paging, &resources)))
     }
 
-    async fn bulk(&self, request: &BulkRequest) -> Result<Answer, ScimError> {
-        let done = self.provider.bulk(&self.caller, request).await?;
+    async fn bulk(&self, mut request: BulkRequest) -> Result<Answer, ScimError> {
+        let done = self.provider.bulk(&self.caller, &mut request).await?;
         let answers = done.into_iter().map(|done| {
             let operation = &request.operations[done.at];
             let location = done

@@ -140,7 +140,7 @@ impl BulkOperation {
         if let Some((before, bulk_id)) = path_reference(&self.path) {
             self.path = format!("{before}{}", resolved(bulk_id, id_of)?);
         }
-        resolve_in(&mut self.data, false, id_of)
+        resolve_in(&mut self.data, "", id_of)
     }
 
     /// The `bulkId`s that it refers to.
@@ -149,7 +149,7 @@ impl BulkOperation {
             .map(|(_, bulk_id)| bulk_id)
             .into_iter()
             .collect();
-        references_in(&self.data, false, &mut |bulk_id| found.push(bulk_id));
+        references_in(&self.data, "", &mut |bulk_id| found.push(bulk_id));
         found.into_iter()
     }
 }
@@ -177,38 +177,40 @@ fn refers(name: &str) -> bool {
         .any(|known| last.eq_ignore_ascii_case(known))
 }
 
+/// Resolves what the member `name` holds.
 fn resolve_in(
     value: &mut Value,
-    reference: bool,
+    name: &str,
     id_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), ScimError> {
     match value {
-        Value::String(text) if reference => {
-            if let Some(bulk_id) = text.strip_prefix(PREFIX) {
-                *text = resolved(bulk_id, id_of)?;
-            } else if let Some((before, bulk_id)) = addressed(text) {
-                // `$ref` may be an address that ends in the reference.
+        Value::String(text) => {
+            if let Some((before, bulk_id)) = reference(text).filter(|_| refers(name)) {
                 *text = format!("{before}{}", resolved(bulk_id, id_of)?);
             }
             Ok(())
         }
         Value::Array(items) => items
             .iter_mut()
-            .try_for_each(|item| resolve_in(item, reference, id_of)),
+            .try_for_each(|item| resolve_in(item, name, id_of)),
         Value::Object(map) => map.iter_mut().try_for_each(|(name, value)| {
             if name.eq_ignore_ascii_case("path")
                 && let Value::String(path) = value
             {
                 return resolve_filter(path, id_of);
             }
-            resolve_in(value, refers(name), id_of)
+            resolve_in(value, name, id_of)
         }),
         _ => Ok(()),
     }
 }
 
-/// An address such as `../Users/bulkId:x`.
-fn addressed(text: &str) -> Option<(&str, &str)> {
+/// What stands before a reference, and the id that it names; `$ref` may be an address that ends in one, such as
+/// `../Users/bulkId:x`.
+fn reference(text: &str) -> Option<(&str, &str)> {
+    if let Some(bulk_id) = text.strip_prefix(PREFIX) {
+        return Some(("", bulk_id));
+    }
     let at = text.rfind('/')? + 1;
     Some((&text[..at], text[at..].strip_prefix(PREFIX)?))
 }
@@ -234,17 +236,17 @@ fn filter_references<'a>(path: &'a str, found: &mut dyn FnMut(&'a str)) {
         .for_each(found);
 }
 
-fn references_in<'a>(value: &'a Value, reference: bool, found: &mut dyn FnMut(&'a str)) {
+/// Finds what the member `name` holds. Texts are looked at before names: few look like a reference.
+fn references_in<'a>(value: &'a Value, name: &str, found: &mut dyn FnMut(&'a str)) {
     match value {
-        Value::String(text) if reference => {
-            let bulk_id = text.strip_prefix(PREFIX);
-            if let Some(bulk_id) = bulk_id.or_else(|| addressed(text).map(|(_, bulk_id)| bulk_id)) {
+        Value::String(text) => {
+            if let Some((_, bulk_id)) = reference(text).filter(|_| refers(name)) {
                 found(bulk_id);
             }
         }
         Value::Array(items) => {
             for item in items {
-                references_in(item, reference, found);
+                references_in(item, name, found);
             }
         }
         Value::Object(map) => {
@@ -253,7 +255,7 @@ fn references_in<'a>(value: &'a Value, reference: bool, found: &mut dyn FnMut(&'
                     Value::String(path) if name.eq_ignore_ascii_case("path") => {
                         filter_references(path, found);
                     }
-                    _ => references_in(value, refers(name), found),
+                    _ => references_in(value, name, found),
                 }
             }
         }

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::postgres::Postgres;
+use crate::tx::Ahead;
 use crate::{StoreError, Val, postgres};
 
 struct Migration {
@@ -79,7 +80,7 @@ pub(crate) async fn postgres(store: &Postgres) -> Result<(), StoreError> {
         .await?;
     let done = async {
         client.batch_execute(TABLE).await?;
-        let rows = postgres::query(&client, NEWEST, &[]).await?;
+        let rows = postgres::query(&client, &Ahead::default(), NEWEST, &[]).await?;
         let found = match rows.first().and_then(|row| row.first()) {
             Some(Val::Int(number)) => *number,
             _ => 0,
@@ -91,7 +92,13 @@ pub(crate) async fn postgres(store: &Postgres) -> Result<(), StoreError> {
         {
             client.batch_execute(migration.postgres).await?;
             let insert = "INSERT INTO schema_migrations (number) VALUES ($1)";
-            postgres::exec(&client, insert, &[Val::Int(migration.number)]).await?;
+            postgres::exec(
+                &client,
+                &Ahead::default(),
+                insert,
+                &[Val::Int(migration.number)],
+            )
+            .await?;
         }
         Ok(())
     };

@@ -1,5 +1,7 @@
 //! PostgreSQL: a pool of connections, each transaction on one of them.
 
+use std::time::Duration;
+
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -7,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::resources;
-use crate::tx::Driver;
+use crate::tx::{Ahead, Driver};
 use crate::{StoreError, Tx, Val};
 
 /// Connections to the server at most.
@@ -18,6 +20,9 @@ pub(crate) struct Postgres {
     pool: Pool,
     changed: watch::Sender<u64>,
 }
+
+/// How often tables are looked at that have grown.
+const STATISTICS: Duration = Duration::from_secs(5);
 
 /// The channel on which processes tell each other that the change feed has grown.
 const CHANNEL: &str = "muster_changes";
@@ -47,6 +52,7 @@ impl Postgres {
                 place: place.clone(),
                 reason: error.to_string(),
             })?;
+        keep_statistics(pool.clone(), changed.clone());
         let store = Self { pool, changed };
         match store.client().await {
             Ok(_) => Ok(store),
@@ -72,17 +78,9 @@ impl Postgres {
         let Some(tx) = open.0.as_mut() else {
             unreachable_tx()?
         };
-        tx.exec("BEGIN", &[]).await?;
+        tx.ahead.begin = true;
         let result = body(tx).await;
-        if result.is_ok() {
-            resources::settle_totals(tx).await?;
-        }
-        if result.is_ok() && tx.fed {
-            tx.exec("SELECT pg_notify($1, '')", &[CHANNEL.into()])
-                .await?;
-        }
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        tx.exec(end, &[]).await?;
+        finish(tx, result.is_ok()).await?;
         let fed = tx.fed;
         for hook in tx.hooks() {
             hook.run();
@@ -104,10 +102,96 @@ impl Postgres {
     }
 }
 
+/// Ends a transaction, with one way there and back for all that is left to do: after a statement that failed,
+/// COMMIT undoes everything.
+async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
+    let mut ahead = std::mem::take(&mut tx.ahead);
+    if keep {
+        ahead.statements.extend(resources::settle_totals(tx));
+        if tx.fed {
+            let notice = "SELECT pg_notify($1, '')".to_owned();
+            ahead.statements.push((notice, vec![CHANNEL.into()]));
+        }
+    } else {
+        ahead.statements.clear();
+    }
+    if ahead.begin && ahead.statements.is_empty() {
+        return Ok(());
+    }
+    let Driver::Postgres(client) = &tx.driver else {
+        return unreachable_tx();
+    };
+    let end = client.batch_execute(if keep { "COMMIT" } else { "ROLLBACK" });
+    after(client, &ahead, end).await
+}
+
+/// Does something after what must be done first. All of it is sent at once.
+async fn after<T>(
+    client: &Object,
+    ahead: &Ahead,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    if !ahead.begin && ahead.statements.is_empty() {
+        return Ok(work.await?);
+    }
+    // What is prepared is sent when it is first polled, and that is in this order.
+    let mut prepared = Vec::with_capacity(ahead.statements.len());
+    for (sql, params) in &ahead.statements {
+        prepared.push((client.prepare_cached(sql).await?, refs(params)));
+    }
+    let begin = async {
+        if ahead.begin {
+            client.batch_execute("BEGIN").await
+        } else {
+            Ok(())
+        }
+    };
+    let first = prepared
+        .iter()
+        .map(|(statement, params)| client.execute(statement, params));
+    let (begun, first, done) = futures::join!(begin, futures::future::join_all(first), work);
+    begun?;
+    for one in first {
+        one?;
+    }
+    Ok(done?)
+}
+
 fn unreachable_tx<T>() -> Result<T, StoreError> {
     Err(StoreError::Sql(
         "a transaction was used after its end".to_owned(),
     ))
+}
+
+/// Has PostgreSQL look at tables that have grown much. Its own autovacuum does so once a minute at most; until
+/// then it plans for tables that are empty, and in a first cycle that is long enough to look up every name by
+/// reading all of them.
+fn keep_statistics(pool: Pool, changed: watch::Sender<u64>) {
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(STATISTICS) => {}
+                () = changed.closed() => return,
+            }
+            // Plans are only slower without it; what is wrong with the database, whoever needs it sees.
+            if let Ok(client) = pool.get().await {
+                let _ = look_at_grown(&client).await;
+            }
+        }
+    });
+}
+
+async fn look_at_grown(client: &Object) -> Result<(), tokio_postgres::Error> {
+    let sql = "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables \
+               WHERE schemaname = current_schema() AND n_mod_since_analyze >= 500 \
+               AND n_mod_since_analyze > 0.3 * n_live_tup";
+    for row in client.query(sql, &[]).await? {
+        let table: String = row.get(0);
+        client
+            .batch_execute(&format!("ANALYZE (SKIP_LOCKED) {table}"))
+            .await?;
+    }
+    Ok(())
 }
 
 /// Hands out one wake-up for each notification from another process; reconnects when cut off.
@@ -134,7 +218,7 @@ fn listen(config: tokio_postgres::Config, changed: watch::Sender<u64>) {
                     () = changed.closed() => return,
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
 }
@@ -175,23 +259,35 @@ fn refs(params: &[Val]) -> Vec<&(dyn ToSql + Sync)> {
         .collect()
 }
 
-pub(crate) async fn exec(client: &Object, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+pub(crate) async fn exec(
+    client: &Object,
+    ahead: &Ahead,
+    sql: &str,
+    params: &[Val],
+) -> Result<u64, StoreError> {
     let control = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
-    if params.is_empty() && control.iter().any(|word| sql.starts_with(word)) {
-        client.batch_execute(sql).await?;
-        return Ok(0);
-    }
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.execute(&statement, &refs(params)).await?)
+    let work = async {
+        if params.is_empty() && control.iter().any(|word| sql.starts_with(word)) {
+            client.batch_execute(sql).await?;
+            return Ok(0);
+        }
+        let statement = client.prepare_cached(sql).await?;
+        client.execute(&statement, &refs(params)).await
+    };
+    after(client, ahead, work).await
 }
 
 pub(crate) async fn query(
     client: &Object,
+    ahead: &Ahead,
     sql: &str,
     params: &[Val],
 ) -> Result<Vec<Vec<Val>>, StoreError> {
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &refs(params)).await?;
+    let work = async {
+        let statement = client.prepare_cached(sql).await?;
+        client.query(&statement, &refs(params)).await
+    };
+    let rows = after(client, ahead, work).await?;
     rows.iter()
         .map(|row| {
             (0..row.len())

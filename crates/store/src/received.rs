@@ -73,7 +73,7 @@ pub async fn append(
         if !tx.is_postgres() {
             params.push(next_number(tx, place).await?.into());
         }
-        tx.exec(&sql, &params).await?;
+        tx.exec_along(sql.clone(), params).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A document is kept in wire form without `id`, `meta`, `members` and `groups`; what must be
 //! found by is kept beside it. `integration` is the integration's number within its tenant.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use muster_model::integration::{Happening, ResourceKind};
@@ -140,8 +140,11 @@ fn add_to_total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind, more: i64) {
     tx.totals.push((place, kind, more));
 }
 
-/// Writes down what the totals have grown by, once for all that is committed together.
-pub(crate) async fn settle_totals(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+/// Slots of each total, as many as may be written at the same time.
+const SLOTS: u32 = 64;
+
+/// The statements that write down what the totals have grown by, once for all that is committed together.
+pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<(String, Vec<Val>)> {
     let mut all: Vec<(Place, ResourceKind, i64)> = Vec::new();
     for (place, kind, more) in std::mem::take(&mut tx.totals) {
         match all
@@ -154,19 +157,25 @@ pub(crate) async fn settle_totals(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     }
     // Always in the same order, so that no two transactions wait for each other.
     all.sort_by_key(|(place, kind, _)| (place.tenant.0, place.integration, *kind));
-    let sql = "INSERT INTO resource_totals (tenant, integration, kind, total) \
-               VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, integration, kind) \
-               DO UPDATE SET total = resource_totals.total + excluded.total";
-    for (place, kind, more) in all.into_iter().filter(|(_, _, more)| *more != 0) {
-        tx.exec(sql, &place.params([kind.into(), more.into()]))
-            .await?;
-    }
-    Ok(())
+    let slot = if tx.is_postgres() {
+        format!("pg_backend_pid() % {SLOTS}")
+    } else {
+        "0".to_owned()
+    };
+    let sql = format!(
+        "INSERT INTO resource_totals (tenant, integration, kind, slot, total) \
+         VALUES ($1, $2, $3, {slot}, $4) ON CONFLICT (tenant, integration, kind, slot) \
+         DO UPDATE SET total = resource_totals.total + excluded.total"
+    );
+    let changed = all.into_iter().filter(|(_, _, more)| *more != 0);
+    changed
+        .map(|(place, kind, more)| (sql.clone(), place.params([kind.into(), more.into()])))
+        .collect()
 }
 
 /// How many resources of a kind there are.
 pub async fn total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind) -> Result<u64, StoreError> {
-    let sql = "SELECT total FROM resource_totals \
+    let sql = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) FROM resource_totals \
                WHERE tenant = $1 AND integration = $2 AND kind = $3";
     let kept: Option<(i64,)> = tx.one(sql, &place.params([kind.into()])).await?;
     let own = tx
@@ -178,6 +187,13 @@ pub async fn total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind) -> Result<
     Ok(u64::try_from(total).unwrap_or_default())
 }
 
+fn by_id() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM resources \
+         WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4"
+    )
+}
+
 /// The resource with this id.
 pub async fn find(
     tx: &mut Tx<'_>,
@@ -185,11 +201,22 @@ pub async fn find(
     kind: ResourceKind,
     id: ResourceId,
 ) -> Result<Option<Resource>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources \
-         WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4"
-    );
-    tx.one(&sql, &place.params([kind.into(), id.into()])).await
+    tx.one(&by_id(), &place.params([kind.into(), id.into()]))
+        .await
+}
+
+/// The resource with this id, and the groups that it is a direct member of, at most `limit`.
+pub async fn find_with_groups(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    id: ResourceId,
+    limit: u32,
+) -> Result<Option<(Resource, Vec<GroupDoc>)>, StoreError> {
+    let resource = (by_id(), place.params([kind.into(), id.into()]));
+    let groups = place.params([id.to_string().into(), limit.into()]);
+    let (found, groups) = tx.two(resource, (GROUPS_OF.to_owned(), groups)).await?;
+    Ok(found.into_iter().next().map(|resource| (resource, groups)))
 }
 
 /// The resource with this id, held against other writers until the transaction ends.
@@ -201,10 +228,7 @@ pub async fn find_for_update(
 ) -> Result<Option<Resource>, StoreError> {
     // SQLite has one writer; nobody else can change the row meanwhile.
     let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources \
-         WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4 {lock}"
-    );
+    let sql = format!("{} {lock}", by_id());
     tx.one(&sql, &place.params([kind.into(), id.into()])).await
 }
 
@@ -271,46 +295,51 @@ pub async fn update(
     before: &Resource,
     resource: &Resource,
 ) -> Result<(), StoreError> {
-    let (sql, mut params) = if before.doc == resource.doc {
+    if before.doc == resource.doc {
         let sql = "UPDATE resources SET version = $1, modified = $2 \
                    WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
-        (sql, vec![resource.version.into(), resource.modified.into()])
-    } else if before.name_key == resource.name_key && before.external_id == resource.external_id {
-        // An index is written when its column is named, whether the value changes or not.
-        let sql = "UPDATE resources SET active = $1, version = $2, modified = $3, doc = $4 \
+        let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
+        params.extend(place.params([resource.kind.into(), resource.id.into()]));
+        return tx.exec_along(sql.to_owned(), params).await;
+    }
+    let (sql, mut params) =
+        if before.name_key == resource.name_key && before.external_id == resource.external_id {
+            // An index is written when its column is named, whether the value changes or not.
+            let sql = "UPDATE resources SET active = $1, version = $2, modified = $3, doc = $4 \
                    WHERE tenant = $5 AND integration = $6 AND kind = $7 AND id = $8";
-        let params: Vec<Val> = vec![
-            resource.active.into(),
-            resource.version.into(),
-            resource.modified.into(),
-            (&resource.doc).into(),
-        ];
-        (sql, params)
-    } else {
-        let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, \
+            let params: Vec<Val> = vec![
+                resource.active.into(),
+                resource.version.into(),
+                resource.modified.into(),
+                (&resource.doc).into(),
+            ];
+            (sql, params)
+        } else {
+            let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, \
                    version = $4, modified = $5, doc = $6 \
                    WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10";
-        let params: Vec<Val> = vec![
-            (&resource.name_key).into(),
-            resource.external_id.clone().into(),
-            resource.active.into(),
-            resource.version.into(),
-            resource.modified.into(),
-            (&resource.doc).into(),
-        ];
-        (sql, params)
-    };
+            let params: Vec<Val> = vec![
+                (&resource.name_key).into(),
+                resource.external_id.clone().into(),
+                resource.active.into(),
+                resource.version.into(),
+                resource.modified.into(),
+                (&resource.doc).into(),
+            ];
+            (sql, params)
+        };
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
     tx.exec(sql, &params).await.map(|_| ())
 }
 
 /// Removes a resource, its members and its memberships, and writes that to the event feed; answers whether
-/// it was there.
+/// it was there. A membership in a group that is not held came later, and stays as one of somebody unknown.
 pub async fn delete(
     tx: &mut Tx<'_>,
     place: Place,
     resource: &Resource,
     at: Timestamp,
+    held: &Held,
 ) -> Result<bool, StoreError> {
     let (kind, id) = (resource.kind, resource.id);
     let sql = "DELETE FROM resources \
@@ -324,13 +353,15 @@ pub async fn delete(
     }
     add_to_total(tx, place, kind, -1);
     // Groups without one of their members have changed.
-    let held = "SELECT group_id FROM resource_members \
-                WHERE tenant = $1 AND integration = $2 AND member = $3";
-    let groups: Vec<(ResourceId,)> = tx.all(held, &place.params([id.to_string().into()])).await?;
+    let groups = match held {
+        Held::Everything => ids_of_groups(tx, place, id).await?,
+        Held::Groups(groups) => groups.clone(),
+    };
     let member = [id.to_string()];
-    for (group,) in groups {
-        remove_members(tx, place, group, &member).await?;
-        moved(tx, place, group, &member, at).await?;
+    for group in groups {
+        if !remove_members(tx, place, group, &member).await?.is_empty() {
+            moved(tx, place, group, &member, at).await?;
+        }
     }
     if kind == ResourceKind::GROUP {
         clear_members(tx, place, id).await?;
@@ -408,6 +439,50 @@ pub enum Alone {
     WithEverything,
 }
 
+/// What a transaction holds that is about to delete a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nobody else changes anything.
+    Everything,
+    /// The resource, and these groups that it is a member of.
+    Groups(Vec<ResourceId>),
+}
+
+/// Waits until a transaction may delete a resource, and change the groups that hold it.
+pub async fn wait_for_deletion(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    id: ResourceId,
+) -> Result<Held, StoreError> {
+    if !tx.is_postgres() {
+        return Ok(Held::Everything);
+    }
+    if kind == ResourceKind::GROUP {
+        // Groups may hold each other, and then two that are deleted would wait for each other.
+        wait_for(tx, place, Alone::WithEverything).await?;
+        return Ok(Held::Everything);
+    }
+    wait_for(tx, place, Alone::With(id)).await?;
+    let groups = ids_of_groups(tx, place, id).await?;
+    for group in &groups {
+        wait_for(tx, place, Alone::With(*group)).await?;
+    }
+    Ok(Held::Groups(groups))
+}
+
+/// The ids of the groups that hold a resource, in their order.
+async fn ids_of_groups(
+    tx: &mut Tx<'_>,
+    place: Place,
+    id: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let sql = "SELECT group_id FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND member = $3 ORDER BY group_id";
+    let groups: Vec<(ResourceId,)> = tx.all(sql, &place.params([id.to_string().into()])).await?;
+    Ok(groups.into_iter().map(|(group,)| group).collect())
+}
+
 /// Waits until a transaction may change what it is about to, before it does anything else. So the events
 /// of a resource are written by transactions in the order in which PostgreSQL numbers them: it gives a number at
 /// the first write, and without this somebody with a lower number could still wait behind one with a higher
@@ -451,17 +526,11 @@ pub async fn groups_among(
 ) -> Result<HashSet<ResourceId>, StoreError> {
     let mut groups = HashSet::new();
     for part in ids.chunks(LOOKED_UP) {
-        // One or all: two statements are prepared, and not one for each length.
-        let width = if part.len() == 1 { 1 } else { LOOKED_UP };
-        let mut sql = "SELECT id FROM resources \
-                       WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN ($4"
-            .to_owned();
-        let mut params = place.params([ResourceKind::GROUP.into(), part[0].into()]);
-        for number in 1..width {
-            let _ = write!(sql, ", ${}", number + 4);
-            params.push(part.get(number).copied().unwrap_or(part[0]).into());
-        }
-        sql.push(')');
+        let (list, params) = in_list(place.params([ResourceKind::GROUP.into()]), part);
+        let sql = format!(
+            "SELECT id FROM resources \
+             WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN {list}"
+        );
         let found: Vec<(ResourceId,)> = tx.all(&sql, &params).await?;
         groups.extend(found.into_iter().map(|(id,)| id));
     }
@@ -595,17 +664,75 @@ pub async fn groups_holding(
         .await
 }
 
+/// A group and its document.
+pub type GroupDoc = (ResourceId, String);
+
+const GROUPS_OF: &str = "SELECT r.id, r.doc FROM resource_members m CROSS JOIN resources r \
+                         WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
+                         AND r.tenant = m.tenant AND r.integration = m.integration \
+                         AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";
+
 /// The groups that a resource is a direct member of, with their documents; at most `limit`.
 pub async fn groups_of(
     tx: &mut Tx<'_>,
     place: Place,
     member: &str,
     limit: u32,
-) -> Result<Vec<(ResourceId, String)>, StoreError> {
-    let sql = "SELECT r.id, r.doc FROM resource_members m CROSS JOIN resources r \
-               WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
-               AND r.tenant = m.tenant AND r.integration = m.integration \
-               AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";
-    tx.all(sql, &place.params([member.into(), limit.into()]))
+) -> Result<Vec<GroupDoc>, StoreError> {
+    tx.all(GROUPS_OF, &place.params([member.into(), limit.into()]))
         .await
+}
+
+/// The groups of each of these resources, as [`groups_of`] says them; who is in none is left out.
+pub async fn groups_of_each(
+    tx: &mut Tx<'_>,
+    place: Place,
+    members: &[String],
+    limit: u32,
+) -> Result<HashMap<String, Vec<GroupDoc>>, StoreError> {
+    let mut all: HashMap<String, Vec<GroupDoc>> = HashMap::new();
+    for part in members.chunks(LOOKED_UP) {
+        let (list, mut params) = in_list(place.params([]), part);
+        let most = limit.saturating_mul(LOOKED_UP as u32);
+        let sql = format!(
+            "SELECT m.member, r.id, r.doc FROM resource_members m CROSS JOIN resources r \
+             WHERE m.tenant = $1 AND m.integration = $2 AND m.member IN {list} \
+             AND r.tenant = m.tenant AND r.integration = m.integration \
+             AND r.kind = 2 AND r.id = m.group_id ORDER BY m.member, m.group_id LIMIT ${}",
+            params.len() + 1
+        );
+        params.push(most.into());
+        let rows: Vec<(String, ResourceId, String)> = tx.all(&sql, &params).await?;
+        if rows.len() as u64 == u64::from(most) {
+            // Somebody is in so many that others may be missing.
+            for member in part {
+                let groups = groups_of(tx, place, member, limit).await?;
+                all.insert(member.clone(), groups);
+            }
+            continue;
+        }
+        for (member, group, doc) in rows {
+            let groups = all.entry(member).or_default();
+            if groups.len() < limit as usize {
+                groups.push((group, doc));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A list of values for `IN`, and the parameters with them. It has one place or [`LOOKED_UP`], so that two
+/// statements are prepared and not one for each length.
+fn in_list<T: Clone + Into<Val>>(mut params: Vec<Val>, values: &[T]) -> (String, Vec<Val>) {
+    let width = if values.len() == 1 { 1 } else { LOOKED_UP };
+    let mut list = String::from("(");
+    // What is too short is filled up with the first.
+    let filled = values.iter().chain(values.iter().take(1).cycle());
+    for (number, value) in filled.take(width).enumerate() {
+        params.push(value.clone().into());
+        let separator = if number == 0 { "" } else { ", " };
+        let _ = write!(list, "{separator}${}", params.len());
+    }
+    list.push(')');
+    (list, params)
 }

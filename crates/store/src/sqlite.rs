@@ -291,7 +291,9 @@ fn write_group(
             None
         };
     }
-    poll_now(Box::pin(resources::settle_totals(tx)))?;
+    for (sql, params) in resources::settle_totals(tx) {
+        poll_now(Box::pin(tx.exec(&sql, &params)))?;
+    }
     raw(tx, "COMMIT")
 }
 

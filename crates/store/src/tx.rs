@@ -22,12 +22,26 @@ use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
 pub struct Tx<'env> {
     pub(crate) driver: Driver,
     pub(crate) fed: bool,
+    /// On PostgreSQL: what goes in front of the next statement, without a way there and back of its own.
+    pub(crate) ahead: Ahead,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
     pub(crate) numbers: Vec<(Place, i64)>,
     after_commit: Vec<Hook>,
     _env: PhantomData<&'env ()>,
+}
+
+/// Begins a part of a transaction.
+const SAVEPOINT: &str = "SAVEPOINT part";
+
+/// Statements that were not sent yet.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// The transaction has not begun.
+    pub(crate) begin: bool,
+    /// What is done in it first.
+    pub(crate) statements: Vec<(String, Vec<Val>)>,
 }
 
 /// Something that is done after the commit.
@@ -63,10 +77,11 @@ impl std::fmt::Debug for Driver {
 const ROWS_AT_ONCE: usize = 64;
 
 impl Tx<'_> {
-    pub(crate) const fn new(driver: Driver) -> Self {
+    pub(crate) fn new(driver: Driver) -> Self {
         Self {
             driver,
             fed: false,
+            ahead: Ahead::default(),
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -103,8 +118,25 @@ impl Tx<'_> {
     pub async fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
         match &mut self.driver {
             Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
-            Driver::Postgres(client) => postgres::exec(client, sql, params).await,
+            Driver::Postgres(client) => {
+                let ahead = std::mem::take(&mut self.ahead);
+                postgres::exec(client, &ahead, sql, params).await
+            }
         }
+    }
+
+    /// Runs a statement of which nothing is asked but that it is done when the transaction is: on PostgreSQL
+    /// it is sent along with the next one. What goes wrong with it is told there, at the commit at the latest.
+    pub(crate) async fn exec_along(
+        &mut self,
+        sql: String,
+        params: Vec<Val>,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            self.ahead.statements.push((sql, params));
+            return Ok(());
+        }
+        self.exec(&sql, &params).await.map(|_| ())
     }
 
     /// Runs a part of the transaction whose failure undoes only that part.
@@ -114,14 +146,22 @@ impl Tx<'_> {
         T: Send,
         E: From<StoreError> + Send,
     {
-        self.exec("SAVEPOINT part", &[]).await?;
+        self.exec_along(SAVEPOINT.to_owned(), Vec::new()).await?;
         let counted = self.totals.len();
         let result = body(self).await;
         if result.is_err() {
             self.totals.truncate(counted);
+            // What was not sent need not be undone.
+            let unsent = &mut self.ahead.statements;
+            if let Some(at) = unsent.iter().position(|(sql, _)| sql == SAVEPOINT) {
+                unsent.truncate(at);
+                return result;
+            }
+            unsent.clear();
             self.exec("ROLLBACK TO SAVEPOINT part", &[]).await?;
         }
-        self.exec("RELEASE SAVEPOINT part", &[]).await?;
+        let release = "RELEASE SAVEPOINT part".to_owned();
+        self.exec_along(release, Vec::new()).await?;
         result
     }
 
@@ -133,11 +173,34 @@ impl Tx<'_> {
     ) -> Result<Vec<T>, StoreError> {
         let rows = match &mut self.driver {
             Driver::Sqlite(connection) => sqlite::query(connection, sql, params)?,
-            Driver::Postgres(client) => postgres::query(client, sql, params).await?,
+            Driver::Postgres(client) => {
+                let ahead = std::mem::take(&mut self.ahead);
+                postgres::query(client, &ahead, sql, params).await?
+            }
         };
-        rows.into_iter()
-            .map(|cells| T::from_row(&mut Row::new(cells, sql)))
-            .collect()
+        read(rows, sql)
+    }
+
+    /// Runs two queries, of which neither needs what the other answers: on PostgreSQL with one way there and
+    /// back.
+    pub async fn two<T: FromRow, U: FromRow>(
+        &mut self,
+        (one, params): (String, Vec<Val>),
+        (other, more): (String, Vec<Val>),
+    ) -> Result<(Vec<T>, Vec<U>), StoreError> {
+        let (ones, others) = match &mut self.driver {
+            Driver::Sqlite(connection) => (
+                sqlite::query(connection, &one, &params)?,
+                sqlite::query(connection, &other, &more)?,
+            ),
+            Driver::Postgres(client) => {
+                let (ahead, nothing) = (std::mem::take(&mut self.ahead), Ahead::default());
+                let ones = postgres::query(client, &ahead, &one, &params);
+                let others = postgres::query(client, &nothing, &other, &more);
+                futures::try_join!(ones, others)?
+            }
+        };
+        Ok((read(ones, &one)?, read(others, &other)?))
     }
 
     /// Runs a query that gives one row or none.
@@ -172,7 +235,8 @@ impl Tx<'_> {
                 while rows.peek().is_some() {
                     let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
                     let sql = values_sql(head, tail, width, params.len() / width);
-                    touched += postgres::exec(client, &sql, &params).await?;
+                    let ahead = std::mem::take(&mut self.ahead);
+                    touched += postgres::exec(client, &ahead, &sql, &params).await?;
                 }
             }
         }
@@ -200,6 +264,12 @@ impl Tx<'_> {
         }
         Ok(answered)
     }
+}
+
+fn read<T: FromRow>(rows: Vec<Vec<Val>>, sql: &str) -> Result<Vec<T>, StoreError> {
+    rows.into_iter()
+        .map(|cells| T::from_row(&mut Row::new(cells, sql)))
+        .collect()
 }
 
 fn values_sql(head: &str, tail: &str, width: usize, rows: usize) -> String {

@@ -10,7 +10,7 @@ use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
 use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
-use muster_store::resources::{self, Alone};
+use muster_store::resources::{self, Alone, Held};
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -32,18 +32,18 @@ pub struct BulkDone {
 }
 
 impl Provider {
-    /// Runs a bulk request; answers what was tried, in the order of the request.
+    /// Runs a bulk request; answers what was tried, in the order of the request. What is run loses its data.
     pub async fn bulk(
         &self,
         caller: &Caller,
-        request: &BulkRequest,
+        request: &mut BulkRequest,
     ) -> Result<Vec<BulkDone>, ScimError> {
         caller.may_write()?;
-        let ids: HashMap<&str, ResourceId> = request
+        let ids: HashMap<String, ResourceId> = request
             .operations
             .iter()
             .filter_map(BulkOperation::created)
-            .map(|bulk_id| (bulk_id, ResourceId::new()))
+            .map(|bulk_id| (bulk_id.to_owned(), ResourceId::new()))
             .collect();
         let mut done: Vec<BulkDone> = Vec::with_capacity(request.operations.len());
         let mut so_far = SoFar {
@@ -75,22 +75,22 @@ impl Provider {
     async fn bulk_part(
         &self,
         caller: &Caller,
-        request: &BulkRequest,
-        ids: &HashMap<&str, ResourceId>,
+        request: &mut BulkRequest,
+        ids: &HashMap<String, ResourceId>,
         groups: &[Vec<usize>],
         mut so_far: SoFar,
     ) -> Vec<BulkDone> {
         let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
         let mut seen = Findings::default();
         let mut prepare = |at: &usize| {
-            Prepared::new(&profile, *at, &request.operations[*at], ids, now, &mut seen)
+            let operation = &mut request.operations[*at];
+            Prepared::new(&profile, *at, operation, ids, now, &mut seen)
         };
         let prepared: Vec<Vec<Prepared>> = groups
             .iter()
             .map(|group| group.iter().map(&mut prepare).collect())
             .collect();
         self.observe(caller, &seen);
-        let kept = prepared.clone();
         let this = self.clone();
         let written = self
             .store
@@ -114,8 +114,8 @@ impl Provider {
             .await;
         written.unwrap_or_else(|fault| {
             let error = ScimError::from(fault);
-            let told = kept.into_iter().flatten().map(|one| BulkDone {
-                at: one.at,
+            let told = groups.iter().flatten().map(|at| BulkDone {
+                at: *at,
                 target: None,
                 result: Err(error.clone()),
             });
@@ -143,36 +143,44 @@ impl SoFar {
 }
 
 /// An operation, as far as it can be prepared without the store.
-#[derive(Clone, Debug)]
 struct Prepared {
+    about: About,
+    step: Result<(Step, Precondition), ScimError>,
+}
+
+/// Which operation it is, and what it is about.
+struct About {
     at: usize,
     bulk_id: Option<String>,
     /// What it refers to.
     needs: Vec<String>,
     target: Option<(ResourceKind, String)>,
-    step: Result<(Step, Precondition), ScimError>,
 }
 
 impl Prepared {
     fn new(
         profile: &Profile,
         at: usize,
-        operation: &BulkOperation,
-        ids: &HashMap<&str, ResourceId>,
+        operation: &mut BulkOperation,
+        ids: &HashMap<String, ResourceId>,
         now: Timestamp,
         seen: &mut Findings,
     ) -> Self {
         let mut target = None;
+        let needs: Vec<String> = operation.references().map(str::to_owned).collect();
         let step = prepare(profile, operation, ids, now, (&mut target, seen));
-        Self {
+        let bulk_id = operation.created().map(str::to_owned);
+        let about = About {
             at,
-            bulk_id: operation.created().map(str::to_owned),
-            needs: operation.references().map(str::to_owned).collect(),
+            bulk_id,
+            needs,
             target,
-            step,
-        }
+        };
+        Self { about, step }
     }
+}
 
+impl About {
     fn done(self, result: Result<i64, ScimError>) -> BulkDone {
         // What was not created has no address.
         let created = self.bulk_id.is_some();
@@ -186,12 +194,11 @@ impl Prepared {
 
 fn prepare(
     profile: &Profile,
-    operation: &BulkOperation,
-    ids: &HashMap<&str, ResourceId>,
+    operation: &mut BulkOperation,
+    ids: &HashMap<String, ResourceId>,
     now: Timestamp,
     (target, seen): (&mut Option<(ResourceKind, String)>, &mut Findings),
 ) -> Result<(Step, Precondition), ScimError> {
-    let mut operation = operation.clone();
     operation.resolve(&|bulk_id| ids.get(bulk_id).map(ToString::to_string))?;
     let (kind, id) = place_of(profile, &operation.path)?;
     *target = id.map(|id| (kind, id.to_owned()));
@@ -199,7 +206,7 @@ fn prepare(
         Some(tag) => Precondition::Versions(tagged_version(tag).into_iter().collect()),
         None => Precondition::None,
     };
-    let body = match operation.data {
+    let body = match std::mem::take(&mut operation.data) {
         Value::Object(body) => Ok(body),
         // The RFC's own example gives the operations of a PATCH alone (7644 section 3.7.3).
         Value::Array(operations) if operation.method == "PATCH" => Ok(Map::from_iter([(
@@ -272,26 +279,26 @@ async fn run_group(
     group: Vec<Prepared>,
     so_far: &mut SoFar,
 ) -> Result<Vec<BulkDone>, StoreError> {
-    let missing = |one: &Prepared| {
+    let missing = |one: &About| {
         let need = one.needs.iter().find(|need| so_far.failed.contains(*need));
         need.map(|need| ScimError::conflict(format!("bulkId {need:?} was not created")))
     };
-    let mut steps = Vec::with_capacity(group.len());
+    let (mut about, mut steps) = (Vec::new(), Vec::new());
     let mut wrong = None;
-    for (number, one) in group.iter().enumerate() {
-        match (missing(one), &one.step) {
-            (None, Ok((step, precondition))) => steps.push((step.clone(), precondition.clone())),
-            (Some(error), _) => wrong = wrong.or(Some((number, error))),
-            (None, Err(error)) => wrong = wrong.or_else(|| Some((number, error.clone()))),
+    for (number, one) in group.into_iter().enumerate() {
+        match (missing(&one.about), one.step) {
+            (None, Ok(step)) => steps.push(step),
+            (Some(error), _) | (None, Err(error)) => wrong = wrong.or(Some((number, error))),
         }
+        about.push(one.about);
     }
     let result = if let Some(wrong) = wrong {
         Err(wrong)
     } else {
         run_steps(tx, profile, now, steps).await?
     };
-    let mut done = Vec::with_capacity(group.len());
-    for (number, one) in group.into_iter().enumerate() {
+    let mut done = Vec::with_capacity(about.len());
+    for (number, one) in about.into_iter().enumerate() {
         let result = match &result {
             Ok(versions) => Ok(versions[number]),
             Err((at, error)) if *at == number => Err(error.clone()),
@@ -316,17 +323,24 @@ async fn run_steps(
 ) -> Result<Result<Vec<i64>, (usize, ScimError)>, StoreError> {
     if steps.len() == 1 && !tx.is_postgres() {
         let (step, precondition) = steps.remove(0);
-        return Ok(match step.run(tx, profile, now, &precondition).await {
-            Ok(shown) => Ok(vec![shown.resource.version]),
-            Err(fault) => Err((0, about_one(fault)?)),
-        });
+        return Ok(
+            match step
+                .run(tx, profile, now, &precondition, &Held::Everything)
+                .await
+            {
+                Ok(shown) => Ok(vec![shown.resource.version]),
+                Err(fault) => Err((0, about_one(fault)?)),
+            },
+        );
     }
     let profile = Arc::clone(profile);
     let part = tx.part::<_, Broken, _>(move |tx| {
         Box::pin(async move {
             let mut versions = Vec::with_capacity(steps.len());
             for (number, (step, precondition)) in steps.into_iter().enumerate() {
-                let ran = step.run(tx, &profile, now, &precondition).await;
+                let ran = step
+                    .run(tx, &profile, now, &precondition, &Held::Everything)
+                    .await;
                 let shown = ran.map_err(|fault| Broken::At(number, fault))?;
                 versions.push(shown.resource.version);
             }

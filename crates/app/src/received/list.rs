@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::received::cursor::{Cursor, Position};
 use crate::received::members::to_scim;
 use crate::received::profile::key_of;
-use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show};
+use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show, show_each};
 
 /// Resources of one page at most.
 pub const MAX_PAGE: u64 = 500;
@@ -116,13 +116,11 @@ impl Provider {
                     }
                     let total = found.len() as u64;
                     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                    let mut page = Vec::new();
-                    for resource in found.into_iter().skip(offset).take(limit) {
-                        page.push(show(tx, place, resource, wanted).await?);
-                    }
+                    let page = found.into_iter().skip(offset).take(limit);
+                    let page = page.map(|resource| (resource, wanted)).collect();
                     Ok(Some(Page {
                         total: Some(total),
-                        resources: page,
+                        resources: show_each(tx, place, page).await?,
                         next: None,
                     }))
                 })
@@ -137,16 +135,14 @@ impl Provider {
         found: Vec<Resource>,
         wanted: impl Fn(ResourceKind) -> Wanted + Send,
     ) -> Result<Vec<Shown>, ScimError> {
+        let found = found.into_iter().map(|resource| {
+            let wanted = wanted(resource.kind);
+            (resource, wanted)
+        });
+        let found = found.collect();
         self.store
             .read::<_, Fault, _>(|tx| {
-                Box::pin(async move {
-                    let mut all = Vec::with_capacity(found.len());
-                    for resource in found {
-                        let wanted = wanted(resource.kind);
-                        all.push(show(tx, place, resource, wanted).await?);
-                    }
-                    Ok(all)
-                })
+                Box::pin(async move { Ok(show_each(tx, place, found).await?) })
             })
             .await
             .map_err(Into::into)

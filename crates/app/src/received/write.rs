@@ -8,7 +8,7 @@ use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
 use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, changed_paths, normalise};
 use muster_store::received;
-use muster_store::resources::{self, Alone, Place, Resource};
+use muster_store::resources::{self, Alone, Held, Place, Resource};
 use muster_store::{StoreError, Tx};
 
 use crate::received::members::{Moved, Moving, rows};
@@ -133,9 +133,9 @@ impl Provider {
         self.store
             .write_or_refuse::<_, Fault, _>(move |tx| {
                 Box::pin(async move {
-                    step.wait(tx, profile.place).await?;
+                    let held = step.wait(tx, profile.place).await?;
                     step.forget_after(&this, tx, profile.place);
-                    step.run(tx, &profile, now, &precondition).await
+                    step.run(tx, &profile, now, &precondition, &held).await
                 })
             })
             .await
@@ -205,14 +205,16 @@ impl Step {
     }
 
     /// Waits until others are done with what it is about, before anything is written.
-    async fn wait(&self, tx: &mut Tx<'_>, place: Place) -> Result<(), StoreError> {
-        let (_, id) = self.target();
+    async fn wait(&self, tx: &mut Tx<'_>, place: Place) -> Result<Held, StoreError> {
+        let (kind, id) = self.target();
         match self {
-            Self::Create(..) => Ok(()),
-            // Groups change with a member that goes, and it may become one until the last moment.
-            Self::Delete(..) => resources::wait_for(tx, place, Alone::WithEverything).await,
-            _ => resources::wait_for(tx, place, Alone::With(id)).await,
+            Self::Create(..) => {}
+            Self::Delete(..) => {
+                return resources::wait_for_deletion(tx, place, kind, id).await;
+            }
+            _ => resources::wait_for(tx, place, Alone::With(id)).await?,
         }
+        Ok(Held::Groups(Vec::new()))
     }
 
     /// Sees to it that nobody reads from memory what is old after the commit.
@@ -232,6 +234,7 @@ impl Step {
         profile: &Profile,
         now: Timestamp,
         precondition: &Precondition,
+        held: &Held,
     ) -> Result<Shown, Fault> {
         let place = profile.place;
         match self {
@@ -284,7 +287,7 @@ impl Step {
                 let found = resources::find_for_update(tx, place, kind, id).await?;
                 let resource = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
                 precondition.check(&resource)?;
-                resources::delete(tx, place, &resource, now).await?;
+                resources::delete(tx, place, &resource, now, held).await?;
                 Ok(alone(resource))
             }
         }

@@ -40,8 +40,8 @@ fn map(value: Value) -> Map {
 
 async fn bulk(provider: &Provider, caller: &Caller, operations: Value) -> Vec<BulkDone> {
     let body = json!({ "Operations": operations }).to_string();
-    let request = BulkRequest::parse(parse_body(body.as_bytes()).unwrap()).unwrap();
-    provider.bulk(caller, &request).await.unwrap()
+    let mut request = BulkRequest::parse(parse_body(body.as_bytes()).unwrap()).unwrap();
+    provider.bulk(caller, &mut request).await.unwrap()
 }
 
 fn statuses(done: &[BulkDone]) -> Vec<u16> {

@@ -394,9 +394,13 @@ async fn a_reader_reads_and_does_not_write(test: &TestStore) {
         .await;
     assert_eq!(gone.unwrap_err().status, 403);
     let bulk = json!({"Operations": [{"method": "DELETE", "path": format!("/Users/{id}")}]});
-    let bulk = muster_scim::BulkRequest::parse(map(bulk)).unwrap();
+    let mut bulk = muster_scim::BulkRequest::parse(map(bulk)).unwrap();
     assert_eq!(
-        here.provider.bulk(&reader, &bulk).await.unwrap_err().status,
+        here.provider
+            .bulk(&reader, &mut bulk)
+            .await
+            .unwrap_err()
+            .status,
         403
     );
 }

@@ -319,13 +319,15 @@ CREATE TABLE dialects (
     PRIMARY KEY (tenant, integration, client, deviation, name)
 );
 
--- Totals, so that a list need not count.
+-- Totals, so that a list need not count. Each is a sum over slots: those who write at the same time do not wait for
+-- each other.
 CREATE TABLE resource_totals (
     tenant BIGINT NOT NULL,
     integration BIGINT NOT NULL,
     kind BIGINT NOT NULL,
+    slot BIGINT NOT NULL,
     total BIGINT NOT NULL,
-    PRIMARY KEY (tenant, integration, kind)
+    PRIMARY KEY (tenant, integration, kind, slot)
 );
 
 -- The change feed of what integrations received, each numbered on its own. The last entry is never removed, so

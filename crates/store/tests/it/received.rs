@@ -3,7 +3,7 @@
 use muster_model::integration::{Happening, Integration, ResourceKind, Settings};
 use muster_model::{IntegrationId, Position, ResourceId};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, Member, Place, Resource};
+use muster_store::resources::{self, Held, Member, Place, Resource};
 use muster_store::{StoreError, integrations};
 use muster_testkit::TestStore;
 
@@ -66,7 +66,15 @@ async fn a_name_is_taken_once_ignoring_case_and_freed_by_deletion(test: &TestSto
     )
     .await);
     assert_eq!(found.unwrap(), Some(first));
-    write!(test, |tx| resources::delete(tx, HERE, &gone, NOW).await).unwrap();
+    write!(test, |tx| resources::delete(
+        tx,
+        HERE,
+        &gone,
+        NOW,
+        &Held::Everything
+    )
+    .await)
+    .unwrap();
     write!(test, |tx| resources::create(tx, HERE, &again).await).unwrap();
 }
 
@@ -76,8 +84,8 @@ async fn totals_follow_creations_and_deletions(test: &TestStore) {
         resources::create(tx, HERE, &first).await?;
         resources::create(tx, HERE, &resource(ResourceKind::USER, "b")).await?;
         resources::create(tx, HERE, &resource(ResourceKind::GROUP, "g")).await?;
-        assert!(resources::delete(tx, HERE, &first, NOW).await?);
-        assert!(!resources::delete(tx, HERE, &first, NOW).await?);
+        assert!(resources::delete(tx, HERE, &first, NOW, &Held::Everything).await?);
+        assert!(!resources::delete(tx, HERE, &first, NOW, &Held::Everything).await?);
         Ok((
             resources::total(tx, HERE, ResourceKind::USER).await?,
             resources::total(tx, HERE, ResourceKind::GROUP).await?,
@@ -108,7 +116,7 @@ async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
         assert!(again.is_empty());
         let groups = resources::groups_of(tx, HERE, &user.id.to_string(), 10).await?;
         assert_eq!(groups, [(group.id, group.doc.clone())]);
-        resources::delete(tx, HERE, &user, NOW).await?;
+        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await?;
         let left = resources::members(tx, HERE, group.id, None, 10).await?;
         assert_eq!(left, [member("unknown".to_owned())]);
         Ok(())
@@ -203,7 +211,7 @@ async fn the_feed_tells_everything_in_order(test: &TestStore) {
         resources::add_members(tx, HERE, group.id, vec![member]).await?;
         received::append(tx, HERE, added, &members).await?;
         received::append(tx, HERE, changed, &["title".to_owned()]).await?;
-        resources::delete(tx, HERE, &user, NOW).await
+        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await
     })
     .unwrap();
     let mut after = Position::START;
