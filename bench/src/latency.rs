@@ -78,7 +78,8 @@ async fn watch(stage: &Stage, total: usize) -> Result<HashMap<String, Instant>> 
                     let sql = "SELECT c.number, r.doc FROM received_changes c \
                                JOIN resources r ON r.tenant = c.tenant \
                                AND r.integration = c.integration AND r.kind = 1 AND r.id = c.resource \
-                               WHERE c.number > $1 ORDER BY c.number LIMIT 1000";
+                               WHERE c.tenant = 1 AND c.integration = 1 AND c.tx = 0 \
+                               AND c.number > $1 ORDER BY c.number LIMIT 1000";
                     tx.all(sql, &[Val::Int(after)]).await
                 })
             })

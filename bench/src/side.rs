@@ -54,8 +54,8 @@ pub(crate) struct Side {
     pub(crate) users: Mutex<Vec<String>>,
     /// Made by "create user", taken by "delete user".
     spare: Mutex<Vec<String>>,
-    /// Members that "add member" added, taken by "remove member".
-    added: Mutex<Vec<String>>,
+    /// Group and member: what "add member" added, taken by "remove member".
+    added: Mutex<Vec<(String, String)>>,
     /// The group that members are added to.
     pub(crate) group: String,
     /// The number of the next user.
@@ -277,11 +277,13 @@ impl Side {
             }
             "remove member" => {
                 let mut added = self.added.lock();
-                most = added.len() / TURNS;
-                let rest = added.split_off(most);
-                let all = std::mem::replace(&mut *added, rest);
                 let group = self.group.clone();
-                Arc::new(move |n| vec![remove_member(&group, &all[n])])
+                let (mut all, others): (Vec<_>, Vec<_>) =
+                    added.drain(..).partition(|(of, _)| *of == group);
+                *added = others;
+                most = all.len() / TURNS;
+                added.extend(all.split_off(most));
+                Arc::new(move |n| vec![remove_member(&group, &all[n].1)])
             }
             "bulk of 1,000" => {
                 connections = connections.min(BULKS);
@@ -300,7 +302,7 @@ impl Side {
         let measured = load(&self.server, connections, LONG, most, round, keep).await?;
         self.spare.lock().append(&mut kept.lock());
         if workload == "add member" {
-            let new = (0..measured.rounds).map(|n| member(first + n));
+            let new = (0..measured.rounds).map(|n| (self.group.clone(), member(first + n)));
             self.added.lock().extend(new);
         }
         Ok(measured)

@@ -10,6 +10,7 @@ mod document;
 mod list;
 mod members;
 mod profile;
+mod ranks;
 mod rate;
 mod reader;
 mod token;
@@ -38,6 +39,7 @@ use crate::{AppError, integrations};
 
 use cache::Users;
 use dialect::Dialects;
+use ranks::Ranks;
 use token::Tokens;
 
 /// Groups that a user's document names at most.
@@ -54,6 +56,7 @@ pub struct Provider {
     dialects: Arc<Dialects>,
     /// Where only this process writes.
     users: Option<Arc<Users>>,
+    ranks: Option<Arc<Ranks>>,
     closing: Arc<Notify>,
 }
 
@@ -165,11 +168,14 @@ impl From<Fault> for ScimError {
 impl Provider {
     /// A provider on a store.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        let users = (!store.is_postgres()).then(|| Arc::new(Users::new()));
+        let alone = !store.is_postgres();
+        let users = alone.then(|| Arc::new(Users::new()));
+        let ranks = alone.then(Arc::default);
         Self {
             store,
             clock,
             users,
+            ranks,
             closing: Arc::default(),
             tokens: Arc::new(Tokens::default()),
             dialects: Arc::new(Dialects::default()),

@@ -80,7 +80,7 @@ pub(crate) async fn postgres(store: &Postgres) -> Result<(), StoreError> {
         .await?;
     let done = async {
         client.batch_execute(TABLE).await?;
-        let rows = postgres::query(&client, &Ahead::default(), NEWEST, &[]).await?;
+        let rows = postgres::query(&client, &Ahead::default(), NEWEST, &[], &mut false).await?;
         let found = match rows.first().and_then(|row| row.first()) {
             Some(Val::Int(number)) => *number,
             _ => 0,
@@ -97,6 +97,7 @@ pub(crate) async fn postgres(store: &Postgres) -> Result<(), StoreError> {
                 &Ahead::default(),
                 insert,
                 &[Val::Int(migration.number)],
+                &mut false,
             )
             .await?;
         }

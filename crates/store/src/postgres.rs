@@ -121,20 +121,46 @@ async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     let Driver::Postgres(client) = &tx.driver else {
         return unreachable_tx();
     };
+    if keep && tx.broken {
+        client.batch_execute("ROLLBACK").await?;
+        return broken();
+    }
     let end = client.batch_execute(if keep { "COMMIT" } else { "ROLLBACK" });
-    after(client, &ahead, end).await
+    after(client, &ahead, end, &mut false).await
 }
 
-/// Does something after what must be done first. All of it is sent at once.
+fn broken<T>() -> Result<T, StoreError> {
+    Err(StoreError::Sql(
+        "an earlier statement of the transaction failed".to_owned(),
+    ))
+}
+
+/// Sends what must be done first, alone.
+pub(crate) async fn send(
+    client: &Object,
+    ahead: &Ahead,
+    broken: &mut bool,
+) -> Result<(), StoreError> {
+    after(client, ahead, async { Ok(()) }, broken).await
+}
+
+/// Does something after what must be done first. All of it is sent at once. When what comes first fails, the
+/// transaction is broken, and no savepoint mends it.
 async fn after<T>(
     client: &Object,
     ahead: &Ahead,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    is_broken: &mut bool,
 ) -> Result<T, StoreError> {
+    if *is_broken {
+        return broken();
+    }
     if !ahead.begin && ahead.statements.is_empty() {
         return Ok(work.await?);
     }
-    // What is prepared is sent when it is first polled, and that is in this order.
+    *is_broken = true;
+    // What is prepared is sent when it is first polled, and that is in this order; `join_all` keeps to it as long as
+    // there are no more than thirty.
     let mut prepared = Vec::with_capacity(ahead.statements.len());
     for (sql, params) in &ahead.statements {
         prepared.push((client.prepare_cached(sql).await?, refs(params)));
@@ -154,6 +180,7 @@ async fn after<T>(
     for one in first {
         one?;
     }
+    *is_broken = false;
     Ok(done?)
 }
 
@@ -184,12 +211,14 @@ fn keep_statistics(pool: Pool, changed: watch::Sender<u64>) {
 async fn look_at_grown(client: &Object) -> Result<(), tokio_postgres::Error> {
     let sql = "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables \
                WHERE schemaname = current_schema() AND n_mod_since_analyze >= 500 \
-               AND n_mod_since_analyze > 0.3 * n_live_tup";
+               AND n_mod_since_analyze > 0.3 * n_live_tup \
+               AND (n_live_tup > 1000 OR last_analyze IS NULL) \
+               AND pg_has_role((SELECT relowner FROM pg_class c WHERE c.oid = relid), 'MEMBER')";
     for row in client.query(sql, &[]).await? {
         let table: String = row.get(0);
-        client
+        let _ = client
             .batch_execute(&format!("ANALYZE (SKIP_LOCKED) {table}"))
-            .await?;
+            .await;
     }
     Ok(())
 }
@@ -264,6 +293,7 @@ pub(crate) async fn exec(
     ahead: &Ahead,
     sql: &str,
     params: &[Val],
+    broken: &mut bool,
 ) -> Result<u64, StoreError> {
     let control = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
     let work = async {
@@ -274,7 +304,7 @@ pub(crate) async fn exec(
         let statement = client.prepare_cached(sql).await?;
         client.execute(&statement, &refs(params)).await
     };
-    after(client, ahead, work).await
+    after(client, ahead, work, broken).await
 }
 
 pub(crate) async fn query(
@@ -282,12 +312,13 @@ pub(crate) async fn query(
     ahead: &Ahead,
     sql: &str,
     params: &[Val],
+    broken: &mut bool,
 ) -> Result<Vec<Vec<Val>>, StoreError> {
     let work = async {
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, &refs(params)).await
     };
-    let rows = after(client, ahead, work).await?;
+    let rows = after(client, ahead, work, broken).await?;
     rows.iter()
         .map(|row| {
             (0..row.len())

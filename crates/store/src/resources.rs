@@ -439,6 +439,9 @@ pub enum Alone {
     WithEverything,
 }
 
+/// Groups that are locked one by one at most; a deletion that changes more of them is alone.
+const LOCKED: usize = 50;
+
 /// What a transaction holds that is about to delete a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -463,13 +466,33 @@ pub async fn wait_for_deletion(
         wait_for(tx, place, Alone::WithEverything).await?;
         return Ok(Held::Everything);
     }
+    // Read before anything is held; locks of all sessions together are limited.
+    let many = ids_of_groups(tx, place, id).await?.len() > LOCKED;
+    if many {
+        wait_for(tx, place, Alone::WithEverything).await?;
+        return Ok(Held::Everything);
+    }
     wait_for(tx, place, Alone::With(id)).await?;
-    let groups = ids_of_groups(tx, place, id).await?;
+    // What is not of this kind will be refused, and must not make others wait.
+    let is_there = (by_id(), place.params([kind.into(), id.into()]));
+    let holding = (
+        IDS_OF_GROUPS.to_owned(),
+        place.params([id.to_string().into()]),
+    );
+    let (found, groups): (Vec<Resource>, Vec<(ResourceId,)>) = tx.two(is_there, holding).await?;
+    if found.is_empty() {
+        return Ok(Held::Groups(Vec::new()));
+    }
+    let groups: Vec<ResourceId> = groups.into_iter().map(|(group,)| group).collect();
     for group in &groups {
         wait_for(tx, place, Alone::With(*group)).await?;
     }
     Ok(Held::Groups(groups))
 }
+
+const IDS_OF_GROUPS: &str = "SELECT group_id FROM resource_members \
+                             WHERE tenant = $1 AND integration = $2 AND member = $3 \
+                             ORDER BY group_id";
 
 /// The ids of the groups that hold a resource, in their order.
 async fn ids_of_groups(
@@ -477,9 +500,8 @@ async fn ids_of_groups(
     place: Place,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    let sql = "SELECT group_id FROM resource_members \
-               WHERE tenant = $1 AND integration = $2 AND member = $3 ORDER BY group_id";
-    let groups: Vec<(ResourceId,)> = tx.all(sql, &place.params([id.to_string().into()])).await?;
+    let params = place.params([id.to_string().into()]);
+    let groups: Vec<(ResourceId,)> = tx.all(IDS_OF_GROUPS, &params).await?;
     Ok(groups.into_iter().map(|(group,)| group).collect())
 }
 

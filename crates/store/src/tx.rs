@@ -24,6 +24,8 @@ pub struct Tx<'env> {
     pub(crate) fed: bool,
     /// On PostgreSQL: what goes in front of the next statement, without a way there and back of its own.
     pub(crate) ahead: Ahead,
+    /// Something failed that was sent along, and nobody can say any more what was done: it all is undone.
+    pub(crate) broken: bool,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
@@ -31,6 +33,9 @@ pub struct Tx<'env> {
     after_commit: Vec<Hook>,
     _env: PhantomData<&'env ()>,
 }
+
+/// Statements that are sent along at most.
+const ALONG: usize = 16;
 
 /// Begins a part of a transaction.
 const SAVEPOINT: &str = "SAVEPOINT part";
@@ -82,6 +87,7 @@ impl Tx<'_> {
             driver,
             fed: false,
             ahead: Ahead::default(),
+            broken: false,
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -120,7 +126,7 @@ impl Tx<'_> {
             Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::exec(client, &ahead, sql, params).await
+                postgres::exec(client, &ahead, sql, params, &mut self.broken).await
             }
         }
     }
@@ -134,6 +140,12 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         if self.is_postgres() {
             self.ahead.statements.push((sql, params));
+            if let Driver::Postgres(client) = &mut self.driver
+                && self.ahead.statements.len() >= ALONG
+            {
+                let ahead = std::mem::take(&mut self.ahead);
+                postgres::send(client, &ahead, &mut self.broken).await?;
+            }
             return Ok(());
         }
         self.exec(&sql, &params).await.map(|_| ())
@@ -153,7 +165,7 @@ impl Tx<'_> {
             self.totals.truncate(counted);
             // What was not sent need not be undone.
             let unsent = &mut self.ahead.statements;
-            if let Some(at) = unsent.iter().position(|(sql, _)| sql == SAVEPOINT) {
+            if let Some(at) = unsent.iter().rposition(|(sql, _)| sql == SAVEPOINT) {
                 unsent.truncate(at);
                 return result;
             }
@@ -175,7 +187,7 @@ impl Tx<'_> {
             Driver::Sqlite(connection) => sqlite::query(connection, sql, params)?,
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::query(client, &ahead, sql, params).await?
+                postgres::query(client, &ahead, sql, params, &mut self.broken).await?
             }
         };
         read(rows, sql)
@@ -194,9 +206,12 @@ impl Tx<'_> {
                 sqlite::query(connection, &other, &more)?,
             ),
             Driver::Postgres(client) => {
-                let (ahead, nothing) = (std::mem::take(&mut self.ahead), Ahead::default());
-                let ones = postgres::query(client, &ahead, &one, &params);
-                let others = postgres::query(client, &nothing, &other, &more);
+                let ahead = std::mem::take(&mut self.ahead);
+                postgres::send(client, &ahead, &mut self.broken).await?;
+                let nothing = Ahead::default();
+                let (mut one_broke, mut other_broke) = (self.broken, self.broken);
+                let ones = postgres::query(client, &nothing, &one, &params, &mut one_broke);
+                let others = postgres::query(client, &nothing, &other, &more, &mut other_broke);
                 futures::try_join!(ones, others)?
             }
         };
@@ -236,7 +251,8 @@ impl Tx<'_> {
                     let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
                     let sql = values_sql(head, tail, width, params.len() / width);
                     let ahead = std::mem::take(&mut self.ahead);
-                    touched += postgres::exec(client, &ahead, &sql, &params).await?;
+                    touched +=
+                        postgres::exec(client, &ahead, &sql, &params, &mut self.broken).await?;
                 }
             }
         }

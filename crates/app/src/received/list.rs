@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::received::cursor::{Cursor, Position};
 use crate::received::members::to_scim;
 use crate::received::profile::key_of;
+use crate::received::ranks::FAR;
 use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show, show_each};
 
 /// Resources of one page at most.
@@ -161,7 +162,7 @@ impl Provider {
             if look.filter.is_none() {
                 let count = self.total(look).await?;
                 if rest > 0 && skip < count {
-                    page.extend(self.page(look, None, skip, rest as u32).await?);
+                    page.extend(self.page_at(look, skip, rest as u32).await?);
                 }
                 total += count;
                 continue;
@@ -182,6 +183,25 @@ impl Provider {
             resources: page,
             next: None,
         })
+    }
+
+    /// The page after so many resources, by the nearest way.
+    async fn page_at(
+        &self,
+        look: &Look<'_>,
+        skip: u64,
+        limit: u32,
+    ) -> Result<Vec<Resource>, ScimError> {
+        let Some(ranks) = self.ranks.as_ref().filter(|_| skip >= FAR) else {
+            return self.page(look, None, skip, limit).await;
+        };
+        let (place, kind) = (look.profile.place, look.kind);
+        let start = ranks.nearest(place, kind, skip);
+        let page = self.page(look, start.after, start.skip, limit).await?;
+        if let Some(last) = page.last() {
+            ranks.note((place, kind), start, skip + page.len() as u64, last.id);
+        }
+        Ok(page)
     }
 
     async fn page(

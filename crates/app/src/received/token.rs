@@ -33,7 +33,6 @@ pub(super) struct Tokens {
     known: Mutex<HashMap<IntegrationId, Arc<Known>>>,
     touched: Mutex<HashMap<TokenId, Timestamp>>,
     rates: Rates,
-    looking: tokio::sync::Mutex<()>,
 }
 
 /// The tokens of one integration as they were a moment ago.
@@ -158,8 +157,6 @@ impl Tokens {
         if let Some(left) = PATIENCE_MILLIS.checked_sub(passed).filter(|left| *left > 0) {
             tokio::time::sleep(Duration::from_millis(left)).await;
         }
-        // Of all who wait, one looks.
-        let _looking = self.looking.lock().await;
         let known = self.known.lock().get(&integration).map(Arc::clone);
         match known.filter(|known| known.seen > seen) {
             Some(known) => Ok(known),

@@ -220,6 +220,11 @@ impl Step {
     /// Sees to it that nobody reads from memory what is old after the commit.
     pub(super) fn forget_after(&self, provider: &Provider, tx: &mut Tx<'_>, place: Place) {
         let (kind, id) = self.target();
+        match (self, provider.ranks.clone()) {
+            (Self::Create(..), Some(ranks)) => tx.after_commit(move || ranks.came(place, kind, id)),
+            (Self::Delete(..), Some(ranks)) => tx.after_commit(move || ranks.went(place, kind)),
+            _ => {}
+        }
         if matches!(self, Self::Create(..)) && kind == ResourceKind::USER {
             return;
         }

@@ -15,6 +15,7 @@ on_both!(
     a_failed_operation_undoes_only_itself,
     a_circle_stands_or_falls_as_a_whole,
     pages_by_cursor_cover_both_types_once,
+    pages_far_down_are_true_after_others_come_and_go,
     twins_are_created_once,
     patches_at_the_same_time_lose_nothing,
 );
@@ -119,6 +120,51 @@ async fn pages_by_cursor_cover_both_types_once(test: &TestStore) {
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), 250, "{filter:?}");
+    }
+}
+
+// Profile section 6: startIndex counts what is there now, however far down it is.
+async fn pages_far_down_are_true_after_others_come_and_go(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let create = |first: usize, count: usize| {
+        let operations: Vec<Value> = (first..first + count)
+            .map(|number| {
+                json!({"method": "POST", "path": "/Users", "bulkId": number.to_string(),
+                    "data": {"userName": format!("n{number}")}})
+            })
+            .collect();
+        bulk(&provider, &caller, Value::from(operations))
+    };
+    let page = async |start: usize, count: usize| {
+        let (start, count) = (start.to_string(), count.to_string());
+        let pairs = [("startIndex", start.as_str()), ("count", count.as_str())];
+        let query = ListQuery::from_pairs(pairs).unwrap();
+        let page = provider.list(&caller, &[ResourceKind::USER], &query, |_| Wanted::NOTHING);
+        let shown = page.await.unwrap().resources.into_iter();
+        shown.map(|it| it.resource.id).collect::<Vec<_>>()
+    };
+    create(0, 900).await;
+    create(900, 400).await;
+    for round in 0..4 {
+        let mut all = page(1, 1000).await;
+        all.extend(page(1001, 1000).await);
+        assert_eq!(all.len(), 1300 - round);
+        for start in [1001, 1101, 1250, 1001] {
+            let end = (start - 1 + 50).min(all.len());
+            assert_eq!(page(start, 50).await, all[start - 1..end], "from {start}");
+        }
+        let at = [700, 1150, 3][round % 3];
+        let id = all[at].to_string();
+        let gone = provider.delete(&caller, ResourceKind::USER, &id, Precondition::None);
+        gone.await.unwrap();
+        let next = all[1000 + usize::from(at <= 1000)];
+        assert_eq!(page(1001, 1).await, [next], "what is behind it moves up");
+        if round == 2 {
+            create(2000, 1).await;
+            let gone = page(1, 1).await[0].to_string();
+            let gone = provider.delete(&caller, ResourceKind::USER, &gone, Precondition::None);
+            gone.await.unwrap();
+        }
     }
 }
 
