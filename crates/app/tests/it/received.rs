@@ -146,8 +146,9 @@ async fn pages_far_down_are_true_after_others_come_and_go(test: &TestStore) {
     create(0, 900).await;
     create(900, 400).await;
     for round in 0..4 {
-        let mut all = page(1, 1000).await;
-        all.extend(page(1001, 1000).await);
+        let mut all = page(1, 500).await;
+        all.extend(page(501, 500).await);
+        all.extend(page(1001, 500).await);
         assert_eq!(all.len(), 1300 - round);
         for start in [1001, 1101, 1250, 1001] {
             let end = (start - 1 + 50).min(all.len());
