@@ -347,8 +347,12 @@ fn with_groups(resource: Resource, groups: Vec<resources::GroupDoc>) -> Shown {
 async fn show_each(
     tx: &mut muster_store::Tx<'_>,
     place: Place,
-    found: Vec<(Resource, Wanted)>,
+    mut found: Vec<(Resource, Wanted)>,
 ) -> Result<Vec<Shown>, StoreError> {
+    if found.len() == 1 {
+        let (resource, wanted) = found.remove(0);
+        return Ok(vec![show(tx, place, resource, wanted).await?]);
+    }
     let grouped = |(resource, wanted): &&(Resource, Wanted)| {
         resource.kind == ResourceKind::USER && wanted.groups
     };
