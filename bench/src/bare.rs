@@ -43,6 +43,17 @@ enum By {
     External,
 }
 
+impl By {
+    /// What looks a resource up, on either database.
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "SELECT doc FROM resources WHERE id = $1",
+            Self::Name => "SELECT doc FROM resources WHERE name = $1",
+            Self::External => "SELECT doc FROM resources WHERE external = $1",
+        }
+    }
+}
+
 /// Does the same on either.
 macro_rules! rows {
     ($rows:expr, $name:ident($($given:expr),*)) => {

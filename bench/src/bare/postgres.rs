@@ -50,12 +50,7 @@ impl Rows {
 
     pub(super) async fn find(&self, by: By, value: String) -> Result<Vec<String>, StatusCode> {
         let client = self.client().await?;
-        let sql = match by {
-            By::Id => "SELECT doc FROM resources WHERE id = $1",
-            By::Name => "SELECT doc FROM resources WHERE name = $1",
-            By::External => "SELECT doc FROM resources WHERE external = $1",
-        };
-        let statement = client.prepare_cached(sql).await.map_err(failed)?;
+        let statement = client.prepare_cached(by.sql()).await.map_err(failed)?;
         let rows = client.query(&statement, &[&value]).await.map_err(failed)?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

@@ -113,13 +113,8 @@ impl Rows {
 
     #[expect(clippy::unused_async, reason = "as the other rows")]
     pub(super) async fn find(&self, by: By, value: String) -> Result<Vec<String>, StatusCode> {
-        let sql = match by {
-            By::Id => "SELECT doc FROM resources WHERE id = ?1",
-            By::Name => "SELECT doc FROM resources WHERE name = ?1",
-            By::External => "SELECT doc FROM resources WHERE external = ?1",
-        };
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
+            let mut statement = connection.prepare_cached(by.sql())?;
             statement.query_map([value], |row| row.get(0))?.collect()
         })
     }

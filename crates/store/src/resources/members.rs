@@ -1,0 +1,232 @@
+//! Members of received groups, and the groups that hold a resource.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use muster_model::ResourceId;
+use muster_model::integration::ResourceKind;
+
+use crate::resources::{Place, Resource};
+use crate::{FromRow, Row, StoreError, Tx, Val};
+
+/// Ids that are looked up by one statement.
+const LOOKED_UP: usize = 32;
+
+/// Which of these ids are of groups.
+pub async fn groups_among(
+    tx: &mut Tx<'_>,
+    place: Place,
+    ids: &[ResourceId],
+) -> Result<HashSet<ResourceId>, StoreError> {
+    let mut groups = HashSet::new();
+    for part in ids.chunks(LOOKED_UP) {
+        let (list, params) = in_list(place.params([ResourceKind::GROUP.into()]), part);
+        let sql = format!(
+            "SELECT id FROM resources \
+             WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN {list}"
+        );
+        let found: Vec<(ResourceId,)> = tx.all(&sql, &params).await?;
+        groups.extend(found.into_iter().map(|(id,)| id));
+    }
+    Ok(groups)
+}
+
+/// A member of a received group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The member's id as the sender gave it.
+    pub value: String,
+    /// User or group.
+    pub kind: ResourceKind,
+    /// The name that the sender gave with it.
+    pub display: Option<String>,
+}
+
+impl FromRow for Member {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            value: row.take()?,
+            kind: row.take()?,
+            display: row.take()?,
+        })
+    }
+}
+
+/// Adds members that are not there yet; answers which ones were new.
+pub async fn add_members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    members: Vec<Member>,
+) -> Result<Vec<String>, StoreError> {
+    if !tx.is_postgres() {
+        // To say what was written would cost a copy of each page that is; to count costs nothing.
+        let sql = "INSERT INTO resource_members \
+                   (tenant, integration, group_id, member, kind, display) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let mut new = Vec::new();
+        for member in members {
+            let value = member.value.clone();
+            let params = place.params([
+                group.into(),
+                member.value.into(),
+                member.kind.into(),
+                member.display.into(),
+            ]);
+            if tx.exec(sql, &params).await? > 0 {
+                new.push(value);
+            }
+        }
+        return Ok(new);
+    }
+    let rows = members
+        .into_iter()
+        .map(|member| {
+            let Member {
+                value,
+                kind,
+                display,
+            } = member;
+            place.params([group.into(), value.into(), kind.into(), display.into()])
+        })
+        .collect();
+    let head = "INSERT INTO resource_members \
+                (tenant, integration, group_id, member, kind, display)";
+    let tail = "ON CONFLICT DO NOTHING RETURNING member";
+    let new: Vec<(String,)> = tx.insert_returning(head, tail, rows).await?;
+    Ok(new.into_iter().map(|(member,)| member).collect())
+}
+
+/// Removes members; answers which ones were there.
+pub async fn remove_members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    members: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let sql = "DELETE FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND group_id = $3 AND member = $4";
+    let mut gone = Vec::new();
+    for member in members {
+        let params = place.params([group.into(), member.into()]);
+        if tx.exec(sql, &params).await? > 0 {
+            gone.push(member.clone());
+        }
+    }
+    Ok(gone)
+}
+
+/// Removes all members of a group; answers how many there were.
+pub async fn clear_members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND group_id = $3";
+    tx.exec(sql, &place.params([group.into()])).await
+}
+
+/// Members of a group in the order of their values, after `after`.
+pub async fn members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Member>, StoreError> {
+    let sql = "SELECT member, kind, display FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND group_id = $3 AND member > $4 \
+               ORDER BY member LIMIT $5";
+    let params = place.params([group.into(), after.unwrap_or("").into(), limit.into()]);
+    tx.all(sql, &params).await
+}
+
+/// The groups that hold this member, in the order of their ids; at most `limit`.
+pub async fn groups_holding(
+    tx: &mut Tx<'_>,
+    place: Place,
+    member: &str,
+    limit: u32,
+) -> Result<Vec<Resource>, StoreError> {
+    let sql = "SELECT r.id, r.kind, r.name_key, r.external_id, r.active, r.version, r.created, \
+               r.modified, r.doc FROM resource_members m CROSS JOIN resources r \
+               WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
+               AND r.tenant = m.tenant AND r.integration = m.integration \
+               AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";
+    tx.all(sql, &place.params([member.into(), limit.into()]))
+        .await
+}
+
+/// A group and its document.
+pub type GroupDoc = (ResourceId, String);
+
+pub(super) const GROUPS_OF: &str = "SELECT r.id, r.doc FROM resource_members m CROSS JOIN resources r \
+                         WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
+                         AND r.tenant = m.tenant AND r.integration = m.integration \
+                         AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";
+
+/// The groups that a resource is a direct member of, with their documents; at most `limit`.
+pub async fn groups_of(
+    tx: &mut Tx<'_>,
+    place: Place,
+    member: &str,
+    limit: u32,
+) -> Result<Vec<GroupDoc>, StoreError> {
+    tx.all(GROUPS_OF, &place.params([member.into(), limit.into()]))
+        .await
+}
+
+/// The groups of each of these resources, as [`groups_of`] says them; who is in none is left out.
+pub async fn groups_of_each(
+    tx: &mut Tx<'_>,
+    place: Place,
+    members: &[String],
+    limit: u32,
+) -> Result<HashMap<String, Vec<GroupDoc>>, StoreError> {
+    let mut all: HashMap<String, Vec<GroupDoc>> = HashMap::new();
+    for part in members.chunks(LOOKED_UP) {
+        let (list, mut params) = in_list(place.params([]), part);
+        let most = limit.saturating_mul(LOOKED_UP as u32);
+        let sql = format!(
+            "SELECT m.member, r.id, r.doc FROM resource_members m CROSS JOIN resources r \
+             WHERE m.tenant = $1 AND m.integration = $2 AND m.member IN {list} \
+             AND r.tenant = m.tenant AND r.integration = m.integration \
+             AND r.kind = 2 AND r.id = m.group_id ORDER BY m.member, m.group_id LIMIT ${}",
+            params.len() + 1
+        );
+        params.push(most.into());
+        let rows: Vec<(String, ResourceId, String)> = tx.all(&sql, &params).await?;
+        if rows.len() as u64 == u64::from(most) {
+            // Somebody is in so many that others may be missing.
+            for member in part {
+                let groups = groups_of(tx, place, member, limit).await?;
+                all.insert(member.clone(), groups);
+            }
+            continue;
+        }
+        for (member, group, doc) in rows {
+            let groups = all.entry(member).or_default();
+            if groups.len() < limit as usize {
+                groups.push((group, doc));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A list of values for `IN`, and the parameters with them. It has one place or [`LOOKED_UP`], so that two
+/// statements are prepared and not one for each length.
+fn in_list<T: Clone + Into<Val>>(mut params: Vec<Val>, values: &[T]) -> (String, Vec<Val>) {
+    let width = if values.len() == 1 { 1 } else { LOOKED_UP };
+    let mut list = String::from("(");
+    // What is too short is filled up with the first.
+    let filled = values.iter().chain(values.iter().take(1).cycle());
+    for (number, value) in filled.take(width).enumerate() {
+        params.push(value.clone().into());
+        let separator = if number == 0 { "" } else { ", " };
+        let _ = write!(list, "{separator}${}", params.len());
+    }
+    list.push(')');
+    (list, params)
+}
