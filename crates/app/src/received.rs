@@ -306,18 +306,7 @@ async fn show(
     let mut members = None;
     match resource.kind {
         ResourceKind::GROUP if wanted.members => {
-            let mut all: Vec<Member> = Vec::new();
-            loop {
-                let after = all.last().map(|member| member.value.clone());
-                let page =
-                    resources::members(tx, place, resource.id, after.as_deref(), MEMBERS).await?;
-                let more = page.len() == MEMBERS as usize;
-                all.extend(page);
-                if !more {
-                    break;
-                }
-            }
-            members = Some(all);
+            members = Some(members::all_members(tx, place, resource.id).await?);
         }
         ResourceKind::USER if wanted.groups => {
             let id = resource.id.to_string();

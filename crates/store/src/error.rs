@@ -1,7 +1,7 @@
 //! What can go wrong between us and the database.
 
 /// The database could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file or server cannot be opened.
     #[error("cannot open the database {place}: {reason}")]

@@ -33,6 +33,7 @@ pub mod integrations;
 pub mod intents;
 pub mod jobs;
 mod json;
+mod lanes;
 pub mod links;
 mod lists;
 pub mod memberships;

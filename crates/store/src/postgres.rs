@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
-use crate::resources;
+use crate::lanes::Lanes;
+use crate::resources::{self, About, Held, Place};
 use crate::tx::{Ahead, Driver};
 use crate::{StoreError, Tx, Val};
 
 /// Connections to the server at most.
 const CONNECTIONS: usize = 32;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     pool: Pool,
     changed: watch::Sender<u64>,
+    lanes: Lanes,
 }
 
 /// How often tables are looked at that have grown.
@@ -53,7 +55,12 @@ impl Postgres {
                 reason: error.to_string(),
             })?;
         keep_statistics(pool.clone(), changed.clone());
-        let store = Self { pool, changed };
+        let lanes = Lanes::default();
+        let store = Self {
+            pool,
+            changed,
+            lanes,
+        };
         match store.client().await {
             Ok(_) => Ok(store),
             Err(StoreError::Unavailable(reason)) => Err(StoreError::Open { place, reason }),
@@ -73,23 +80,49 @@ impl Postgres {
         F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send,
         E: From<StoreError>,
     {
-        let client = self.client().await?;
-        let mut open = Open(Some(Tx::new(Driver::Postgres(client))));
-        let Some(tx) = open.0.as_mut() else {
-            unreachable_tx()?
-        };
+        let mut open = self.begin().await?;
+        let result = body(open.tx()?).await;
+        self.end(open, result.is_ok()).await?;
+        result
+    }
+
+    pub(crate) async fn write_resource<T, E, F>(
+        &self,
+        place: Place,
+        about: About,
+        body: F,
+    ) -> Result<T, E>
+    where
+        F: for<'a> Fn(&'a mut Tx<'static>, Held) -> BoxFuture<'a, Result<T, E>>
+            + Send
+            + Sync
+            + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.lanes.write(self, (place, about), body).await
+    }
+
+    /// Begins a transaction, together with its first statement.
+    pub(crate) async fn begin(&self) -> Result<Open, StoreError> {
+        let mut tx = Tx::new(Driver::Postgres(self.client().await?));
         tx.ahead.begin = true;
-        let result = body(tx).await;
-        finish(tx, result.is_ok()).await?;
+        Ok(Open(Some(tx)))
+    }
+
+    /// Ends a transaction.
+    pub(crate) async fn end(&self, mut open: Open, keep: bool) -> Result<(), StoreError> {
+        let tx = open.tx()?;
+        finish(tx, keep).await?;
         let fed = tx.fed;
         for hook in tx.hooks() {
             hook.run();
         }
         open.done();
-        if fed && result.is_ok() {
+        if fed && keep {
             self.changed.send_modify(|count| *count += 1);
         }
-        result
+        Ok(())
     }
 
     pub(crate) async fn read<'env, T, E, F>(&self, body: F) -> Result<T, E>
@@ -105,6 +138,9 @@ impl Postgres {
 /// Ends a transaction, with one way there and back for all that is left to do: after a statement that failed,
 /// COMMIT undoes everything.
 async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
+    if keep {
+        tx.settle().await?;
+    }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {
         ahead.statements.extend(resources::settle_totals(tx));
@@ -121,7 +157,7 @@ async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     let Driver::Postgres(client) = &tx.driver else {
         return unreachable_tx();
     };
-    if keep && tx.broken {
+    if keep && (tx.broken || tx.failed) {
         client.batch_execute("ROLLBACK").await?;
         return broken();
     }
@@ -253,9 +289,13 @@ fn listen(config: tokio_postgres::Config, changed: watch::Sender<u64>) {
 }
 
 /// A transaction that is dropped before its end takes its connection with it, which rolls it back.
-struct Open(Option<Tx<'static>>);
+pub(crate) struct Open(Option<Tx<'static>>);
 
 impl Open {
+    pub(crate) fn tx(&mut self) -> Result<&mut Tx<'static>, StoreError> {
+        self.0.as_mut().map_or_else(unreachable_tx, Ok)
+    }
+
     fn done(mut self) {
         drop(self.0.take());
     }
@@ -326,4 +366,20 @@ pub(crate) async fn query(
                 .collect()
         })
         .collect()
+}
+
+/// Two queries, with one way there and back.
+pub(crate) async fn two(
+    client: &Object,
+    ahead: &Ahead,
+    (one, params): (&str, &[Val]),
+    (other, more): (&str, &[Val]),
+    broken: &mut bool,
+) -> Result<(Vec<Vec<Val>>, Vec<Vec<Val>>), StoreError> {
+    send(client, ahead, broken).await?;
+    let nothing = Ahead::default();
+    let (mut one_broke, mut other_broke) = (*broken, *broken);
+    let ones = query(client, &nothing, one, params, &mut one_broke);
+    let others = query(client, &nothing, other, more, &mut other_broke);
+    futures::try_join!(ones, others)
 }

@@ -46,6 +46,19 @@ pub async fn append(
     event: NewEvent,
     details: &[String],
 ) -> Result<(), StoreError> {
+    // The feed is not the row of a group.
+    let recent = tx.recent.take();
+    let appended = append_parts(tx, place, event, details).await;
+    tx.recent = recent;
+    appended
+}
+
+async fn append_parts(
+    tx: &mut Tx<'_>,
+    place: Place,
+    event: NewEvent,
+    details: &[String],
+) -> Result<(), StoreError> {
     let sql = if tx.is_postgres() {
         format!(
             "INSERT INTO received_changes \

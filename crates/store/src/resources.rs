@@ -13,10 +13,11 @@ use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
 pub use members::{
-    GroupDoc, Member, add_members, clear_members, groups_among, groups_holding, groups_of,
+    GroupDoc, Member, NewMember, add_members, clear_members, groups_holding, groups_of,
     groups_of_each, members, remove_members,
 };
-pub use waiting::{Alone, Held, wait_for, wait_for_deletion};
+pub(crate) use waiting::wait;
+pub use waiting::{About, Held, wait_for_everything};
 
 use members::GROUPS_OF;
 use waiting::ids_of_groups;
@@ -121,7 +122,7 @@ fn key(key: String) -> String {
 pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
     let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
                active, version, created, modified, doc) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
     let params = place.params([
         resource.id.into(),
         resource.kind.into(),
@@ -133,7 +134,10 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         resource.modified.into(),
         (&resource.doc).into(),
     ]);
-    tx.exec(sql, &params).await?;
+    // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
+    if tx.exec(sql, &params).await? == 0 {
+        return Err(StoreError::Duplicate("resources".to_owned()));
+    }
     add_to_total(tx, place, resource.kind, 1);
     let event = NewEvent {
         what: Happening::Created,
@@ -235,10 +239,52 @@ pub async fn find_for_update(
     kind: ResourceKind,
     id: ResourceId,
 ) -> Result<Option<Resource>, StoreError> {
+    if let Some(recent) = &tx.recent
+        && recent.place == place
+        && (recent.group.kind, recent.group.id) == (kind, id)
+    {
+        return Ok(Some(recent.group.clone()));
+    }
     // SQLite has one writer; nobody else can change the row meanwhile.
     let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
     let sql = format!("{} {lock}", by_id());
-    tx.one(&sql, &place.params([kind.into(), id.into()])).await
+    let found = tx
+        .one(&sql, &place.params([kind.into(), id.into()]))
+        .await?;
+    if kind == ResourceKind::GROUP {
+        tx.recent = found.clone().map(|group| Recent {
+            place,
+            group,
+            is_written: true,
+        });
+    }
+    Ok(found)
+}
+
+/// A group as it is now, in a transaction that holds it. Members are added one by one, each with a new version of
+/// the group, so of several changes in one commit only the last version is written down. What else is done in
+/// between lets go of it.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    place: Place,
+    group: Resource,
+    is_written: bool,
+}
+
+impl Recent {
+    /// The statement that writes its version and time, unless they are written.
+    pub(crate) fn unwritten(self) -> Option<(String, Vec<Val>)> {
+        (!self.is_written).then(|| touch(self.place, &self.group))
+    }
+}
+
+/// Writes the version and the time of a resource.
+fn touch(place: Place, resource: &Resource) -> (String, Vec<Val>) {
+    let sql = "UPDATE resources SET version = $1, modified = $2 \
+               WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
+    let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
+    params.extend(place.params([resource.kind.into(), resource.id.into()]));
+    (sql.to_owned(), params)
 }
 
 /// The resource with this [`name_key`].
@@ -305,11 +351,16 @@ pub async fn update(
     resource: &Resource,
 ) -> Result<(), StoreError> {
     if before.doc == resource.doc {
-        let sql = "UPDATE resources SET version = $1, modified = $2 \
-                   WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
-        let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
-        params.extend(place.params([resource.kind.into(), resource.id.into()]));
-        return tx.exec_along(sql.to_owned(), params).await;
+        if let Some(recent) = &mut tx.recent
+            && recent.place == place
+            && (recent.group.kind, recent.group.id) == (resource.kind, resource.id)
+        {
+            recent.group = resource.clone();
+            recent.is_written = false;
+            return Ok(());
+        }
+        let (sql, params) = touch(place, resource);
+        return tx.exec_along(sql, params).await;
     }
     let (sql, mut params) =
         if before.name_key == resource.name_key && before.external_id == resource.external_id {

@@ -216,6 +216,7 @@ fn write_in_groups(
         tx.fed = false;
         tx.totals.clear();
         tx.numbers.clear();
+        tx.recent = None;
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() && still_open(&tx) {
             let _ = raw(&mut tx, "ROLLBACK");
@@ -224,16 +225,8 @@ fn write_in_groups(
         for hook in tx.hooks() {
             hook.run();
         }
-        let refused = outcome.err().map(|error| error.to_string());
-        let full = refused
-            .as_deref()
-            .is_some_and(|text| text == StoreError::Full.to_string());
         for answer in answers {
-            answer(match &refused {
-                None => Ok(()),
-                Some(_) if full => Err(StoreError::Full),
-                Some(reason) => Err(StoreError::Sql(reason.clone())),
-            });
+            answer(outcome.clone());
         }
         if fed {
             changed.send_modify(|count| *count += 1);
@@ -257,11 +250,10 @@ fn write_group(
     while let Some(Work { body, undo }) = next {
         let (before, counted) = (changes(tx), tx.totals.len());
         if undo == Undo::Body
-            && let Err(error) = raw(tx, "SAVEPOINT one")
+            && let Err(error) = settle(tx).and_then(|()| raw(tx, "SAVEPOINT one"))
         {
-            let reason = error.to_string();
-            body(Err(error));
-            return Err(StoreError::Sql(reason));
+            body(Err(error.clone()));
+            return Err(error);
         }
         if let Some((keep, answer)) = body(Ok(tx)) {
             answers.push(answer);
@@ -273,6 +265,7 @@ fn write_group(
                 Undo::Body => {
                     if !keep {
                         tx.totals.truncate(counted);
+                        tx.recent = None;
                         raw(tx, "ROLLBACK TO one")?;
                     }
                     raw(tx, "RELEASE one")?;
@@ -291,16 +284,21 @@ fn write_group(
             None
         };
     }
+    settle(tx)?;
     for (sql, params) in resources::settle_totals(tx) {
         poll_now(Box::pin(tx.exec(&sql, &params)))?;
     }
     raw(tx, "COMMIT")
 }
 
-/// How many rows were changed so far.
+fn settle(tx: &mut Tx<'static>) -> Result<(), StoreError> {
+    poll_now(Box::pin(tx.settle()))
+}
+
+/// How many rows were changed so far by those who wrote them.
 fn changes(tx: &Tx) -> u64 {
     match &tx.driver {
-        Driver::Sqlite(connection) => connection.total_changes(),
+        Driver::Sqlite(connection) => connection.total_changes() - tx.settled,
         Driver::Postgres(_) => 0,
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
-use crate::resources::Place;
+use crate::resources::{Place, Recent};
 use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
@@ -26,6 +26,14 @@ pub struct Tx<'env> {
     pub(crate) ahead: Ahead,
     /// Something failed that was sent along, and nobody can say any more what was done: it all is undone.
     pub(crate) broken: bool,
+    /// A statement failed, and PostgreSQL refuses all others until that is undone.
+    pub(crate) failed: bool,
+    /// Rows that were written, as far as they are counted: more of them means that something was.
+    pub(crate) written: u64,
+    /// Rows that were written for the group that changes again and again.
+    pub(crate) settled: u64,
+    /// A group that changes again and again.
+    pub(crate) recent: Option<Recent>,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
@@ -79,7 +87,7 @@ impl std::fmt::Debug for Driver {
 }
 
 /// Rows of one multi-row statement on PostgreSQL, which takes up to 65,535 parameters.
-const ROWS_AT_ONCE: usize = 64;
+pub(crate) const ROWS_AT_ONCE: usize = 64;
 
 impl Tx<'_> {
     pub(crate) fn new(driver: Driver) -> Self {
@@ -88,6 +96,10 @@ impl Tx<'_> {
             fed: false,
             ahead: Ahead::default(),
             broken: false,
+            failed: false,
+            written: 0,
+            settled: 0,
+            recent: None,
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -122,13 +134,26 @@ impl Tx<'_> {
 
     /// Runs a statement; answers how many rows it touched.
     pub async fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
-        match &mut self.driver {
+        self.settle().await?;
+        self.run(sql, params).await
+    }
+
+    async fn run(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+        let touched = match &mut self.driver {
             Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
                 postgres::exec(client, &ahead, sql, params, &mut self.broken).await
             }
-        }
+        };
+        self.written += touched.as_ref().unwrap_or(&0);
+        self.noted(touched)
+    }
+
+    /// Remembers that a statement failed.
+    fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        result
     }
 
     /// Runs a statement of which nothing is asked but that it is done when the transaction is: on PostgreSQL
@@ -138,17 +163,46 @@ impl Tx<'_> {
         sql: String,
         params: Vec<Val>,
     ) -> Result<(), StoreError> {
-        if self.is_postgres() {
-            self.ahead.statements.push((sql, params));
-            if let Driver::Postgres(client) = &mut self.driver
-                && self.ahead.statements.len() >= ALONG
-            {
-                let ahead = std::mem::take(&mut self.ahead);
-                postgres::send(client, &ahead, &mut self.broken).await?;
-            }
-            return Ok(());
+        self.settle().await?;
+        self.run_along(sql, params).await
+    }
+
+    async fn run_along(&mut self, sql: String, params: Vec<Val>) -> Result<(), StoreError> {
+        if !self.is_postgres() {
+            return self.run(&sql, &params).await.map(|_| ());
         }
-        self.exec(&sql, &params).await.map(|_| ())
+        self.written += 1;
+        self.ahead.statements.push((sql, params));
+        if let Driver::Postgres(client) = &mut self.driver
+            && self.ahead.statements.len() >= ALONG
+        {
+            let ahead = std::mem::take(&mut self.ahead);
+            let sent = postgres::send(client, &ahead, &mut self.broken).await;
+            return self.noted(sent);
+        }
+        Ok(())
+    }
+
+    /// Writes down what is kept of the group that changes again and again, and lets go of it: whatever comes
+    /// next may read its row, or change it.
+    pub(crate) async fn settle(&mut self) -> Result<(), StoreError> {
+        let Some((sql, params)) = self.recent.take().and_then(Recent::unwritten) else {
+            return Ok(());
+        };
+        // Somebody before wrote this, and not who comes next.
+        let written = self.written;
+        // Boxed, for it is seldom, and would be a part of every statement's future.
+        let settled = Box::pin(self.run_along(sql, params)).await;
+        self.settled += self.written - written;
+        self.written = written;
+        settled
+    }
+
+    /// Undoes everything so far, and begins anew, on PostgreSQL.
+    pub(crate) async fn begin_anew(&mut self) -> Result<(), StoreError> {
+        self.exec("ROLLBACK", &[]).await?;
+        self.ahead.begin = true;
+        Ok(())
     }
 
     /// Runs a part of the transaction whose failure undoes only that part.
@@ -163,6 +217,7 @@ impl Tx<'_> {
         let result = body(self).await;
         if result.is_err() {
             self.totals.truncate(counted);
+            self.recent = None;
             // What was not sent need not be undone.
             let unsent = &mut self.ahead.statements;
             if let Some(at) = unsent.iter().rposition(|(sql, _)| sql == SAVEPOINT) {
@@ -171,6 +226,7 @@ impl Tx<'_> {
             }
             unsent.clear();
             self.exec("ROLLBACK TO SAVEPOINT part", &[]).await?;
+            self.failed = false;
         }
         let release = "RELEASE SAVEPOINT part".to_owned();
         self.exec_along(release, Vec::new()).await?;
@@ -183,14 +239,15 @@ impl Tx<'_> {
         sql: &str,
         params: &[Val],
     ) -> Result<Vec<T>, StoreError> {
+        self.settle().await?;
         let rows = match &mut self.driver {
-            Driver::Sqlite(connection) => sqlite::query(connection, sql, params)?,
+            Driver::Sqlite(connection) => sqlite::query(connection, sql, params),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::query(client, &ahead, sql, params, &mut self.broken).await?
+                postgres::query(client, &ahead, sql, params, &mut self.broken).await
             }
         };
-        read(rows, sql)
+        read(self.noted(rows)?, sql)
     }
 
     /// Runs two queries, of which neither needs what the other answers: on PostgreSQL with one way there and
@@ -200,21 +257,23 @@ impl Tx<'_> {
         (one, params): (String, Vec<Val>),
         (other, more): (String, Vec<Val>),
     ) -> Result<(Vec<T>, Vec<U>), StoreError> {
-        let (ones, others) = match &mut self.driver {
-            Driver::Sqlite(connection) => (
-                sqlite::query(connection, &one, &params)?,
-                sqlite::query(connection, &other, &more)?,
-            ),
+        self.settle().await?;
+        let both = match &mut self.driver {
+            Driver::Sqlite(connection) => sqlite::query(connection, &one, &params)
+                .and_then(|ones| Ok((ones, sqlite::query(connection, &other, &more)?))),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::send(client, &ahead, &mut self.broken).await?;
-                let nothing = Ahead::default();
-                let (mut one_broke, mut other_broke) = (self.broken, self.broken);
-                let ones = postgres::query(client, &nothing, &one, &params, &mut one_broke);
-                let others = postgres::query(client, &nothing, &other, &more, &mut other_broke);
-                futures::try_join!(ones, others)?
+                postgres::two(
+                    client,
+                    &ahead,
+                    (&one, &params),
+                    (&other, &more),
+                    &mut self.broken,
+                )
+                .await
             }
         };
+        let (ones, others) = self.noted(both)?;
         Ok((read(ones, &one)?, read(others, &other)?))
     }
 
@@ -239,46 +298,19 @@ impl Tx<'_> {
         let Some(width) = rows.first().map(Vec::len) else {
             return Ok(0);
         };
-        let mut touched = 0;
-        match &mut self.driver {
-            Driver::Sqlite(connection) => {
-                let sql = values_sql(head, tail, width, 1);
-                touched += sqlite::exec_each(connection, &sql, &rows)?;
-            }
-            Driver::Postgres(client) => {
-                let mut rows = rows.into_iter().peekable();
-                while rows.peek().is_some() {
-                    let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
-                    let sql = values_sql(head, tail, width, params.len() / width);
-                    let ahead = std::mem::take(&mut self.ahead);
-                    touched +=
-                        postgres::exec(client, &ahead, &sql, &params, &mut self.broken).await?;
-                }
-            }
+        self.settle().await?;
+        if let Driver::Sqlite(connection) = &mut self.driver {
+            let sql = values_sql(head, tail, width, 1);
+            return sqlite::exec_each(connection, &sql, &rows);
         }
-        Ok(touched)
-    }
-
-    /// Like [`Tx::insert_many`], with a `tail` that says what to answer of each row that was written. On
-    /// SQLite it is dear.
-    pub async fn insert_returning<T: FromRow>(
-        &mut self,
-        head: &str,
-        tail: &str,
-        rows: Vec<Vec<Val>>,
-    ) -> Result<Vec<T>, StoreError> {
-        let Some(width) = rows.first().map(Vec::len) else {
-            return Ok(Vec::new());
-        };
-        let at_once = if self.is_postgres() { ROWS_AT_ONCE } else { 1 };
-        let mut answered = Vec::with_capacity(rows.len());
+        let mut touched = 0;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            let params: Vec<Val> = rows.by_ref().take(at_once).flatten().collect();
+            let params: Vec<Val> = rows.by_ref().take(ROWS_AT_ONCE).flatten().collect();
             let sql = values_sql(head, tail, width, params.len() / width);
-            answered.extend(self.all(&sql, &params).await?);
+            touched += self.run(&sql, &params).await?;
         }
-        Ok(answered)
+        Ok(touched)
     }
 }
 

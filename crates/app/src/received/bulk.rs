@@ -10,7 +10,7 @@ use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
 use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
-use muster_store::resources::{self, Alone, Held};
+use muster_store::resources::{self, Held};
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ impl Provider {
             .store
             .write::<_, Fault, _>(move |tx| {
                 Box::pin(async move {
-                    resources::wait_for(tx, profile.place, Alone::WithEverything).await?;
+                    resources::wait_for_everything(tx, profile.place).await?;
                     let mut done = Vec::new();
                     for group in prepared {
                         let steps = group.iter().filter_map(|one| one.step.as_ref().ok());

@@ -7,41 +7,30 @@ use muster_model::{ResourceId, Timestamp};
 use muster_scim::ResourceType;
 use muster_scim::member::{self, MemberChange};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, Member, Place, Resource};
+use muster_store::resources::{self, Member, NewMember, Place, Resource};
 use muster_store::{StoreError, Tx};
 
 use crate::received::{Fault, MEMBERS};
 
-/// Members as they are kept. One that does not say what it is, is a group when there is such a group.
-pub(super) async fn rows(
-    tx: &mut Tx<'_>,
-    place: Place,
-    members: Vec<member::Member>,
-) -> Result<Vec<Member>, StoreError> {
-    let untold = members.iter().filter(|member| member.ref_type.is_none());
-    let untold: Vec<ResourceId> = untold.filter_map(|it| it.value.parse().ok()).collect();
-    let groups = resources::groups_among(tx, place, &untold).await?;
-    let row = |member: member::Member| {
-        let is_group = match &member.ref_type {
-            Some(of) => of.eq_ignore_ascii_case("group"),
-            None => (member.value.parse()).is_ok_and(|id| groups.contains(&id)),
-        };
-        Member {
-            value: member.value,
-            kind: if is_group {
+/// Members as they are added.
+pub(super) fn rows(members: Vec<member::Member>) -> Vec<NewMember> {
+    let row = |member: member::Member| NewMember {
+        value: member.value,
+        kind: member.ref_type.map(|of| {
+            if of.eq_ignore_ascii_case("group") {
                 ResourceKind::GROUP
             } else {
                 ResourceKind::USER
-            },
-            display: member.display,
-        }
+            }
+        }),
+        display: member.display,
     };
-    Ok(members.into_iter().map(row).collect())
+    members.into_iter().map(row).collect()
 }
 
 /// Members that come or go.
 pub(super) enum Moving {
-    Add(Vec<Member>),
+    Add(Vec<NewMember>),
     Remove(Vec<String>),
 }
 
@@ -85,7 +74,7 @@ impl Moved {
         let mut any = false;
         for change in changes {
             let moving = match change {
-                MemberChange::Add(members) => vec![Moving::Add(rows(tx, place, members).await?)],
+                MemberChange::Add(members) => vec![Moving::Add(rows(members))],
                 MemberChange::Remove(values) => vec![Moving::Remove(values)],
                 MemberChange::RemoveAll => {
                     let all = all_members(tx, place, group).await?;
@@ -93,7 +82,7 @@ impl Moved {
                     vec![Moving::Remove(values.collect())]
                 }
                 MemberChange::ReplaceAll(members) => {
-                    let wanted = rows(tx, place, members).await?;
+                    let wanted = rows(members);
                     let gone = gone(all_members(tx, place, group).await?, &wanted);
                     vec![Moving::Remove(gone), Moving::Add(wanted)]
                 }
@@ -142,7 +131,7 @@ impl Moved {
 
 /// Who is a member and should not be: only the difference is written, so that a repeated list changes
 /// nothing.
-fn gone(there: Vec<Member>, wanted: &[Member]) -> Vec<String> {
+fn gone(there: Vec<Member>, wanted: &[NewMember]) -> Vec<String> {
     let keep: HashSet<&str> = wanted.iter().map(|member| member.value.as_str()).collect();
     there
         .into_iter()
@@ -151,11 +140,12 @@ fn gone(there: Vec<Member>, wanted: &[Member]) -> Vec<String> {
         .collect()
 }
 
-async fn all_members(
+/// All members of a group, in the order of their ids.
+pub(super) async fn all_members(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
-) -> Result<Vec<Member>, Fault> {
+) -> Result<Vec<Member>, StoreError> {
     let mut all: Vec<Member> = Vec::new();
     loop {
         let after = all.last().map(|member| member.value.clone());

@@ -8,10 +8,10 @@ use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
 use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, changed_paths, normalise};
 use muster_store::received;
-use muster_store::resources::{self, Alone, Held, Place, Resource};
+use muster_store::resources::{self, About, Held, Place, Resource};
 use muster_store::{StoreError, Tx};
 
-use crate::received::members::{Moved, Moving, rows};
+use crate::received::members::{Moved, Moving, all_members, rows};
 use crate::received::profile::extras_text;
 use crate::received::{
     Caller, Fault, Profile, Provider, Shown, Wanted, document, not_found, parse_id, show,
@@ -130,11 +130,13 @@ impl Provider {
         caller.may_write()?;
         let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
         let this = self.clone();
+        let (place, about) = (profile.place, step.about());
         self.store
-            .write_or_refuse::<_, Fault, _>(move |tx| {
+            .write_resource::<_, Fault, _>(place, about, move |tx, held| {
+                let (this, step) = (this.clone(), step.clone());
+                let (profile, precondition) = (Arc::clone(&profile), precondition.clone());
                 Box::pin(async move {
-                    let held = step.wait(tx, profile.place).await?;
-                    step.forget_after(&this, tx, profile.place);
+                    step.forget_after(&this, tx, place);
                     step.run(tx, &profile, now, &precondition, &held).await
                 })
             })
@@ -204,17 +206,13 @@ impl Step {
         }
     }
 
-    /// Waits until others are done with what it is about, before anything is written.
-    async fn wait(&self, tx: &mut Tx<'_>, place: Place) -> Result<Held, StoreError> {
+    fn about(&self) -> About {
         let (kind, id) = self.target();
         match self {
-            Self::Create(..) => {}
-            Self::Delete(..) => {
-                return resources::wait_for_deletion(tx, place, kind, id).await;
-            }
-            _ => resources::wait_for(tx, place, Alone::With(id)).await?,
+            Self::Create(resource, ..) => About::creation(resource),
+            Self::Delete(..) => About::Deletion(kind, id),
+            Self::Replace(..) | Self::Patch(..) => About::Change(kind, id),
         }
-        Ok(Held::Groups(Vec::new()))
     }
 
     /// Sees to it that nobody reads from memory what is old after the commit.
@@ -251,13 +249,12 @@ impl Step {
                     resources::set_extras(tx, place, of, unknown).await?;
                 }
                 let members = match members {
-                    Some(members) => {
-                        let rows = rows(tx, place, members).await?;
-                        let add = vec![Moving::Add(rows.clone())];
+                    Some(members) if !members.is_empty() => {
+                        let add = vec![Moving::Add(rows(members))];
                         Moved::of(&resource, now).run(tx, place, add).await?;
-                        Some(rows)
+                        Some(all_members(tx, place, resource.id).await?)
                     }
-                    None => None,
+                    none => none.map(|_| Vec::new()),
                 };
                 let groups = Vec::new();
                 Ok(Shown {

@@ -1,35 +1,17 @@
 //! Members of received groups, and the groups that hold a resource.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
 use crate::resources::{Place, Resource};
+use crate::tx::ROWS_AT_ONCE;
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Ids that are looked up by one statement.
-const LOOKED_UP: usize = 32;
-
-/// Which of these ids are of groups.
-pub async fn groups_among(
-    tx: &mut Tx<'_>,
-    place: Place,
-    ids: &[ResourceId],
-) -> Result<HashSet<ResourceId>, StoreError> {
-    let mut groups = HashSet::new();
-    for part in ids.chunks(LOOKED_UP) {
-        let (list, params) = in_list(place.params([ResourceKind::GROUP.into()]), part);
-        let sql = format!(
-            "SELECT id FROM resources \
-             WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN {list}"
-        );
-        let found: Vec<(ResourceId,)> = tx.all(&sql, &params).await?;
-        groups.extend(found.into_iter().map(|(id,)| id));
-    }
-    Ok(groups)
-}
+pub(super) const LOOKED_UP: usize = 32;
 
 /// A member of a received group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,53 +34,118 @@ impl FromRow for Member {
     }
 }
 
+/// A member that is about to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMember {
+    /// The member's id as the sender gave it.
+    pub value: String,
+    /// User or group; when nobody said, it is a group if there is such a group.
+    pub kind: Option<ResourceKind>,
+    /// The name that the sender gave with it.
+    pub display: Option<String>,
+}
+
 /// Adds members that are not there yet; answers which ones were new.
 pub async fn add_members(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
-    members: Vec<Member>,
+    members: Vec<NewMember>,
 ) -> Result<Vec<String>, StoreError> {
+    let recent = tx.recent.take();
+    let added = add(tx, place, group, members).await;
+    tx.recent = recent;
+    added
+}
+
+async fn add(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    members: Vec<NewMember>,
+) -> Result<Vec<String>, StoreError> {
+    let shared = place.params([group.into()]);
     if !tx.is_postgres() {
         // To say what was written would cost a copy of each page that is; to count costs nothing.
-        let sql = "INSERT INTO resource_members \
-                   (tenant, integration, group_id, member, kind, display) \
-                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let sql = insert_members(1, "");
         let mut new = Vec::new();
         for member in members {
             let value = member.value.clone();
-            let params = place.params([
-                group.into(),
-                member.value.into(),
-                member.kind.into(),
-                member.display.into(),
-            ]);
-            if tx.exec(sql, &params).await? > 0 {
+            let params = [shared.clone(), member.params().into()].concat();
+            if tx.exec(&sql, &params).await? > 0 {
                 new.push(value);
             }
         }
         return Ok(new);
     }
-    let rows = members
-        .into_iter()
-        .map(|member| {
-            let Member {
-                value,
-                kind,
-                display,
-            } = member;
-            place.params([group.into(), value.into(), kind.into(), display.into()])
-        })
-        .collect();
-    let head = "INSERT INTO resource_members \
-                (tenant, integration, group_id, member, kind, display)";
-    let tail = "ON CONFLICT DO NOTHING RETURNING member";
-    let new: Vec<(String,)> = tx.insert_returning(head, tail, rows).await?;
-    Ok(new.into_iter().map(|(member,)| member).collect())
+    let mut new = Vec::new();
+    let mut members = members.into_iter().peekable();
+    while members.peek().is_some() {
+        let mut params = shared.clone();
+        let some = members.by_ref().take(ROWS_AT_ONCE);
+        params.extend(some.flat_map(NewMember::params));
+        let rows = (params.len() - shared.len()) / MEMBER_PARAMS;
+        let sql = insert_members(rows, "RETURNING member");
+        let added: Vec<(String,)> = tx.all(&sql, &params).await?;
+        new.extend(added.into_iter().map(|(member,)| member));
+    }
+    tx.written += new.len() as u64;
+    Ok(new)
+}
+
+/// Parameters of one member.
+const MEMBER_PARAMS: usize = 4;
+
+impl NewMember {
+    fn params(self) -> [Val; MEMBER_PARAMS] {
+        let id: Option<ResourceId> = match self.kind {
+            None => self.value.parse().ok(),
+            Some(_) => None,
+        };
+        [
+            self.value.into(),
+            self.kind.map_or(Val::Null, Val::from),
+            id.map_or(Val::Null, Val::from),
+            self.display.into(),
+        ]
+    }
+}
+
+/// Adds so many members to the group of the first three parameters.
+fn insert_members(rows: usize, tail: &str) -> String {
+    let mut sql = String::from(
+        "INSERT INTO resource_members (tenant, integration, group_id, member, kind, display) VALUES ",
+    );
+    for row in 0..rows {
+        let at = 4 + row * MEMBER_PARAMS;
+        let (value, kind, id, display) = (at, at + 1, at + 2, at + 3);
+        let separator = if row == 0 { "" } else { ", " };
+        let _ = write!(
+            sql,
+            "{separator}($1, $2, $3, ${value}, coalesce(${kind}, (SELECT r.kind FROM resources r \
+             WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = {} AND r.id = ${id}), {}), ${display})",
+            ResourceKind::GROUP.number(),
+            ResourceKind::USER.number(),
+        );
+    }
+    let _ = write!(sql, " ON CONFLICT DO NOTHING {tail}");
+    sql
 }
 
 /// Removes members; answers which ones were there.
 pub async fn remove_members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: ResourceId,
+    members: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let recent = tx.recent.take();
+    let removed = remove(tx, place, group, members).await;
+    tx.recent = recent;
+    removed
+}
+
+async fn remove(
     tx: &mut Tx<'_>,
     place: Place,
     group: ResourceId,
@@ -217,7 +264,10 @@ pub async fn groups_of_each(
 
 /// A list of values for `IN`, and the parameters with them. It has one place or [`LOOKED_UP`], so that two
 /// statements are prepared and not one for each length.
-fn in_list<T: Clone + Into<Val>>(mut params: Vec<Val>, values: &[T]) -> (String, Vec<Val>) {
+pub(super) fn in_list<T: Clone + Into<Val>>(
+    mut params: Vec<Val>,
+    values: &[T],
+) -> (String, Vec<Val>) {
     let width = if values.len() == 1 { 1 } else { LOOKED_UP };
     let mut list = String::from("(");
     // What is too short is filled up with the first.

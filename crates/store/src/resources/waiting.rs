@@ -1,21 +1,50 @@
 //! Who waits for whom on PostgreSQL, so that the events of a resource are in order; SQLite has one writer.
+//!
+//! What a transaction may change it holds before it does anything else. So the events of a resource are written by
+//! transactions in the order in which PostgreSQL numbers them: it gives a number at the first write, and without
+//! this somebody with a lower number could still wait behind one with a higher one. Everybody takes what they hold
+//! in the same order: the integration, what is no group, groups; so nobody waits in a circle.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
-use crate::resources::{Place, Resource, by_id};
-use crate::{StoreError, Tx, Val};
+use crate::resources::members::{LOOKED_UP, in_list};
+use crate::resources::{Place, Resource};
+use crate::{StoreError, Tx};
 
-/// Who else may write while a transaction does.
+/// What a write of one resource is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alone {
-    /// Nobody who changes this resource.
-    With(ResourceId),
-    /// Nobody who changes anything of the integration that is there already.
-    WithEverything,
+pub enum About {
+    /// A new one, by a number that the same name always has. Nobody else knows its id, and nothing is held.
+    New(u64),
+    /// A change.
+    Change(ResourceKind, ResourceId),
+    /// A deletion, which changes the groups that hold it as well.
+    Deletion(ResourceKind, ResourceId),
 }
 
-/// Groups that are locked one by one at most; a deletion that changes more of them is alone.
+impl About {
+    /// What the creation of a resource is about.
+    pub fn creation(resource: &Resource) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (resource.kind, &resource.name_key).hash(&mut hasher);
+        Self::New(hasher.finish())
+    }
+
+    /// The same for what is about the same resource, and for creations that may be in each other's way.
+    pub(crate) fn lane(self) -> u64 {
+        match self {
+            Self::New(name) => name,
+            Self::Change(_, id) | Self::Deletion(_, id) => number(id),
+        }
+    }
+}
+
+/// Groups that are held one by one at most, for locks of all sessions together are limited; what changes more of
+/// them is alone.
 const LOCKED: usize = 50;
 
 /// What a transaction holds that is about to delete a resource.
@@ -27,48 +56,104 @@ pub enum Held {
     Groups(Vec<ResourceId>),
 }
 
-/// Waits until a transaction may delete a resource, and change the groups that hold it.
-pub async fn wait_for_deletion(
-    tx: &mut Tx<'_>,
-    place: Place,
-    kind: ResourceKind,
-    id: ResourceId,
-) -> Result<Held, StoreError> {
-    if !tx.is_postgres() {
-        return Ok(Held::Everything);
+/// Waits until nobody else changes anything that is there already.
+pub async fn wait_for_everything(tx: &mut Tx<'_>, place: Place) -> Result<(), StoreError> {
+    if tx.is_postgres() {
+        let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) waited";
+        let _: Option<(i64,)> = tx.one(sql, &[everything(place).into()]).await?;
     }
-    if kind == ResourceKind::GROUP {
-        // Groups may hold each other, and then two that are deleted would wait for each other.
-        wait_for(tx, place, Alone::WithEverything).await?;
-        return Ok(Held::Everything);
-    }
-    // Read before anything is held; locks of all sessions together are limited.
-    let many = ids_of_groups(tx, place, id).await?.len() > LOCKED;
-    if many {
-        wait_for(tx, place, Alone::WithEverything).await?;
-        return Ok(Held::Everything);
-    }
-    wait_for(tx, place, Alone::With(id)).await?;
-    // What is not of this kind will be refused, and must not make others wait.
-    let is_there = (by_id(), place.params([kind.into(), id.into()]));
-    let holding = (
-        IDS_OF_GROUPS.to_owned(),
-        place.params([id.to_string().into()]),
-    );
-    let (found, groups): (Vec<Resource>, Vec<(ResourceId,)>) = tx.two(is_there, holding).await?;
-    if found.is_empty() {
-        return Ok(Held::Groups(Vec::new()));
-    }
-    let groups: Vec<ResourceId> = groups.into_iter().map(|(group,)| group).collect();
-    for group in &groups {
-        wait_for(tx, place, Alone::With(*group)).await?;
-    }
-    Ok(Held::Groups(groups))
+    Ok(())
 }
 
-const IDS_OF_GROUPS: &str = "SELECT group_id FROM resource_members \
-                             WHERE tenant = $1 AND integration = $2 AND member = $3 \
-                             ORDER BY group_id";
+/// Waits until a transaction may make these writes; answers what it holds for each.
+pub(crate) async fn wait(
+    tx: &mut Tx<'_>,
+    place: Place,
+    writes: &[About],
+) -> Result<Vec<Held>, StoreError> {
+    let alone = || vec![Held::Everything; writes.len()];
+    let (mut others, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    let mut deleted = Vec::new();
+    for write in writes {
+        match *write {
+            About::New(_) => {}
+            // Groups may hold each other, and then two that are deleted would wait for each other.
+            About::Deletion(ResourceKind::GROUP, _) => {
+                wait_for_everything(tx, place).await?;
+                return Ok(alone());
+            }
+            About::Change(ResourceKind::GROUP, id) => drop(groups.insert(number(id))),
+            About::Change(_, id) => drop(others.insert(number(id))),
+            About::Deletion(_, id) => {
+                others.insert(number(id));
+                deleted.push(id);
+            }
+        }
+    }
+    let nothing = vec![Held::Groups(Vec::new()); writes.len()];
+    if deleted.is_empty() {
+        hold(tx, place, others.into_iter().chain(groups)).await?;
+        return Ok(nothing);
+    }
+    hold(tx, place, others).await?;
+    let mut holding = groups_of_deleted(tx, place, &deleted).await?;
+    groups.extend(holding.values().flatten().copied().map(number));
+    if groups.len() > LOCKED {
+        tx.begin_anew().await?;
+        wait_for_everything(tx, place).await?;
+        return Ok(alone());
+    }
+    hold(tx, place, groups).await?;
+    let held = writes.iter().map(|write| match write {
+        About::Deletion(_, id) => Held::Groups(holding.remove(id).unwrap_or_default()),
+        _ => Held::Groups(Vec::new()),
+    });
+    Ok(held.collect())
+}
+
+/// Takes locks in their order, after the shared one of the integration.
+async fn hold(
+    tx: &mut Tx<'_>,
+    place: Place,
+    numbers: impl IntoIterator<Item = u64>,
+) -> Result<(), StoreError> {
+    let numbers: Vec<String> = numbers
+        .into_iter()
+        .map(|number| (number as i64).to_string())
+        .collect();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock(one::bigint) \
+               FROM unnest(string_to_array($2, ',')) WITH ORDINALITY AS them(one, at) ORDER BY at) waited";
+    let params = [everything(place).into(), numbers.join(",").into()];
+    let _: Vec<(i64,)> = tx.all(sql, &params).await?;
+    Ok(())
+}
+
+/// The groups that hold what is about to be deleted.
+async fn groups_of_deleted(
+    tx: &mut Tx<'_>,
+    place: Place,
+    deleted: &[ResourceId],
+) -> Result<HashMap<ResourceId, Vec<ResourceId>>, StoreError> {
+    let names: Vec<String> = deleted.iter().map(ToString::to_string).collect();
+    let mut holding: HashMap<ResourceId, Vec<ResourceId>> = HashMap::new();
+    for part in names.chunks(LOOKED_UP) {
+        let (list, params) = in_list(place.params([]), part);
+        let sql = format!(
+            "SELECT member, group_id FROM resource_members \
+             WHERE tenant = $1 AND integration = $2 AND member IN {list} ORDER BY member, group_id"
+        );
+        let rows: Vec<(String, ResourceId)> = tx.all(&sql, &params).await?;
+        for (member, group) in rows {
+            if let Ok(member) = member.parse() {
+                holding.entry(member).or_default().push(group);
+            }
+        }
+    }
+    Ok(holding)
+}
 
 /// The ids of the groups that hold a resource, in their order.
 pub(super) async fn ids_of_groups(
@@ -76,39 +161,23 @@ pub(super) async fn ids_of_groups(
     place: Place,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    let params = place.params([id.to_string().into()]);
-    let groups: Vec<(ResourceId,)> = tx.all(IDS_OF_GROUPS, &params).await?;
-    Ok(groups.into_iter().map(|(group,)| group).collect())
+    let mut holding = groups_of_deleted(tx, place, &[id]).await?;
+    Ok(holding.remove(&id).unwrap_or_default())
 }
 
-/// Waits until a transaction may change what it is about to, before it does anything else. So the events
-/// of a resource are written by transactions in the order in which PostgreSQL numbers them: it gives a number at
-/// the first write, and without this somebody with a lower number could still wait behind one with a higher
-/// one. SQLite has one writer.
-pub async fn wait_for(tx: &mut Tx<'_>, place: Place, alone: Alone) -> Result<(), StoreError> {
-    if !tx.is_postgres() {
-        return Ok(());
-    }
+/// The lock of an integration.
+fn everything(place: Place) -> i64 {
     let (tenant, number) = (place.tenant.0 as u64, place.integration as u64);
-    let everything = (tenant.rotate_left(32) ^ number ^ 0x6d75_7374_6572) as i64;
-    let (sql, params): (_, Vec<Val>) = match alone {
-        Alone::WithEverything => (
-            "SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) waited",
-            vec![everything.into()],
-        ),
-        Alone::With(id) => {
-            let (high, low) = id.as_bytes().split_at(8);
-            let half = |bytes: &[u8]| {
-                bytes
-                    .iter()
-                    .fold(0_u64, |sum, it| sum << 8 | u64::from(*it))
-            };
-            let one = (half(high) ^ half(low).rotate_left(17)) as i64;
-            let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1), \
-                       pg_advisory_xact_lock($2)) waited";
-            (sql, vec![everything.into(), one.into()])
-        }
+    (tenant.rotate_left(32) ^ number ^ 0x6d75_7374_6572) as i64
+}
+
+/// The lock of a resource.
+fn number(id: ResourceId) -> u64 {
+    let (high, low) = id.as_bytes().split_at(8);
+    let half = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0_u64, |sum, it| sum << 8 | u64::from(*it))
     };
-    let _: Option<(i64,)> = tx.one(sql, &params).await?;
-    Ok(())
+    half(high) ^ half(low).rotate_left(17)
 }

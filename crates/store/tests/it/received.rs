@@ -3,8 +3,8 @@
 use muster_model::integration::{Happening, Integration, ResourceKind, Settings};
 use muster_model::{IntegrationId, Position, ResourceId};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, Held, Member, Place, Resource};
-use muster_store::{StoreError, integrations};
+use muster_store::resources::{self, About, Held, Member, NewMember, Place, Resource};
+use muster_store::{StoreError, Tx, integrations};
 use muster_testkit::TestStore;
 
 use crate::{NOW, TENANT, on_both};
@@ -13,6 +13,9 @@ on_both!(
     a_name_is_taken_once_ignoring_case_and_freed_by_deletion,
     totals_follow_creations_and_deletions,
     members_are_rows_and_go_with_their_user,
+    a_member_is_a_group_when_there_is_such_a_group,
+    a_group_that_changes_again_and_again_has_its_last_version,
+    writes_that_come_together_stand_and_fall_alone,
     integrations_are_numbered_and_kept_apart,
     settings_and_definitions_are_kept,
     the_feed_tells_everything_in_order,
@@ -102,11 +105,6 @@ async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
     write!(test, |tx| {
         resources::create(tx, HERE, &user).await?;
         resources::create(tx, HERE, &group).await?;
-        let member = |value: String| Member {
-            value,
-            kind: ResourceKind::USER,
-            display: None,
-        };
         let members = vec![member(user.id.to_string()), member("unknown".to_owned())];
         assert_eq!(
             resources::add_members(tx, HERE, group.id, members.clone()).await?,
@@ -118,10 +116,169 @@ async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
         assert_eq!(groups, [(group.id, group.doc.clone())]);
         resources::delete(tx, HERE, &user, NOW, &Held::Everything).await?;
         let left = resources::members(tx, HERE, group.id, None, 10).await?;
-        assert_eq!(left, [member("unknown".to_owned())]);
+        let unknown = Member {
+            value: "unknown".to_owned(),
+            kind: ResourceKind::USER,
+            display: None,
+        };
+        assert_eq!(left, [unknown]);
         Ok(())
     })
     .unwrap();
+}
+
+fn member(value: String) -> NewMember {
+    NewMember {
+        value,
+        kind: None,
+        display: None,
+    }
+}
+
+/// Who does not say what it is, is a group when there is such a group.
+async fn a_member_is_a_group_when_there_is_such_a_group(test: &TestStore) {
+    let named = |name| resource(ResourceKind::GROUP, name);
+    let (group, inner) = (named("g"), named("inner"));
+    let user = resource(ResourceKind::USER, "a");
+    let (of, ids) = (group.id, [user.id, inner.id]);
+    let members = write!(test, |tx| {
+        for one in [&group, &inner, &user] {
+            resources::create(tx, HERE, one).await?;
+        }
+        let said = NewMember {
+            kind: Some(ResourceKind::GROUP),
+            ..member("said".to_owned())
+        };
+        let told = ids.map(|id| member(id.to_string()));
+        let all = told.into_iter().chain([said, member("x".to_owned())]);
+        resources::add_members(tx, HERE, of, all.collect()).await?;
+        resources::members(tx, HERE, of, None, 10).await
+    })
+    .unwrap();
+    let kind = |value: &str| members.iter().find(|it| it.value == value).unwrap().kind;
+    assert_eq!(kind(&ids[0].to_string()), ResourceKind::USER);
+    assert_eq!(kind(&ids[1].to_string()), ResourceKind::GROUP);
+    assert_eq!(kind("said"), ResourceKind::GROUP);
+    assert_eq!(kind("x"), ResourceKind::USER);
+}
+
+/// Of several changes of a group in one transaction the last version is written, whatever happens in between.
+async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestStore) {
+    let group = resource(ResourceKind::GROUP, "g");
+    let user = resource(ResourceKind::USER, "a");
+    let (id, member_id) = (group.id, user.id);
+    async fn next(tx: &mut Tx<'_>, id: ResourceId) -> Result<i64, StoreError> {
+        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let before = found.unwrap();
+        let mut after = before.clone();
+        after.version += 1;
+        resources::update(tx, HERE, &before, &after).await?;
+        Ok(after.version)
+    }
+    async fn read(tx: &mut Tx<'_>, id: ResourceId) -> Result<i64, StoreError> {
+        let found = resources::find(tx, HERE, ResourceKind::GROUP, id).await?;
+        Ok(found.unwrap().version)
+    }
+    let versions = write!(test, |tx| {
+        resources::create(tx, HERE, &group).await?;
+        resources::create(tx, HERE, &user).await?;
+        let mut seen = vec![next(tx, id).await?];
+        resources::add_members(tx, HERE, id, vec![member(member_id.to_string())]).await?;
+        seen.push(next(tx, id).await?);
+        seen.push(read(tx, id).await?);
+        seen.push(next(tx, id).await?);
+        let failed = tx.part::<(), StoreError, _>(move |tx| {
+            Box::pin(async move {
+                next(tx, id).await?;
+                next(tx, id).await?;
+                Err(StoreError::Full)
+            })
+        });
+        assert!(failed.await.is_err());
+        seen.push(next(tx, id).await?);
+        // The deletion of its member gives it one more.
+        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await?;
+        seen.push(next(tx, id).await?);
+        Ok::<_, StoreError>(seen)
+    })
+    .unwrap();
+    assert_eq!(versions, [2, 3, 3, 4, 5, 7]);
+    let kept = write!(test, |tx| read(tx, id).await).unwrap();
+    assert_eq!(kept, 7);
+}
+
+/// Writes that share a transaction do not share their fate: what refuses, what fails after it wrote and what
+/// panics leave the others as they are.
+async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
+    let group = resource(ResourceKind::GROUP, "g");
+    let taken = resource(ResourceKind::USER, "taken");
+    let id = group.id;
+    write!(test, |tx| {
+        resources::create(tx, HERE, &group).await?;
+        resources::create(tx, HERE, &taken).await
+    })
+    .unwrap();
+    let one = |number: i64| {
+        let store = test.store.clone();
+        async move {
+            let about = About::Change(ResourceKind::GROUP, id);
+            let added = store.write_resource::<_, StoreError, _>(HERE, about, move |tx, _| {
+                Box::pin(async move {
+                    let kind = ResourceKind::GROUP;
+                    let before = resources::find_for_update(tx, HERE, kind, id).await?;
+                    let before = before.unwrap();
+                    match number % 10 {
+                        3 => return Err(StoreError::Restarted),
+                        5 => {
+                            let twin = resource(ResourceKind::USER, "TAKEN");
+                            resources::create(tx, HERE, &twin).await?;
+                        }
+                        7 => panic!("on purpose"),
+                        9 if tx.is_postgres() => {
+                            // It fails after something was written.
+                            resources::add_members(tx, HERE, id, vec![member("never".into())])
+                                .await?;
+                            tx.exec("SELECT 1 / 0", &[]).await?;
+                        }
+                        _ => {}
+                    }
+                    let new = vec![member(format!("m{number}"))];
+                    assert_eq!(resources::add_members(tx, HERE, id, new).await?.len(), 1);
+                    let mut after = before.clone();
+                    after.version += 1;
+                    resources::update(tx, HERE, &before, &after).await?;
+                    Ok(number)
+                })
+            });
+            (number, added.await)
+        }
+    };
+    let done = futures::future::join_all((0..200).map(one)).await;
+    let mut right = 0;
+    for (number, result) in &done {
+        match number % 10 {
+            3 => assert!(matches!(result, Err(StoreError::Restarted)), "{result:?}"),
+            5 => assert!(
+                matches!(result, Err(StoreError::Duplicate(_))),
+                "{result:?}"
+            ),
+            7 => assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}"),
+            9 if test.store.is_postgres() => {
+                assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}");
+            }
+            _ => {
+                assert_eq!(result.as_ref().ok(), Some(number), "{result:?}");
+                right += 1;
+            }
+        }
+    }
+    let (members, group) = write!(test, |tx| {
+        let members = resources::members(tx, HERE, id, None, 500).await?;
+        let found = resources::find(tx, HERE, ResourceKind::GROUP, id).await?;
+        Ok::<_, StoreError>((members, found.unwrap()))
+    })
+    .unwrap();
+    assert_eq!((members.len(), group.version), (right, 1 + right as i64));
 }
 
 async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
@@ -203,11 +360,7 @@ async fn the_feed_tells_everything_in_order(test: &TestStore) {
     write!(test, |tx| {
         resources::create(tx, HERE, &user).await?;
         resources::create(tx, HERE, &group).await?;
-        let member = Member {
-            value: user.id.to_string(),
-            kind: ResourceKind::USER,
-            display: None,
-        };
+        let member = member(user.id.to_string());
         resources::add_members(tx, HERE, group.id, vec![member]).await?;
         received::append(tx, HERE, added, &members).await?;
         received::append(tx, HERE, changed, &["title".to_owned()]).await?;
