@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use muster_model::integration::{Purpose, ResourceKind};
 use muster_model::{Clock, IntegrationId, ResourceId, Secret};
 use muster_scim::ScimError;
-use muster_store::resources::{self, Member, Place, Resource};
+use muster_store::resources::{self, By, Member, Place, Resource};
 use muster_store::{Store, StoreError};
 use tokio::sync::Notify;
 
@@ -246,10 +246,9 @@ impl Provider {
                 Box::pin(async move {
                     let missing = || not_found(profile, kind, &id.to_string());
                     if kind == ResourceKind::USER && wanted.groups {
-                        let found =
-                            resources::find_with_groups(tx, place, kind, id, GROUPS).await?;
-                        let (resource, groups) = found.ok_or_else(missing)?;
-                        return Ok(with_groups(resource, groups));
+                        let by = By::Id(id);
+                        let found = resources::find_with_groups(tx, place, &by, 1, GROUPS).await?;
+                        return Ok(with_groups(found.into_iter().next().ok_or_else(missing)?));
                     }
                     let found = resources::find(tx, place, kind, id).await?;
                     let resource = found.ok_or_else(missing)?;
@@ -311,7 +310,7 @@ async fn show(
         ResourceKind::USER if wanted.groups => {
             let id = resource.id.to_string();
             let groups = resources::groups_of(tx, place, &id, GROUPS).await?;
-            return Ok(with_groups(resource, groups));
+            return Ok(with_groups((resource, groups)));
         }
         _ => {}
     }
@@ -323,7 +322,7 @@ async fn show(
 }
 
 /// A user with its groups.
-fn with_groups(resource: Resource, groups: Vec<resources::GroupDoc>) -> Shown {
+fn with_groups((resource, groups): (Resource, Vec<resources::GroupDoc>)) -> Shown {
     let named = |(group, doc): resources::GroupDoc| (group, document::display_name(&doc));
     Shown {
         resource,
@@ -353,7 +352,7 @@ async fn show_each(
         let groups = grouped(&&one).then(|| groups.remove(&one.0.id.to_string()));
         let (resource, wanted) = one;
         all.push(match groups {
-            Some(groups) => with_groups(resource, groups.unwrap_or_default()),
+            Some(groups) => with_groups((resource, groups.unwrap_or_default())),
             None => show(tx, place, resource, wanted).await?,
         });
     }

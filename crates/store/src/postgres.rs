@@ -367,19 +367,3 @@ pub(crate) async fn query(
         })
         .collect()
 }
-
-/// Two queries, with one way there and back.
-pub(crate) async fn two(
-    client: &Object,
-    ahead: &Ahead,
-    (one, params): (&str, &[Val]),
-    (other, more): (&str, &[Val]),
-    broken: &mut bool,
-) -> Result<(Vec<Vec<Val>>, Vec<Vec<Val>>), StoreError> {
-    send(client, ahead, broken).await?;
-    let nothing = Ahead::default();
-    let (mut one_broke, mut other_broke) = (*broken, *broken);
-    let ones = query(client, &nothing, one, params, &mut one_broke);
-    let others = query(client, &nothing, other, more, &mut other_broke);
-    futures::try_join!(ones, others)
-}

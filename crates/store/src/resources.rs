@@ -3,6 +3,7 @@
 //! A document is kept in wire form without `id`, `meta`, `members` and `groups`; what must be
 //! found by is kept beside it. `integration` is the integration's number within its tenant.
 
+mod lookup;
 mod members;
 mod waiting;
 
@@ -12,6 +13,7 @@ use muster_model::{ResourceId, TenantId, Timestamp};
 use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
+pub use lookup::{By, find_by, find_with_groups};
 pub use members::{
     GroupDoc, Member, NewMember, add_members, clear_members, groups_holding, groups_of,
     groups_of_each, members, remove_members,
@@ -19,7 +21,6 @@ pub use members::{
 pub(crate) use waiting::wait;
 pub use waiting::{About, Held, wait_for_everything};
 
-use members::GROUPS_OF;
 use waiting::ids_of_groups;
 
 /// Whose resources: the tenant and the integration's number in it.
@@ -218,20 +219,6 @@ pub async fn find(
         .await
 }
 
-/// The resource with this id, and the groups that it is a direct member of, at most `limit`.
-pub async fn find_with_groups(
-    tx: &mut Tx<'_>,
-    place: Place,
-    kind: ResourceKind,
-    id: ResourceId,
-    limit: u32,
-) -> Result<Option<(Resource, Vec<GroupDoc>)>, StoreError> {
-    let resource = (by_id(), place.params([kind.into(), id.into()]));
-    let groups = place.params([id.to_string().into(), limit.into()]);
-    let (found, groups) = tx.two(resource, (GROUPS_OF.to_owned(), groups)).await?;
-    Ok(found.into_iter().next().map(|resource| (resource, groups)))
-}
-
 /// The resource with this id, held against other writers until the transaction ends.
 pub async fn find_for_update(
     tx: &mut Tx<'_>,
@@ -285,40 +272,6 @@ fn touch(place: Place, resource: &Resource) -> (String, Vec<Val>) {
     let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
     (sql.to_owned(), params)
-}
-
-/// The resource with this [`name_key`].
-pub async fn find_by_name(
-    tx: &mut Tx<'_>,
-    place: Place,
-    kind: ResourceKind,
-    key: String,
-) -> Result<Option<Resource>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources \
-         WHERE tenant = $1 AND integration = $2 AND kind = $3 AND name_key = $4"
-    );
-    tx.one(&sql, &place.params([kind.into(), key.into()])).await
-}
-
-/// The resources of a kind with this `externalId`, at most `limit`.
-pub async fn find_by_external_id(
-    tx: &mut Tx<'_>,
-    place: Place,
-    kind: ResourceKind,
-    external_id: &str,
-    limit: u32,
-) -> Result<Vec<Resource>, StoreError> {
-    let index = tx.indexed_by("resources_external");
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources {index} WHERE tenant = $1 AND integration = $2 \
-         AND external_id = $3 AND kind = $4 ORDER BY id LIMIT $5"
-    );
-    tx.all(
-        &sql,
-        &place.params([external_id.into(), kind.into(), limit.into()]),
-    )
-    .await
 }
 
 /// Resources in the order of their ids: `limit` of them after `after`, `skip` left out first.

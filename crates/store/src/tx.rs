@@ -250,33 +250,6 @@ impl Tx<'_> {
         read(self.noted(rows)?, sql)
     }
 
-    /// Runs two queries, of which neither needs what the other answers: on PostgreSQL with one way there and
-    /// back.
-    pub async fn two<T: FromRow, U: FromRow>(
-        &mut self,
-        (one, params): (String, Vec<Val>),
-        (other, more): (String, Vec<Val>),
-    ) -> Result<(Vec<T>, Vec<U>), StoreError> {
-        self.settle().await?;
-        let both = match &mut self.driver {
-            Driver::Sqlite(connection) => sqlite::query(connection, &one, &params)
-                .and_then(|ones| Ok((ones, sqlite::query(connection, &other, &more)?))),
-            Driver::Postgres(client) => {
-                let ahead = std::mem::take(&mut self.ahead);
-                postgres::two(
-                    client,
-                    &ahead,
-                    (&one, &params),
-                    (&other, &more),
-                    &mut self.broken,
-                )
-                .await
-            }
-        };
-        let (ones, others) = self.noted(both)?;
-        Ok((read(ones, &one)?, read(others, &other)?))
-    }
-
     /// Runs a query that gives one row or none.
     pub async fn one<T: FromRow>(
         &mut self,

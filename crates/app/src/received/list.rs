@@ -7,7 +7,7 @@ use muster_model::integration::ResourceKind;
 use muster_scim::dialect;
 use muster_scim::filter::{Conjunct, Filter};
 use muster_scim::{AttrPath, ListQuery, Map, Matcher, ScimError, SortKey, SortOrder, Sorter};
-use muster_store::resources::{self, Place, Resource};
+use muster_store::resources::{self, By, Place, Resource};
 use muster_store::{StoreError, Tx};
 use serde_json::Value;
 
@@ -15,7 +15,9 @@ use crate::received::cursor::{Cursor, Position};
 use crate::received::members::to_scim;
 use crate::received::profile::key_of;
 use crate::received::ranks::FAR;
-use crate::received::{Caller, Fault, Profile, Provider, Shown, Wanted, document, show, show_each};
+use crate::received::{
+    Caller, Fault, GROUPS, Profile, Provider, Shown, Wanted, document, show, show_each, with_groups,
+};
 
 /// Resources of one page at most.
 pub const MAX_PAGE: u64 = 500;
@@ -25,6 +27,8 @@ const SCAN: u32 = 500;
 const SORTED: usize = 200_000;
 /// Resources that an index may select for closer matching.
 const SELECTED: u32 = 1000;
+/// Users that are looked up together with their groups.
+const FEW: u32 = 10;
 
 /// A page of resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,12 +115,26 @@ impl Provider {
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
+                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                    if let Selection::By(by) = selection
+                        && kind == ResourceKind::USER
+                        && wanted.groups
+                    {
+                        let found = resources::find_with_groups(tx, place, by, FEW, GROUPS).await?;
+                        if found.len() < FEW as usize {
+                            let shown = found.into_iter().map(with_groups);
+                            return Ok(Some(Page {
+                                total: Some(shown.len() as u64),
+                                resources: shown.skip(offset).take(limit).collect(),
+                                next: None,
+                            }));
+                        }
+                    }
                     let found = select(tx, place, kind, selection).await?;
                     if found.len() as u32 == SELECTED {
                         return Ok(None);
                     }
                     let total = found.len() as u64;
-                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
                     let page = found.into_iter().skip(offset).take(limit);
                     let page = page.map(|resource| (resource, wanted)).collect();
                     Ok(Some(Page {
@@ -426,11 +444,13 @@ struct Look<'a> {
     matcher: Option<Matcher<'a>>,
 }
 
+/// What an index selects.
 enum Selection<'a> {
-    Name(String),
-    ExternalId(&'a str),
-    Id(&'a str),
+    By(By),
+    /// The groups that hold this member.
     Member(&'a str),
+    /// Nobody: there can be no such value.
+    Nothing,
 }
 
 /// The resources that an index selects, at most [`SELECTED`].
@@ -440,36 +460,10 @@ async fn select(
     kind: ResourceKind,
     selection: &Selection<'_>,
 ) -> Result<Vec<Resource>, StoreError> {
-    if selection.text().contains('\0') {
-        // Nothing that is looked up by holds it.
-        return Ok(Vec::new());
-    }
-    let one = |found: Option<Resource>| found.into_iter().collect();
     match selection {
         Selection::Member(id) => resources::groups_holding(tx, place, id, SELECTED).await,
-        Selection::Name(key) => {
-            let found = resources::find_by_name(tx, place, kind, key.clone()).await?;
-            Ok(one(found))
-        }
-        Selection::ExternalId(id) => {
-            resources::find_by_external_id(tx, place, kind, id, SELECTED).await
-        }
-        Selection::Id(text) => match text.parse::<ResourceId>() {
-            // Ids mind case: another spelling of the same number is another id.
-            Ok(id) if id.to_string() == *text => {
-                Ok(one(resources::find(tx, place, kind, id).await?))
-            }
-            _ => Ok(Vec::new()),
-        },
-    }
-}
-
-impl Selection<'_> {
-    fn text(&self) -> &str {
-        match self {
-            Self::Name(text) => text,
-            Self::ExternalId(text) | Self::Id(text) | Self::Member(text) => text,
-        }
+        Selection::By(by) => resources::find_by(tx, place, kind, by, SELECTED).await,
+        Selection::Nothing => Ok(Vec::new()),
     }
 }
 
@@ -499,21 +493,36 @@ impl<'a> Look<'a> {
     /// The first part of the filter that an index answers.
     fn selection(&self) -> Option<Selection<'a>> {
         let unique = self.profile.name_of(self.kind);
+        // Nothing that is looked up by holds U+0000.
+        let by = |text: &str, by: By| {
+            if text.contains('\0') {
+                Selection::Nothing
+            } else {
+                Selection::By(by)
+            }
+        };
         self.filter?
             .conjuncts()
             .find_map(|conjunct| match conjunct {
                 Conjunct::Equal { path, value } if path.is("externalId", None) => {
-                    Some(Selection::ExternalId(value))
+                    Some(by(value, By::ExternalId(value.to_owned())))
                 }
                 Conjunct::Equal { path, value } if path.is("id", None) => {
-                    Some(Selection::Id(value))
+                    // Ids mind case: another spelling of the same number is another id.
+                    let id = value.parse::<ResourceId>().ok();
+                    let id = id.filter(|id| id.to_string() == value);
+                    Some(id.map_or(Selection::Nothing, |id| Selection::By(By::Id(id))))
                 }
                 Conjunct::Equal { path, value } => {
                     let unique = unique.filter(|one| path.is(&one.name, None))?;
-                    Some(Selection::Name(key_of(unique, value)))
+                    Some(by(value, By::Name(key_of(unique, value))))
                 }
                 Conjunct::Member(id) if self.kind == ResourceKind::GROUP => {
-                    Some(Selection::Member(id))
+                    Some(if id.contains('\0') {
+                        Selection::Nothing
+                    } else {
+                        Selection::Member(id)
+                    })
                 }
                 Conjunct::Typed { .. } | Conjunct::Member(_) => None,
             })

@@ -208,7 +208,7 @@ pub async fn groups_holding(
 /// A group and its document.
 pub type GroupDoc = (ResourceId, String);
 
-pub(super) const GROUPS_OF: &str = "SELECT r.id, r.doc FROM resource_members m CROSS JOIN resources r \
+const GROUPS_OF: &str = "SELECT r.id, r.doc FROM resource_members m CROSS JOIN resources r \
                          WHERE m.tenant = $1 AND m.integration = $2 AND m.member = $3 \
                          AND r.tenant = m.tenant AND r.integration = m.integration \
                          AND r.kind = 2 AND r.id = m.group_id ORDER BY m.group_id LIMIT $4";

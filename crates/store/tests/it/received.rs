@@ -3,7 +3,7 @@
 use muster_model::integration::{Happening, Integration, ResourceKind, Settings};
 use muster_model::{IntegrationId, Position, ResourceId};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, About, Held, Member, NewMember, Place, Resource};
+use muster_store::resources::{self, About, By, Held, Member, NewMember, Place, Resource};
 use muster_store::{StoreError, Tx, integrations};
 use muster_testkit::TestStore;
 
@@ -14,6 +14,7 @@ on_both!(
     totals_follow_creations_and_deletions,
     members_are_rows_and_go_with_their_user,
     a_member_is_a_group_when_there_is_such_a_group,
+    users_are_found_with_their_groups,
     a_group_that_changes_again_and_again_has_its_last_version,
     writes_that_come_together_stand_and_fall_alone,
     integrations_are_numbered_and_kept_apart,
@@ -61,14 +62,16 @@ async fn a_name_is_taken_once_ignoring_case_and_freed_by_deletion(test: &TestSto
         matches!(refused, Err(StoreError::Duplicate(_))),
         "{refused:?}"
     );
-    let found = write!(test, |tx| resources::find_by_name(
+    let by = By::Name(resources::name_key("aNa"));
+    let found = write!(test, |tx| resources::find_by(
         tx,
         HERE,
         ResourceKind::USER,
-        resources::name_key("aNa")
+        &by,
+        2
     )
     .await);
-    assert_eq!(found.unwrap(), Some(first));
+    assert_eq!(found.unwrap(), [first]);
     write!(test, |tx| resources::delete(
         tx,
         HERE,
@@ -160,6 +163,49 @@ async fn a_member_is_a_group_when_there_is_such_a_group(test: &TestStore) {
     assert_eq!(kind(&ids[1].to_string()), ResourceKind::GROUP);
     assert_eq!(kind("said"), ResourceKind::GROUP);
     assert_eq!(kind("x"), ResourceKind::USER);
+}
+
+/// Each user is found by what it is looked up by, with its own groups and with no more than were asked for.
+async fn users_are_found_with_their_groups(test: &TestStore) {
+    let users = ["a", "b"].map(|name| Resource {
+        external_id: Some("shared".to_owned()),
+        ..resource(ResourceKind::USER, name)
+    });
+    let mut groups = ["g", "h", "i"].map(|name| resource(ResourceKind::GROUP, name));
+    groups.sort_by_key(|group| *group.id.as_bytes());
+    let doc = |at: usize| (groups[at].id, groups[at].doc.clone());
+    let expected = [vec![doc(0), doc(1), doc(2)], vec![doc(1)]];
+    let (all, ids) = (groups.clone(), users.clone().map(|user| user.id));
+    let these = users.clone();
+    let found = write!(test, |tx| {
+        for one in these.iter().chain(&all) {
+            resources::create(tx, HERE, one).await?;
+        }
+        for group in &all {
+            resources::add_members(tx, HERE, group.id, vec![member(ids[0].to_string())]).await?;
+        }
+        resources::add_members(tx, HERE, all[1].id, vec![member(ids[1].to_string())]).await?;
+        let mut found = Vec::new();
+        for (by, most) in [
+            (By::Id(ids[0]), 10),
+            (By::Name("b".to_owned()), 10),
+            (By::ExternalId("shared".to_owned()), 10),
+            (By::Id(ids[0]), 2),
+            (By::Id(all[0].id), 10),
+        ] {
+            found.push(resources::find_with_groups(tx, HERE, &by, 5, most).await?);
+        }
+        Ok::<_, StoreError>(found)
+    })
+    .unwrap();
+    let one = |at: usize| (users[at].clone(), expected[at].clone());
+    assert_eq!(found[0], [one(0)]);
+    assert_eq!(found[1], [one(1)]);
+    let mut both = found[2].clone();
+    both.sort_by_key(|(user, _)| user.name_key.clone());
+    assert_eq!(both, [one(0), one(1)]);
+    assert_eq!(found[3], [(users[0].clone(), expected[0][..2].to_vec())]);
+    assert_eq!(found[4], []);
 }
 
 /// Of several changes of a group in one transaction the last version is written, whatever happens in between.
@@ -306,9 +352,10 @@ async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
             integration: 2,
             ..HERE
         };
-        resources::find_by_name(tx, other, ResourceKind::USER, resources::name_key("a")).await
+        let by = By::Name(resources::name_key("a"));
+        resources::find_by(tx, other, ResourceKind::USER, &by, 2).await
     });
-    assert_eq!(there.unwrap(), None);
+    assert_eq!(there.unwrap(), []);
 }
 
 async fn settings_and_definitions_are_kept(test: &TestStore) {
