@@ -34,6 +34,16 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// For people to read, in UTC: `1 March 2026, 09:00 UTC`.
+    pub fn readable(self) -> String {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(at) => at.strftime("%-d %B %Y, %H:%M UTC").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
+}
+
 /// RFC 3339 in UTC with milliseconds: `2026-03-01T09:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +105,7 @@ mod tests {
     fn a_timestamp_prints_with_milliseconds_and_reads_back() {
         let at: Timestamp = "2026-03-01T09:00:00.123Z".parse().unwrap();
         assert_eq!(at.to_string(), "2026-03-01T09:00:00.123Z");
+        assert_eq!(at.readable(), "1 March 2026, 09:00 UTC");
         assert_eq!(
             "2026-03-01T09:00:00Z"
                 .parse::<Timestamp>()

@@ -17,10 +17,7 @@ struct Page {
 
 /// What a link has become.
 enum Link {
-    Open {
-        integration: String,
-        expires: String,
-    },
+    Open(Setup),
     Taken {
         integration: String,
         url: String,
@@ -32,17 +29,11 @@ enum Link {
 /// `GET /setup/{code}`: nothing is given away yet, so that a preview of the link does no harm.
 pub(crate) async fn show(State(face): State<Face>, Path(code): Path<String>) -> Response {
     match integrations::open_setup(&face.ctx, &code).await {
-        Ok(Some(Setup {
-            integration,
-            expires,
-        })) => page(
+        Ok(Some(setup)) => page(
             StatusCode::OK,
             Page {
                 title: "Set up provisioning",
-                state: Link::Open {
-                    integration,
-                    expires: expires.to_string(),
-                },
+                state: Link::Open(setup),
             },
         ),
         Ok(None) => gone(),

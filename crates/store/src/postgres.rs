@@ -140,13 +140,14 @@ impl Postgres {
 async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     if keep {
         tx.settle().await?;
+        tx.write_events().await?;
     }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {
         ahead.statements.extend(resources::settle_totals(tx));
         if tx.fed {
-            let notice = "SELECT pg_notify($1, '')".to_owned();
-            ahead.statements.push((notice, vec![CHANNEL.into()]));
+            let notice = "SELECT pg_notify($1, '')";
+            ahead.statements.push((notice.into(), vec![CHANNEL.into()]));
         }
     } else {
         ahead.statements.clear();

@@ -2,6 +2,8 @@
 //!
 //! It is ordered as the directory's change feed is, for the same reasons; see [`crate::feed`].
 
+use std::fmt::Write as _;
+
 use muster_model::integration::{Happening, ReceivedEvent, ResourceKind};
 use muster_model::{Position, ResourceId, Timestamp};
 
@@ -59,18 +61,6 @@ async fn append_parts(
     event: NewEvent,
     details: &[String],
 ) -> Result<(), StoreError> {
-    let sql = if tx.is_postgres() {
-        format!(
-            "INSERT INTO received_changes \
-             (tenant, integration, tx, what, kind, resource, version, details, at) \
-             VALUES ($1, $2, {XID}, $3, $4, $5, $6, $7, $8)"
-        )
-    } else {
-        "INSERT INTO received_changes \
-         (tenant, integration, tx, what, kind, resource, version, details, at, number) \
-         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)"
-            .to_owned()
-    };
     let parts = details.chunks(MEMBERS).map(Some);
     let none = details.is_empty().then_some(None);
     for part in parts.chain(none) {
@@ -83,12 +73,42 @@ async fn append_parts(
             details.into(),
             event.at.into(),
         ]);
-        if !tx.is_postgres() {
-            params.push(next_number(tx, place).await?.into());
+        if tx.is_postgres() {
+            tx.tell_later(params);
+            continue;
         }
-        tx.exec_along(sql.clone(), params).await?;
+        params.push(next_number(tx, place).await?.into());
+        let sql = "INSERT INTO received_changes \
+                   (tenant, integration, tx, what, kind, resource, version, details, at, number) \
+                   VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)";
+        tx.exec(sql, &params).await?;
     }
     Ok(())
+}
+
+/// Writes so many events on PostgreSQL, which numbers them in this order.
+pub(crate) fn insert_events(rows: usize) -> String {
+    let mut sql = String::from(
+        "INSERT INTO received_changes \
+         (tenant, integration, tx, what, kind, resource, version, details, at) VALUES ",
+    );
+    for row in 0..rows {
+        let separator = if row == 0 { "" } else { ", " };
+        let at = |column| row * 8 + column;
+        let _ = write!(
+            sql,
+            "{separator}(${}, ${}, {XID}, ${}, ${}, ${}, ${}, ${}, ${})",
+            at(1),
+            at(2),
+            at(3),
+            at(4),
+            at(5),
+            at(6),
+            at(7),
+            at(8)
+        );
+    }
+    sql
 }
 
 /// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. It is looked up once for

@@ -7,6 +7,8 @@ mod lookup;
 mod members;
 mod waiting;
 
+use std::borrow::Cow;
+
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, TenantId, Timestamp};
 
@@ -158,7 +160,7 @@ fn add_to_total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind, more: i64) {
 const SLOTS: u32 = 64;
 
 /// The statements that write down what the totals have grown by, once for all that is committed together.
-pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<(String, Vec<Val>)> {
+pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<(Cow<'static, str>, Vec<Val>)> {
     let mut all: Vec<(Place, ResourceKind, i64)> = Vec::new();
     for (place, kind, more) in std::mem::take(&mut tx.totals) {
         match all
@@ -183,7 +185,7 @@ pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<(String, Vec<Val>)> {
     );
     let changed = all.into_iter().filter(|(_, _, more)| *more != 0);
     changed
-        .map(|(place, kind, more)| (sql.clone(), place.params([kind.into(), more.into()])))
+        .map(|(place, kind, more)| (sql.clone().into(), place.params([kind.into(), more.into()])))
         .collect()
 }
 
@@ -260,18 +262,18 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// The statement that writes its version and time, unless they are written.
-    pub(crate) fn unwritten(self) -> Option<(String, Vec<Val>)> {
+    pub(crate) fn unwritten(self) -> Option<(&'static str, Vec<Val>)> {
         (!self.is_written).then(|| touch(self.place, &self.group))
     }
 }
 
 /// Writes the version and the time of a resource.
-fn touch(place: Place, resource: &Resource) -> (String, Vec<Val>) {
+fn touch(place: Place, resource: &Resource) -> (&'static str, Vec<Val>) {
     let sql = "UPDATE resources SET version = $1, modified = $2 \
                WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
     let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
-    (sql.to_owned(), params)
+    (sql, params)
 }
 
 /// Resources in the order of their ids: `limit` of them after `after`, `skip` left out first.

@@ -1,5 +1,6 @@
 //! The one door to both databases.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
@@ -9,7 +10,7 @@ use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
 use crate::resources::{Place, Recent};
-use crate::{FromRow, Row, StoreError, Val, postgres, sqlite};
+use crate::{FromRow, Row, StoreError, Val, postgres, received, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
 ///
@@ -34,6 +35,8 @@ pub struct Tx<'env> {
     pub(crate) settled: u64,
     /// A group that changes again and again.
     pub(crate) recent: Option<Recent>,
+    /// On PostgreSQL: events of integrations that were not written yet, as rows.
+    pub(crate) events: Vec<Vec<Val>>,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
@@ -54,7 +57,7 @@ pub(crate) struct Ahead {
     /// The transaction has not begun.
     pub(crate) begin: bool,
     /// What is done in it first.
-    pub(crate) statements: Vec<(String, Vec<Val>)>,
+    pub(crate) statements: Vec<(Cow<'static, str>, Vec<Val>)>,
 }
 
 /// Something that is done after the commit.
@@ -100,6 +103,7 @@ impl Tx<'_> {
             written: 0,
             settled: 0,
             recent: None,
+            events: Vec::new(),
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -160,14 +164,18 @@ impl Tx<'_> {
     /// it is sent along with the next one. What goes wrong with it is told there, at the commit at the latest.
     pub(crate) async fn exec_along(
         &mut self,
-        sql: String,
+        sql: impl Into<Cow<'static, str>>,
         params: Vec<Val>,
     ) -> Result<(), StoreError> {
         self.settle().await?;
-        self.run_along(sql, params).await
+        self.run_along(sql.into(), params).await
     }
 
-    async fn run_along(&mut self, sql: String, params: Vec<Val>) -> Result<(), StoreError> {
+    async fn run_along(
+        &mut self,
+        sql: Cow<'static, str>,
+        params: Vec<Val>,
+    ) -> Result<(), StoreError> {
         if !self.is_postgres() {
             return self.run(&sql, &params).await.map(|_| ());
         }
@@ -192,10 +200,36 @@ impl Tx<'_> {
         // Somebody before wrote this, and not who comes next.
         let written = self.written;
         // Boxed, for it is seldom, and would be a part of every statement's future.
-        let settled = Box::pin(self.run_along(sql, params)).await;
+        let settled = Box::pin(self.run_along(sql.into(), params)).await;
         self.settled += self.written - written;
         self.written = written;
         settled
+    }
+
+    /// Keeps an event back, to be written together with others, at the commit at the latest.
+    pub(crate) fn tell_later(&mut self, event: Vec<Val>) {
+        self.written += 1;
+        self.events.push(event);
+    }
+
+    /// Writes the events that were kept back.
+    pub(crate) async fn write_events(&mut self) -> Result<(), StoreError> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        // Boxed, for it is seldom, and would be a part of every transaction's future.
+        Box::pin(self.write_kept_events()).await
+    }
+
+    async fn write_kept_events(&mut self) -> Result<(), StoreError> {
+        self.settle().await?;
+        let mut rows = std::mem::take(&mut self.events).into_iter().peekable();
+        while rows.peek().is_some() {
+            let some: Vec<Vec<Val>> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+            let sql = received::insert_events(some.len());
+            self.run_along(sql.into(), some.concat()).await?;
+        }
+        Ok(())
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.
@@ -212,12 +246,14 @@ impl Tx<'_> {
         T: Send,
         E: From<StoreError> + Send,
     {
-        self.exec_along(SAVEPOINT.to_owned(), Vec::new()).await?;
+        self.write_events().await?;
+        self.exec_along(SAVEPOINT, Vec::new()).await?;
         let counted = self.totals.len();
         let result = body(self).await;
         if result.is_err() {
             self.totals.truncate(counted);
             self.recent = None;
+            self.events.clear();
             // What was not sent need not be undone.
             let unsent = &mut self.ahead.statements;
             if let Some(at) = unsent.iter().rposition(|(sql, _)| sql == SAVEPOINT) {
@@ -228,8 +264,8 @@ impl Tx<'_> {
             self.exec("ROLLBACK TO SAVEPOINT part", &[]).await?;
             self.failed = false;
         }
-        let release = "RELEASE SAVEPOINT part".to_owned();
-        self.exec_along(release, Vec::new()).await?;
+        self.exec_along("RELEASE SAVEPOINT part", Vec::new())
+            .await?;
         result
     }
 

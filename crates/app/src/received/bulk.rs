@@ -314,14 +314,15 @@ async fn run_group(
 
 /// Runs steps as one part of the transaction; answers their versions, or which of them ended it. A
 /// lone step refuses before it writes, so there is nothing to undo; but PostgreSQL gives up a transaction
-/// in which a statement failed.
+/// in which a statement failed, and what changes a name fails by one.
 async fn run_steps(
     tx: &mut Tx<'_>,
     profile: &Arc<Profile>,
     now: Timestamp,
     mut steps: Vec<(Step, Precondition)>,
 ) -> Result<Result<Vec<i64>, (usize, ScimError)>, StoreError> {
-    if steps.len() == 1 && !tx.is_postgres() {
+    let lone = steps.len() == 1 && (!tx.is_postgres() || steps[0].0.refuses());
+    if lone {
         let (step, precondition) = steps.remove(0);
         return Ok(
             match step

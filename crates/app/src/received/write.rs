@@ -128,16 +128,21 @@ impl Provider {
         precondition: Precondition,
     ) -> Result<Shown, ScimError> {
         caller.may_write()?;
-        let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
-        let this = self.clone();
-        let (place, about) = (profile.place, step.about());
+        let now = self.clock.now();
+        let (place, about) = (caller.place(), step.about());
+        let all = Arc::new((
+            step,
+            precondition,
+            Arc::clone(&caller.profile),
+            self.clone(),
+        ));
         self.store
             .write_resource::<_, Fault, _>(place, about, move |tx, held| {
-                let (this, step) = (this.clone(), step.clone());
-                let (profile, precondition) = (Arc::clone(&profile), precondition.clone());
+                let all = Arc::clone(&all);
                 Box::pin(async move {
-                    step.forget_after(&this, tx, place);
-                    step.run(tx, &profile, now, &precondition, &held).await
+                    let (step, precondition, profile, this) = &*all;
+                    step.forget_after(this, tx, place);
+                    step.run(tx, profile, now, precondition, &held).await
                 })
             })
             .await
@@ -215,6 +220,11 @@ impl Step {
         }
     }
 
+    /// Does it refuse without a statement that fails?
+    pub(super) const fn refuses(&self) -> bool {
+        matches!(self, Self::Create(..) | Self::Delete(..))
+    }
+
     /// Sees to it that nobody reads from memory what is old after the commit.
     pub(super) fn forget_after(&self, provider: &Provider, tx: &mut Tx<'_>, place: Place) {
         let (kind, id) = self.target();
@@ -232,7 +242,7 @@ impl Step {
     /// Makes the write; answers the resource as it is now, or as it was before it went. Refuses it, if at
     /// all, before anything is written.
     pub(super) async fn run(
-        self,
+        &self,
         tx: &mut Tx<'_>,
         profile: &Profile,
         now: Timestamp,
@@ -243,51 +253,51 @@ impl Step {
         match self {
             Self::Create(resource, members, unknown) => {
                 room_for_another(tx, profile).await?;
-                resources::create(tx, place, &resource).await?;
+                resources::create(tx, place, resource).await?;
                 if unknown.is_some() {
                     let of = (resource.kind, resource.id);
-                    resources::set_extras(tx, place, of, unknown).await?;
+                    resources::set_extras(tx, place, of, unknown.clone()).await?;
                 }
                 let members = match members {
                     Some(members) if !members.is_empty() => {
-                        let add = vec![Moving::Add(rows(members))];
-                        Moved::of(&resource, now).run(tx, place, add).await?;
+                        let add = vec![Moving::Add(rows(members.clone()))];
+                        Moved::of(resource, now).run(tx, place, add).await?;
                         Some(all_members(tx, place, resource.id).await?)
                     }
-                    none => none.map(|_| Vec::new()),
+                    none => none.as_ref().map(|_| Vec::new()),
                 };
-                let groups = Vec::new();
                 Ok(Shown {
-                    resource: *resource,
+                    resource: (**resource).clone(),
                     members,
-                    groups,
+                    groups: Vec::new(),
                 })
             }
             Self::Replace(kind, id, body, unknown) => {
-                let edit = |before: &mut Map| replaced(profile, kind, body, before);
+                let edit = |before: &mut Map| replaced(profile, *kind, body.clone(), before);
                 // Nobody is shown what is not declared, so what was read is put back without it.
-                let extras = unknown.map_or(Undeclared::Stays, Undeclared::Becomes);
-                change(tx, profile, now, (kind, id), precondition, (edit, extras)).await
+                let extras = unknown.clone();
+                let extras = extras.map_or(Undeclared::Stays, Undeclared::Becomes);
+                change(tx, profile, now, (*kind, *id), precondition, (edit, extras)).await
             }
             Self::Patch(kind, id, request) => {
                 let own = id.to_string();
                 let edit = |document: &mut Map| {
-                    let applied = apply(document, &own, &request, profile.of(kind))?;
+                    let applied = apply(document, &own, request, profile.of(*kind))?;
                     Ok(applied.members)
                 };
                 change(
                     tx,
                     profile,
                     now,
-                    (kind, id),
+                    (*kind, *id),
                     precondition,
                     (edit, Undeclared::Stays),
                 )
                 .await
             }
             Self::Delete(kind, id) => {
-                let found = resources::find_for_update(tx, place, kind, id).await?;
-                let resource = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
+                let found = resources::find_for_update(tx, place, *kind, *id).await?;
+                let resource = found.ok_or_else(|| not_found(profile, *kind, &id.to_string()))?;
                 precondition.check(&resource)?;
                 resources::delete(tx, place, &resource, now, held).await?;
                 Ok(alone(resource))

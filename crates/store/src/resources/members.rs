@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
@@ -67,12 +68,13 @@ async fn add(
     let shared = place.params([group.into()]);
     if !tx.is_postgres() {
         // To say what was written would cost a copy of each page that is; to count costs nothing.
-        let sql = insert_members(1, "");
+        static ONE: LazyLock<String> = LazyLock::new(|| insert_members(1, ""));
         let mut new = Vec::new();
         for member in members {
             let value = member.value.clone();
-            let params = [shared.clone(), member.params().into()].concat();
-            if tx.exec(&sql, &params).await? > 0 {
+            let mut params = shared.clone();
+            params.extend(member.params());
+            if tx.exec(&ONE, &params).await? > 0 {
                 new.push(value);
             }
         }
