@@ -52,6 +52,9 @@ pub enum StoreError {
     /// The server ended the connection, or cannot be reached any more.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
+    /// Two transactions waited for each other, and this one was given up; it may be tried again.
+    #[error("the transaction was given up because another one waited for it as well")]
+    Deadlock,
     /// Anything else the driver said.
     #[error("the database refused a statement: {0}")]
     Sql(String),
@@ -87,6 +90,7 @@ impl From<tokio_postgres::Error> for StoreError {
                 Self::Duplicate(db.constraint().unwrap_or("unique").to_owned())
             }
             Some(db) if *db.code() == SqlState::DISK_FULL => Self::Full,
+            Some(db) if *db.code() == SqlState::T_R_DEADLOCK_DETECTED => Self::Deadlock,
             Some(db) => Self::Sql(format!("{} ({})", db.message(), db.code().code())),
             None => Self::Unavailable(error.to_string()),
         }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::postgres::Postgres;
-use crate::resources::{self, About, Held, Place};
+use crate::resources::{self, About, Place};
 use crate::{StoreError, Tx};
 
 /// Lanes of one integration.
@@ -25,8 +25,8 @@ const TOGETHER: usize = 32;
 
 /// Told after the commit (or its failure): was it committed?
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// What a write is given: the transaction and what it holds, or why there is none.
-type Given<'a> = Result<(&'a mut Tx<'static>, Held), StoreError>;
+/// What a write is given: the transaction, or why there is none.
+type Given<'a> = Result<&'a mut Tx<'static>, StoreError>;
 /// A write. It says whether to keep what it did, and whom to tell; it may run again after that was undone.
 type Body = Box<dyn for<'a> Fn(Given<'a>) -> BoxFuture<'a, (bool, Answer)> + Send + Sync>;
 /// A part of an integration's resources.
@@ -35,6 +35,8 @@ type Lane = (Place, u64);
 struct Work {
     about: About,
     body: Body,
+    /// Does nobody wait for the answer any more?
+    is_forgotten: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// What waits, by lane; a lane that is here is at work.
@@ -56,18 +58,22 @@ impl Lanes {
         body: F,
     ) -> Result<T, E>
     where
-        F: for<'a> Fn(&'a mut Tx<'static>, Held) -> BoxFuture<'a, Result<T, E>>
-            + Send
-            + Sync
-            + 'static,
+        F: for<'a> Fn(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (told, answer) = oneshot::channel();
         let told = Arc::new(Mutex::new(Some(told)));
+        let waits = Arc::downgrade(&told);
+        let is_forgotten = Box::new(move || {
+            waits.upgrade().is_none_or(|told| {
+                let told = told.lock();
+                told.as_ref().is_none_or(oneshot::Sender::is_closed)
+            })
+        });
         let body: Body = Box::new(move |given| {
             let told = Arc::clone(&told);
-            let run = given.map(|(tx, held)| body(tx, held));
+            let run = given.map(&body);
             Box::pin(async move {
                 let result = match run {
                     Ok(run) => run.await,
@@ -77,8 +83,8 @@ impl Lanes {
                 let answer: Answer = Box::new(move |committed| {
                     let result = match committed {
                         Ok(()) => result,
-                        // A body that failed on its own account keeps its own reason.
-                        Err(error) => result.and(Err(error.into())),
+                        // Even who refused may have done so because of what is undone now.
+                        Err(error) => Err(error.into()),
                     };
                     if let Some(told) = told.lock().take() {
                         let _ = told.send(result);
@@ -87,11 +93,12 @@ impl Lanes {
                 (keep, answer)
             })
         });
-        self.take_in(
-            (place, about.lane() % LANES),
-            Work { about, body },
-            postgres,
-        );
+        let work = Work {
+            about,
+            body,
+            is_forgotten,
+        };
+        self.take_in((place, about.lane() % LANES), work, postgres);
         answer.await.map_err(|_| panicked())?
     }
 
@@ -118,44 +125,64 @@ impl Lanes {
     fn next(&self, lane: Lane) -> Option<Vec<Work>> {
         let mut lanes = self.0.lock();
         let waiting = lanes.get_mut(&lane)?;
+        waiting.retain(|work| !(work.is_forgotten)());
         if waiting.is_empty() {
             lanes.remove(&lane);
             return None;
         }
         let rest = waiting.split_off(waiting.len().min(TOGETHER));
-        Some(std::mem::replace(waiting, rest))
+        let mut works = std::mem::replace(waiting, rest);
+        // Names are taken in one order everywhere, so that nobody waits for them in a circle.
+        works.sort_by_key(|work| match work.about {
+            About::New(name) => (0, name),
+            About::Change(..) | About::Deletion(..) => (1, 0),
+        });
+        Some(works)
     }
 }
+
+/// How often a write is tried that waited for another one, which waited for it.
+const TRIES: u32 = 3;
 
 /// Runs writes in one transaction or, when that comes to nothing, each in its own.
 async fn run(postgres: &Postgres, place: Place, works: Vec<Work>) {
-    if attempt(postgres, place, &works).await || works.len() == 1 {
+    if works.len() > 1 && attempt(postgres, place, &works, 1).await {
         return;
     }
     for work in works.chunks(1) {
-        attempt(postgres, place, work).await;
+        let mut tries = TRIES;
+        while !attempt(postgres, place, work, tries).await {
+            tries -= 1;
+        }
     }
 }
 
+/// What became of a transaction.
+enum Ended {
+    Committed,
+    /// One of its writes failed after it had written, and everything is undone.
+    Undone {
+        deadlocked: bool,
+    },
+}
+
 /// Runs writes in one transaction and answers them. False when nothing was written and nobody told, so that each
-/// may be tried alone.
-async fn attempt(postgres: &Postgres, place: Place, works: &[Work]) -> bool {
+/// may be tried (again) alone, or it has tries left.
+async fn attempt(postgres: &Postgres, place: Place, works: &[Work], tries: u32) -> bool {
+    let is_lone = works.len() == 1;
     let mut answers = Vec::with_capacity(works.len());
-    let outcome = together(postgres, place, works, &mut answers).await;
-    let undone = match &outcome {
-        Ok(written) => !written,
+    let outcome = match together(postgres, place, works, &mut answers).await {
+        Ok(Ended::Undone { deadlocked }) if !is_lone || deadlocked && tries > 1 => return false,
+        Err(StoreError::Deadlock) if !is_lone || tries > 1 => return false,
+        // Who is alone and undone has a reason of its own.
+        Ok(Ended::Committed | Ended::Undone { .. }) => Ok(()),
         // The connection may have been lost behind the commit.
-        Err(error) => !matches!(error, StoreError::Unavailable(_)),
+        Err(error) if is_lone || matches!(error, StoreError::Unavailable(_)) => Err(error),
+        Err(_) => return false,
     };
-    if undone && works.len() > 1 {
-        return false;
-    }
-    let outcome = outcome.map(|_| ());
     for work in works.iter().skip(answers.len()) {
-        let nothing = outcome.clone().and(Err(StoreError::Sql(
-            "the transaction ended before it".to_owned(),
-        )));
-        let (_, answer) = (work.body)(nothing).await;
+        let reason = outcome.clone().err().unwrap_or_else(panicked);
+        let (_, answer) = (work.body)(Err(reason)).await;
         answers.push(answer);
     }
     for answer in answers {
@@ -164,29 +191,31 @@ async fn attempt(postgres: &Postgres, place: Place, works: &[Work]) -> bool {
     true
 }
 
-/// Runs writes in one transaction; false when one of them failed after something was written, and all is undone.
+/// Runs writes in one transaction.
 async fn together(
     postgres: &Postgres,
     place: Place,
     works: &[Work],
     answers: &mut Vec<Answer>,
-) -> Result<bool, StoreError> {
+) -> Result<Ended, StoreError> {
     let mut open = postgres.begin().await?;
     let abouts: Vec<About> = works.iter().map(|work| work.about).collect();
-    let held = resources::wait(open.tx()?, place, &abouts).await?;
-    for (work, held) in works.iter().zip(held) {
+    resources::wait(open.tx()?, place, &abouts).await?;
+    for work in works {
         let tx = open.tx()?;
         let written = tx.written;
-        let run = AssertUnwindSafe(async { (work.body)(Ok((&mut *tx, held))).await });
+        let run = AssertUnwindSafe(async { (work.body)(Ok(&mut *tx)).await });
         let (keep, answer) = run.catch_unwind().await.map_err(|_| panicked())?;
         answers.push(answer);
         if !keep && (tx.failed || tx.written != written) {
-            postgres.end(open, false).await?;
-            return Ok(false);
+            let deadlocked = tx.deadlocked;
+            // Nothing is committed, whatever becomes of the connection.
+            let _ = postgres.end(open, false).await;
+            return Ok(Ended::Undone { deadlocked });
         }
     }
     postgres.end(open, true).await?;
-    Ok(true)
+    Ok(Ended::Committed)
 }
 
 fn panicked() -> StoreError {

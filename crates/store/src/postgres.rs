@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::lanes::Lanes;
-use crate::resources::{self, About, Held, Place};
+use crate::resources::{self, About, Place};
 use crate::tx::{Ahead, Driver};
 use crate::{StoreError, Tx, Val};
 
@@ -93,10 +93,7 @@ impl Postgres {
         body: F,
     ) -> Result<T, E>
     where
-        F: for<'a> Fn(&'a mut Tx<'static>, Held) -> BoxFuture<'a, Result<T, E>>
-            + Send
-            + Sync
-            + 'static,
+        F: for<'a> Fn(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {

@@ -2,10 +2,10 @@
 //!
 //! It is ordered as the directory's change feed is, for the same reasons; see [`crate::feed`].
 
-use std::fmt::Write as _;
-
 use muster_model::integration::{Happening, ReceivedEvent, ResourceKind};
 use muster_model::{Position, ResourceId, Timestamp};
+
+use serde_json::json;
 
 use crate::feed::{XID, XMIN};
 use crate::resources::Place;
@@ -65,6 +65,15 @@ async fn append_parts(
     let none = details.is_empty().then_some(None);
     for part in parts.chain(none) {
         let details = part.map(|part| serde_json::Value::from(part).to_string());
+        if tx.is_postgres() {
+            tx.tell_later(json!({
+                "tenant": place.tenant.0, "integration": place.integration,
+                "what": number(event.what), "kind": event.kind.number(),
+                "resource": event.resource.to_string().replace('-', ""),
+                "version": event.version, "details": details, "at": event.at.as_micros()
+            }));
+            continue;
+        }
         let mut params = place.params([
             number(event.what).into(),
             event.kind.into(),
@@ -73,10 +82,6 @@ async fn append_parts(
             details.into(),
             event.at.into(),
         ]);
-        if tx.is_postgres() {
-            tx.tell_later(params);
-            continue;
-        }
         params.push(next_number(tx, place).await?.into());
         let sql = "INSERT INTO received_changes \
                    (tenant, integration, tx, what, kind, resource, version, details, at, number) \
@@ -86,29 +91,20 @@ async fn append_parts(
     Ok(())
 }
 
-/// Writes so many events on PostgreSQL, which numbers them in this order.
-pub(crate) fn insert_events(rows: usize) -> String {
-    let mut sql = String::from(
+/// Writes events on PostgreSQL, which numbers them in this order. They are one parameter, so that there is one
+/// statement for any number of them.
+pub(crate) fn insert_events(events: Vec<serde_json::Value>) -> (String, Vec<Val>) {
+    let sql = format!(
         "INSERT INTO received_changes \
-         (tenant, integration, tx, what, kind, resource, version, details, at) VALUES ",
+         (tenant, integration, tx, what, kind, resource, version, details, at) \
+         SELECT e.tenant, e.integration, {XID}, e.what, e.kind, decode(e.resource, 'hex'), \
+         e.version, e.details, e.at FROM ROWS FROM (json_to_recordset($1::json) \
+         AS (tenant bigint, integration bigint, what bigint, kind bigint, resource text, \
+         version bigint, details text, at bigint)) WITH ORDINALITY AS e \
+         (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place"
     );
-    for row in 0..rows {
-        let separator = if row == 0 { "" } else { ", " };
-        let at = |column| row * 8 + column;
-        let _ = write!(
-            sql,
-            "{separator}(${}, ${}, {XID}, ${}, ${}, ${}, ${}, ${}, ${})",
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7),
-            at(8)
-        );
-    }
-    sql
+    let events: serde_json::Value = events.into();
+    (sql, vec![events.to_string().into()])
 }
 
 /// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. It is looked up once for

@@ -20,10 +20,10 @@ pub use members::{
     GroupDoc, Member, NewMember, add_members, clear_members, groups_holding, groups_of,
     groups_of_each, members, remove_members,
 };
-pub(crate) use waiting::wait;
-pub use waiting::{About, Held, wait_for_everything};
+pub use waiting::{About, wait_for_everything};
+pub(crate) use waiting::{Holders, wait};
 
-use waiting::ids_of_groups;
+use waiting::holders_of;
 
 /// Whose resources: the tenant and the integration's number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -330,9 +330,12 @@ pub async fn update(
             ];
             (sql, params)
         } else {
+            // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
             let sql = "UPDATE resources SET name_key = $1, external_id = $2, active = $3, \
                    version = $4, modified = $5, doc = $6 \
-                   WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10";
+                   WHERE tenant = $7 AND integration = $8 AND kind = $9 AND id = $10 \
+                   AND NOT EXISTS (SELECT 1 FROM resources o WHERE o.tenant = $7 \
+                   AND o.integration = $8 AND o.kind = $9 AND o.name_key = $1 AND o.id <> $10)";
             let params: Vec<Val> = vec![
                 (&resource.name_key).into(),
                 resource.external_id.clone().into(),
@@ -344,7 +347,10 @@ pub async fn update(
             (sql, params)
         };
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
-    tx.exec(sql, &params).await.map(|_| ())
+    if tx.exec(sql, &params).await? == 0 {
+        return Err(StoreError::Duplicate("resources".to_owned()));
+    }
+    Ok(())
 }
 
 /// Removes a resource, its members and its memberships, and writes that to the event feed; answers whether
@@ -354,7 +360,6 @@ pub async fn delete(
     place: Place,
     resource: &Resource,
     at: Timestamp,
-    held: &Held,
 ) -> Result<bool, StoreError> {
     let (kind, id) = (resource.kind, resource.id);
     let sql = "DELETE FROM resources \
@@ -368,10 +373,7 @@ pub async fn delete(
     }
     add_to_total(tx, place, kind, -1);
     // Groups without one of their members have changed.
-    let groups = match held {
-        Held::Everything => ids_of_groups(tx, place, id).await?,
-        Held::Groups(groups) => groups.clone(),
-    };
+    let groups = holders_of(tx, place, id).await?;
     let member = [id.to_string()];
     for group in groups {
         if !remove_members(tx, place, group, &member).await?.is_empty() {

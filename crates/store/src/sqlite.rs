@@ -107,8 +107,8 @@ impl Sqlite {
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| match committed {
                 Ok(()) => drop(told.send(result)),
-                // A body that failed on its own account keeps its own reason.
-                Err(error) => drop(told.send(result.and(Err(error.into())))),
+                // Even who refused may have done so because of what is undone now.
+                Err(error) => drop(told.send(Err(error.into()))),
             });
             Some((keep, answer))
         });
@@ -217,6 +217,7 @@ fn write_in_groups(
         tx.totals.clear();
         tx.numbers.clear();
         tx.recent = None;
+        tx.broken = false;
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() && still_open(&tx) {
             let _ = raw(&mut tx, "ROLLBACK");
@@ -257,6 +258,11 @@ fn write_group(
         }
         if let Some((keep, answer)) = body(Ok(tx)) {
             answers.push(answer);
+            if tx.broken {
+                return Err(StoreError::Sql(
+                    "what was changed before could not be written down".to_owned(),
+                ));
+            }
             if !still_open(tx) {
                 // SQLite itself rolled everything back: a full disk, for example.
                 return Err(StoreError::Full);

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::postgres::Postgres;
-use crate::resources::{About, Held, Place};
+use crate::resources::{About, Place};
 use crate::sqlite::{Sqlite, Undo};
 use crate::{SealingKey, StoreError, Tx, migrate};
 
@@ -79,24 +79,17 @@ impl Store {
     }
 
     /// Like [`Store::write`], for a write of one received resource that fails, if at all, before it has changed
-    /// anything: nothing needs to be kept to undo it. One that fails later all the same, because the disk is full,
-    /// takes with it what is committed together with it. The body is told what the transaction holds; it may be run
-    /// again after what it did was undone.
+    /// anything: nothing needs to be kept to undo it. On SQLite one that fails later all the same, because the disk
+    /// is full, takes with it what is committed together with it. On PostgreSQL it waits first for who else changes
+    /// the resource, and the body may be run again after what it did was undone.
     pub async fn write_resource<T, E, F>(&self, place: Place, about: About, body: F) -> Result<T, E>
     where
-        F: for<'a> Fn(&'a mut Tx<'static>, Held) -> BoxFuture<'a, Result<T, E>>
-            + Send
-            + Sync
-            + 'static,
+        F: for<'a> Fn(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .write(move |tx| body(tx, Held::Everything), Undo::Nothing)
-                    .await
-            }
+            Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Nothing).await,
             Backend::Postgres(postgres) => postgres.write_resource(place, about, body).await,
         }
     }

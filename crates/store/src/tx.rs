@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
-use crate::resources::{Place, Recent};
+use crate::resources::{Holders, Place, Recent};
 use crate::{FromRow, Row, StoreError, Val, postgres, received, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
@@ -29,14 +29,18 @@ pub struct Tx<'env> {
     pub(crate) broken: bool,
     /// A statement failed, and PostgreSQL refuses all others until that is undone.
     pub(crate) failed: bool,
+    /// One of them because two transactions waited for each other.
+    pub(crate) deadlocked: bool,
     /// Rows that were written, as far as they are counted: more of them means that something was.
     pub(crate) written: u64,
     /// Rows that were written for the group that changes again and again.
     pub(crate) settled: u64,
     /// A group that changes again and again.
     pub(crate) recent: Option<Recent>,
-    /// On PostgreSQL: events of integrations that were not written yet, as rows.
-    pub(crate) events: Vec<Vec<Val>>,
+    /// On PostgreSQL: events of integrations that were not written yet.
+    pub(crate) events: Vec<serde_json::Value>,
+    /// On PostgreSQL, while others may write beside it: what it deletes, and from which groups.
+    pub(crate) holders: Option<Holders>,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
@@ -90,7 +94,7 @@ impl std::fmt::Debug for Driver {
 }
 
 /// Rows of one multi-row statement on PostgreSQL, which takes up to 65,535 parameters.
-pub(crate) const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 64;
 
 impl Tx<'_> {
     pub(crate) fn new(driver: Driver) -> Self {
@@ -100,10 +104,12 @@ impl Tx<'_> {
             ahead: Ahead::default(),
             broken: false,
             failed: false,
+            deadlocked: false,
             written: 0,
             settled: 0,
             recent: None,
             events: Vec::new(),
+            holders: None,
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -157,6 +163,7 @@ impl Tx<'_> {
     /// Remembers that a statement failed.
     fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.failed |= result.is_err();
+        self.deadlocked |= matches!(result, Err(StoreError::Deadlock));
         result
     }
 
@@ -203,11 +210,13 @@ impl Tx<'_> {
         let settled = Box::pin(self.run_along(sql.into(), params)).await;
         self.settled += self.written - written;
         self.written = written;
+        // Nobody but who comes next would hear of it.
+        self.broken |= settled.is_err();
         settled
     }
 
     /// Keeps an event back, to be written together with others, at the commit at the latest.
-    pub(crate) fn tell_later(&mut self, event: Vec<Val>) {
+    pub(crate) fn tell_later(&mut self, event: serde_json::Value) {
         self.written += 1;
         self.events.push(event);
     }
@@ -223,13 +232,8 @@ impl Tx<'_> {
 
     async fn write_kept_events(&mut self) -> Result<(), StoreError> {
         self.settle().await?;
-        let mut rows = std::mem::take(&mut self.events).into_iter().peekable();
-        while rows.peek().is_some() {
-            let some: Vec<Vec<Val>> = rows.by_ref().take(ROWS_AT_ONCE).collect();
-            let sql = received::insert_events(some.len());
-            self.run_along(sql.into(), some.concat()).await?;
-        }
-        Ok(())
+        let (sql, params) = received::insert_events(std::mem::take(&mut self.events));
+        self.run_along(sql.into(), params).await
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.

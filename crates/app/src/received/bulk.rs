@@ -10,7 +10,7 @@ use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
 use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
-use muster_store::resources::{self, Held};
+use muster_store::resources;
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -324,24 +324,17 @@ async fn run_steps(
     let lone = steps.len() == 1 && (!tx.is_postgres() || steps[0].0.refuses());
     if lone {
         let (step, precondition) = steps.remove(0);
-        return Ok(
-            match step
-                .run(tx, profile, now, &precondition, &Held::Everything)
-                .await
-            {
-                Ok(shown) => Ok(vec![shown.resource.version]),
-                Err(fault) => Err((0, about_one(fault)?)),
-            },
-        );
+        return Ok(match step.run(tx, profile, now, &precondition).await {
+            Ok(shown) => Ok(vec![shown.resource.version]),
+            Err(fault) => Err((0, about_one(fault)?)),
+        });
     }
     let profile = Arc::clone(profile);
     let part = tx.part::<_, Broken, _>(move |tx| {
         Box::pin(async move {
             let mut versions = Vec::with_capacity(steps.len());
             for (number, (step, precondition)) in steps.into_iter().enumerate() {
-                let ran = step
-                    .run(tx, &profile, now, &precondition, &Held::Everything)
-                    .await;
+                let ran = step.run(tx, &profile, now, &precondition).await;
                 let shown = ran.map_err(|fault| Broken::At(number, fault))?;
                 versions.push(shown.resource.version);
             }

@@ -8,7 +8,7 @@ use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
 use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, changed_paths, normalise};
 use muster_store::received;
-use muster_store::resources::{self, About, Held, Place, Resource};
+use muster_store::resources::{self, About, Place, Resource};
 use muster_store::{StoreError, Tx};
 
 use crate::received::members::{Moved, Moving, all_members, rows};
@@ -137,12 +137,12 @@ impl Provider {
             self.clone(),
         ));
         self.store
-            .write_resource::<_, Fault, _>(place, about, move |tx, held| {
+            .write_resource::<_, Fault, _>(place, about, move |tx| {
                 let all = Arc::clone(&all);
                 Box::pin(async move {
                     let (step, precondition, profile, this) = &*all;
                     step.forget_after(this, tx, place);
-                    step.run(tx, profile, now, precondition, &held).await
+                    step.run(tx, profile, now, precondition).await
                 })
             })
             .await
@@ -247,7 +247,6 @@ impl Step {
         profile: &Profile,
         now: Timestamp,
         precondition: &Precondition,
-        held: &Held,
     ) -> Result<Shown, Fault> {
         let place = profile.place;
         match self {
@@ -299,7 +298,7 @@ impl Step {
                 let found = resources::find_for_update(tx, place, *kind, *id).await?;
                 let resource = found.ok_or_else(|| not_found(profile, *kind, &id.to_string()))?;
                 precondition.check(&resource)?;
-                resources::delete(tx, place, &resource, now, held).await?;
+                resources::delete(tx, place, &resource, now).await?;
                 Ok(alone(resource))
             }
         }

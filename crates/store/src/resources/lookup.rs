@@ -23,14 +23,18 @@ pub enum By {
 impl By {
     /// The look-up as a query of four parameters and, at most so many rows being asked for, a fifth.
     fn query(&self, tx: &Tx<'_>) -> String {
-        let (index, column) = match self {
-            Self::Id(_) => (String::new(), "id"),
-            Self::Name(_) => (String::new(), "name_key"),
-            Self::ExternalId(_) => (tx.indexed_by("resources_external"), "external_id"),
+        // What is unique is not sorted: PostgreSQL, without statistics, would rather walk along the ids.
+        let (index, column, order) = match self {
+            Self::Id(_) => (String::new(), "id", ""),
+            Self::Name(_) => (String::new(), "name_key", ""),
+            Self::ExternalId(_) => {
+                let index = tx.indexed_by("resources_external");
+                (index, "external_id", "ORDER BY id")
+            }
         };
         format!(
             "SELECT {COLUMNS} FROM resources {index} WHERE tenant = $1 AND integration = $2 \
-             AND kind = $3 AND {column} = $4 ORDER BY id LIMIT $5"
+             AND kind = $3 AND {column} = $4 {order} LIMIT $5"
         )
     }
 

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
+use serde_json::json;
 
 use crate::resources::{Place, Resource};
-use crate::tx::ROWS_AT_ONCE;
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Ids that are looked up by one statement.
@@ -65,73 +64,75 @@ async fn add(
     group: ResourceId,
     members: Vec<NewMember>,
 ) -> Result<Vec<String>, StoreError> {
-    let shared = place.params([group.into()]);
+    let mut new = Vec::new();
     if !tx.is_postgres() {
         // To say what was written would cost a copy of each page that is; to count costs nothing.
-        static ONE: LazyLock<String> = LazyLock::new(|| insert_members(1, ""));
-        let mut new = Vec::new();
+        let sql = "INSERT INTO resource_members \
+                   (tenant, integration, group_id, member, kind, display) \
+                   VALUES ($1, $2, $3, $4, coalesce($5, (SELECT r.kind FROM resources r \
+                   WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 AND r.id = $6), 1), \
+                   $7) ON CONFLICT DO NOTHING";
         for member in members {
             let value = member.value.clone();
-            let mut params = shared.clone();
-            params.extend(member.params());
-            if tx.exec(&ONE, &params).await? > 0 {
+            let id = member.unknown_id();
+            let params = place.params([
+                group.into(),
+                member.value.into(),
+                member.kind.map_or(Val::Null, Val::from),
+                id.map_or(Val::Null, Val::from),
+                member.display.into(),
+            ]);
+            if tx.exec(sql, &params).await? > 0 {
                 new.push(value);
             }
         }
         return Ok(new);
     }
-    let mut new = Vec::new();
-    let mut members = members.into_iter().peekable();
-    while members.peek().is_some() {
-        let mut params = shared.clone();
-        let some = members.by_ref().take(ROWS_AT_ONCE);
-        params.extend(some.flat_map(NewMember::params));
-        let rows = (params.len() - shared.len()) / MEMBER_PARAMS;
-        let sql = insert_members(rows, "RETURNING member");
-        let added: Vec<(String,)> = tx.all(&sql, &params).await?;
+    // One statement for any number of them.
+    let sql = "INSERT INTO resource_members (tenant, integration, group_id, member, kind, display) \
+               SELECT $1, $2, $3, m.value, coalesce(m.kind, (SELECT r.kind FROM resources r \
+               WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 \
+               AND r.id = decode(m.id, 'hex')), 1), m.display \
+               FROM json_to_recordset($4::json) AS m(value text, kind bigint, id text, display text) \
+               ON CONFLICT DO NOTHING RETURNING member";
+    for some in members.chunks(AT_ONCE) {
+        let rows = some.iter().map(|member| {
+            let id = member
+                .unknown_id()
+                .map(|id| id.to_string().replace('-', ""));
+            let kind = member.kind.map(ResourceKind::number);
+            json!({ "value": member.value, "kind": kind, "id": id, "display": member.display })
+        });
+        let rows = rows.collect::<serde_json::Value>().to_string();
+        let added: Vec<(String,)> = tx
+            .all(sql, &place.params([group.into(), rows.into()]))
+            .await?;
         new.extend(added.into_iter().map(|(member,)| member));
     }
     tx.written += new.len() as u64;
+    // Who is about to be deleted takes leave of this group as well, which the transaction holds.
+    if let Some(holders) = tx.holders.as_mut().filter(|holders| !holders.is_empty()) {
+        for member in &new {
+            let id = member.parse::<ResourceId>().ok();
+            if let Some(groups) = id.and_then(|id| holders.get_mut(&id)) {
+                groups.push(group);
+            }
+        }
+    }
     Ok(new)
 }
 
-/// Parameters of one member.
-const MEMBER_PARAMS: usize = 4;
+/// Members that one statement adds at most.
+const AT_ONCE: usize = 1000;
 
 impl NewMember {
-    fn params(self) -> [Val; MEMBER_PARAMS] {
-        let id: Option<ResourceId> = match self.kind {
+    /// The id of the group that it is, if there is such a group, and nobody said what it is.
+    fn unknown_id(&self) -> Option<ResourceId> {
+        match self.kind {
             None => self.value.parse().ok(),
             Some(_) => None,
-        };
-        [
-            self.value.into(),
-            self.kind.map_or(Val::Null, Val::from),
-            id.map_or(Val::Null, Val::from),
-            self.display.into(),
-        ]
+        }
     }
-}
-
-/// Adds so many members to the group of the first three parameters.
-fn insert_members(rows: usize, tail: &str) -> String {
-    let mut sql = String::from(
-        "INSERT INTO resource_members (tenant, integration, group_id, member, kind, display) VALUES ",
-    );
-    for row in 0..rows {
-        let at = 4 + row * MEMBER_PARAMS;
-        let (value, kind, id, display) = (at, at + 1, at + 2, at + 3);
-        let separator = if row == 0 { "" } else { ", " };
-        let _ = write!(
-            sql,
-            "{separator}($1, $2, $3, ${value}, coalesce(${kind}, (SELECT r.kind FROM resources r \
-             WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = {} AND r.id = ${id}), {}), ${display})",
-            ResourceKind::GROUP.number(),
-            ResourceKind::USER.number(),
-        );
-    }
-    let _ = write!(sql, " ON CONFLICT DO NOTHING {tail}");
-    sql
 }
 
 /// Removes members; answers which ones were there.

@@ -5,7 +5,7 @@
 //! this somebody with a lower number could still wait behind one with a higher one. Everybody takes what they hold
 //! in the same order: the integration, what is no group, groups; so nobody waits in a circle.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use muster_model::ResourceId;
@@ -43,18 +43,12 @@ impl About {
     }
 }
 
+/// By what a transaction is about to delete: the groups that hold it, and which it holds.
+pub(crate) type Holders = HashMap<ResourceId, Vec<ResourceId>>;
+
 /// Groups that are held one by one at most, for locks of all sessions together are limited; what changes more of
 /// them is alone.
 const LOCKED: usize = 50;
-
-/// What a transaction holds that is about to delete a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Nobody else changes anything.
-    Everything,
-    /// The resource, and these groups that it is a member of.
-    Groups(Vec<ResourceId>),
-}
 
 /// Waits until nobody else changes anything that is there already.
 pub async fn wait_for_everything(tx: &mut Tx<'_>, place: Place) -> Result<(), StoreError> {
@@ -65,50 +59,47 @@ pub async fn wait_for_everything(tx: &mut Tx<'_>, place: Place) -> Result<(), St
     Ok(())
 }
 
-/// Waits until a transaction may make these writes; answers what it holds for each.
+/// Waits until a transaction may make these writes, and tells it which groups hold what it is about to delete.
 pub(crate) async fn wait(
     tx: &mut Tx<'_>,
     place: Place,
     writes: &[About],
-) -> Result<Vec<Held>, StoreError> {
-    let alone = || vec![Held::Everything; writes.len()];
+) -> Result<(), StoreError> {
     let (mut others, mut groups) = (BTreeSet::new(), BTreeSet::new());
-    let mut deleted = Vec::new();
+    let mut deleted: BTreeMap<ResourceKind, BTreeSet<ResourceId>> = BTreeMap::new();
     for write in writes {
         match *write {
             About::New(_) => {}
             // Groups may hold each other, and then two that are deleted would wait for each other.
             About::Deletion(ResourceKind::GROUP, _) => {
-                wait_for_everything(tx, place).await?;
-                return Ok(alone());
+                return wait_for_everything(tx, place).await;
             }
             About::Change(ResourceKind::GROUP, id) => drop(groups.insert(number(id))),
             About::Change(_, id) => drop(others.insert(number(id))),
-            About::Deletion(_, id) => {
+            About::Deletion(kind, id) => {
                 others.insert(number(id));
-                deleted.push(id);
+                deleted.entry(kind).or_default().insert(id);
             }
         }
     }
-    let nothing = vec![Held::Groups(Vec::new()); writes.len()];
+    let mut holders = HashMap::new();
     if deleted.is_empty() {
         hold(tx, place, others.into_iter().chain(groups)).await?;
-        return Ok(nothing);
+    } else {
+        hold(tx, place, others).await?;
+        for (kind, ids) in deleted {
+            let ids: Vec<ResourceId> = ids.into_iter().collect();
+            groups_of_deleted(tx, place, (kind, &ids), &mut holders).await?;
+        }
+        groups.extend(holders.values().flatten().copied().map(number));
+        if groups.len() > LOCKED {
+            tx.begin_anew().await?;
+            return wait_for_everything(tx, place).await;
+        }
+        hold(tx, place, groups).await?;
     }
-    hold(tx, place, others).await?;
-    let mut holding = groups_of_deleted(tx, place, &deleted).await?;
-    groups.extend(holding.values().flatten().copied().map(number));
-    if groups.len() > LOCKED {
-        tx.begin_anew().await?;
-        wait_for_everything(tx, place).await?;
-        return Ok(alone());
-    }
-    hold(tx, place, groups).await?;
-    let held = writes.iter().map(|write| match write {
-        About::Deletion(_, id) => Held::Groups(holding.remove(id).unwrap_or_default()),
-        _ => Held::Groups(Vec::new()),
-    });
-    Ok(held.collect())
+    tx.holders = Some(holders);
+    Ok(())
 }
 
 /// Takes locks in their order, after the shared one of the integration.
@@ -131,38 +122,45 @@ async fn hold(
     Ok(())
 }
 
-/// The groups that hold what is about to be deleted.
+/// The groups that hold what is about to be deleted, as far as it is there and of this kind.
 async fn groups_of_deleted(
     tx: &mut Tx<'_>,
     place: Place,
-    deleted: &[ResourceId],
-) -> Result<HashMap<ResourceId, Vec<ResourceId>>, StoreError> {
-    let names: Vec<String> = deleted.iter().map(ToString::to_string).collect();
-    let mut holding: HashMap<ResourceId, Vec<ResourceId>> = HashMap::new();
-    for part in names.chunks(LOOKED_UP) {
-        let (list, params) = in_list(place.params([]), part);
+    (kind, deleted): (ResourceKind, &[ResourceId]),
+    holders: &mut Holders,
+) -> Result<(), StoreError> {
+    for part in deleted.chunks(LOOKED_UP) {
+        for id in part {
+            holders.entry(*id).or_default();
+        }
+        let (list, params) = in_list(place.params([kind.into()]), part);
         let sql = format!(
-            "SELECT member, group_id FROM resource_members \
-             WHERE tenant = $1 AND integration = $2 AND member IN {list} ORDER BY member, group_id"
+            "SELECT r.id, m.group_id FROM resources r JOIN resource_members m \
+             ON m.tenant = r.tenant AND m.integration = r.integration \
+             AND m.member = encode(r.id, 'hex')::uuid::text \
+             WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = $3 AND r.id IN {list}"
         );
-        let rows: Vec<(String, ResourceId)> = tx.all(&sql, &params).await?;
-        for (member, group) in rows {
-            if let Ok(member) = member.parse() {
-                holding.entry(member).or_default().push(group);
-            }
+        let rows: Vec<(ResourceId, ResourceId)> = tx.all(&sql, &params).await?;
+        for (id, group) in rows {
+            holders.entry(id).or_default().push(group);
         }
     }
-    Ok(holding)
+    Ok(())
 }
 
-/// The ids of the groups that hold a resource, in their order.
-pub(super) async fn ids_of_groups(
+/// The groups that hold a resource that is about to be deleted, as far as the transaction holds them.
+pub(super) async fn holders_of(
     tx: &mut Tx<'_>,
     place: Place,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    let mut holding = groups_of_deleted(tx, place, &[id]).await?;
-    Ok(holding.remove(&id).unwrap_or_default())
+    if let Some(holders) = &tx.holders {
+        return Ok(holders.get(&id).cloned().unwrap_or_default());
+    }
+    let sql = "SELECT group_id FROM resource_members \
+               WHERE tenant = $1 AND integration = $2 AND member = $3 ORDER BY group_id";
+    let groups: Vec<(ResourceId,)> = tx.all(sql, &place.params([id.to_string().into()])).await?;
+    Ok(groups.into_iter().map(|(group,)| group).collect())
 }
 
 /// The lock of an integration.

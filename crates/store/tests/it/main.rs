@@ -3,6 +3,7 @@
 
 mod directory;
 mod engine_state;
+mod lanes;
 mod received;
 mod transactions;
 

@@ -3,7 +3,7 @@
 use muster_model::integration::{Happening, Integration, ResourceKind, Settings};
 use muster_model::{IntegrationId, Position, ResourceId};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, About, By, Held, Member, NewMember, Place, Resource};
+use muster_store::resources::{self, By, Member, NewMember, Place, Resource};
 use muster_store::{StoreError, Tx, integrations};
 use muster_testkit::TestStore;
 
@@ -16,7 +16,6 @@ on_both!(
     a_member_is_a_group_when_there_is_such_a_group,
     users_are_found_with_their_groups,
     a_group_that_changes_again_and_again_has_its_last_version,
-    writes_that_come_together_stand_and_fall_alone,
     integrations_are_numbered_and_kept_apart,
     settings_and_definitions_are_kept,
     the_feed_tells_everything_in_order,
@@ -31,12 +30,12 @@ macro_rules! write {
     };
 }
 
-const HERE: Place = Place {
+pub(crate) const HERE: Place = Place {
     tenant: TENANT,
     integration: 1,
 };
 
-fn resource(kind: ResourceKind, name: &str) -> Resource {
+pub(crate) fn resource(kind: ResourceKind, name: &str) -> Resource {
     Resource {
         id: ResourceId::new(),
         kind,
@@ -72,15 +71,7 @@ async fn a_name_is_taken_once_ignoring_case_and_freed_by_deletion(test: &TestSto
     )
     .await);
     assert_eq!(found.unwrap(), [first]);
-    write!(test, |tx| resources::delete(
-        tx,
-        HERE,
-        &gone,
-        NOW,
-        &Held::Everything
-    )
-    .await)
-    .unwrap();
+    write!(test, |tx| resources::delete(tx, HERE, &gone, NOW).await).unwrap();
     write!(test, |tx| resources::create(tx, HERE, &again).await).unwrap();
 }
 
@@ -90,8 +81,8 @@ async fn totals_follow_creations_and_deletions(test: &TestStore) {
         resources::create(tx, HERE, &first).await?;
         resources::create(tx, HERE, &resource(ResourceKind::USER, "b")).await?;
         resources::create(tx, HERE, &resource(ResourceKind::GROUP, "g")).await?;
-        assert!(resources::delete(tx, HERE, &first, NOW, &Held::Everything).await?);
-        assert!(!resources::delete(tx, HERE, &first, NOW, &Held::Everything).await?);
+        assert!(resources::delete(tx, HERE, &first, NOW).await?);
+        assert!(!resources::delete(tx, HERE, &first, NOW).await?);
         Ok((
             resources::total(tx, HERE, ResourceKind::USER).await?,
             resources::total(tx, HERE, ResourceKind::GROUP).await?,
@@ -117,7 +108,7 @@ async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
         assert!(again.is_empty());
         let groups = resources::groups_of(tx, HERE, &user.id.to_string(), 10).await?;
         assert_eq!(groups, [(group.id, group.doc.clone())]);
-        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await?;
+        resources::delete(tx, HERE, &user, NOW).await?;
         let left = resources::members(tx, HERE, group.id, None, 10).await?;
         let unknown = Member {
             value: "unknown".to_owned(),
@@ -130,7 +121,7 @@ async fn members_are_rows_and_go_with_their_user(test: &TestStore) {
     .unwrap();
 }
 
-fn member(value: String) -> NewMember {
+pub(crate) fn member(value: String) -> NewMember {
     NewMember {
         value,
         kind: None,
@@ -243,7 +234,7 @@ async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestSt
         assert!(failed.await.is_err());
         seen.push(next(tx, id).await?);
         // The deletion of its member gives it one more.
-        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await?;
+        resources::delete(tx, HERE, &user, NOW).await?;
         seen.push(next(tx, id).await?);
         Ok::<_, StoreError>(seen)
     })
@@ -251,80 +242,6 @@ async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestSt
     assert_eq!(versions, [2, 3, 3, 4, 5, 7]);
     let kept = write!(test, |tx| read(tx, id).await).unwrap();
     assert_eq!(kept, 7);
-}
-
-/// Writes that share a transaction do not share their fate: what refuses, what fails after it wrote and what
-/// panics leave the others as they are.
-async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
-    let group = resource(ResourceKind::GROUP, "g");
-    let taken = resource(ResourceKind::USER, "taken");
-    let id = group.id;
-    write!(test, |tx| {
-        resources::create(tx, HERE, &group).await?;
-        resources::create(tx, HERE, &taken).await
-    })
-    .unwrap();
-    let one = |number: i64| {
-        let store = test.store.clone();
-        async move {
-            let about = About::Change(ResourceKind::GROUP, id);
-            let added = store.write_resource::<_, StoreError, _>(HERE, about, move |tx, _| {
-                Box::pin(async move {
-                    let kind = ResourceKind::GROUP;
-                    let before = resources::find_for_update(tx, HERE, kind, id).await?;
-                    let before = before.unwrap();
-                    match number % 10 {
-                        3 => return Err(StoreError::Restarted),
-                        5 => {
-                            let twin = resource(ResourceKind::USER, "TAKEN");
-                            resources::create(tx, HERE, &twin).await?;
-                        }
-                        7 => panic!("on purpose"),
-                        9 if tx.is_postgres() => {
-                            // It fails after something was written.
-                            resources::add_members(tx, HERE, id, vec![member("never".into())])
-                                .await?;
-                            tx.exec("SELECT 1 / 0", &[]).await?;
-                        }
-                        _ => {}
-                    }
-                    let new = vec![member(format!("m{number}"))];
-                    assert_eq!(resources::add_members(tx, HERE, id, new).await?.len(), 1);
-                    let mut after = before.clone();
-                    after.version += 1;
-                    resources::update(tx, HERE, &before, &after).await?;
-                    Ok(number)
-                })
-            });
-            (number, added.await)
-        }
-    };
-    let done = futures::future::join_all((0..200).map(one)).await;
-    let mut right = 0;
-    for (number, result) in &done {
-        match number % 10 {
-            3 => assert!(matches!(result, Err(StoreError::Restarted)), "{result:?}"),
-            5 => assert!(
-                matches!(result, Err(StoreError::Duplicate(_))),
-                "{result:?}"
-            ),
-            7 => assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}"),
-            9 if test.store.is_postgres() => {
-                assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}");
-            }
-            _ => {
-                assert_eq!(result.as_ref().ok(), Some(number), "{result:?}");
-                right += 1;
-            }
-        }
-    }
-    let (members, group) = write!(test, |tx| {
-        let members = resources::members(tx, HERE, id, None, 500).await?;
-        let found = resources::find(tx, HERE, ResourceKind::GROUP, id).await?;
-        Ok::<_, StoreError>((members, found.unwrap()))
-    })
-    .unwrap();
-    assert_eq!((members.len(), group.version), (right, 1 + right as i64));
 }
 
 async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
@@ -411,7 +328,7 @@ async fn the_feed_tells_everything_in_order(test: &TestStore) {
         resources::add_members(tx, HERE, group.id, vec![member]).await?;
         received::append(tx, HERE, added, &members).await?;
         received::append(tx, HERE, changed, &["title".to_owned()]).await?;
-        resources::delete(tx, HERE, &user, NOW, &Held::Everything).await
+        resources::delete(tx, HERE, &user, NOW).await
     })
     .unwrap();
     let mut after = Position::START;

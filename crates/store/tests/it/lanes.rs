@@ -1,0 +1,428 @@
+//! Writes of received resources that come together: on PostgreSQL in one transaction, on SQLite in one commit.
+
+use futures::future::join_all;
+use muster_model::integration::{Happening, ResourceKind};
+use muster_model::{Position, ResourceId};
+use muster_store::received::{self, NewEvent};
+use muster_store::resources::{self, About, By, Resource};
+use muster_store::{StoreError, Tx};
+use muster_testkit::TestStore;
+
+use crate::received::{HERE, member, resource};
+use crate::{NOW, on_both};
+
+on_both!(
+    writes_that_come_together_stand_and_fall_alone,
+    deletions_that_come_together_take_leave_of_every_group,
+    a_deletion_takes_leave_of_a_group_that_was_joined_beside_it,
+    who_is_in_many_groups_and_groups_are_deleted_among_others,
+    names_that_cross_come_to_an_end,
+    a_part_that_fails_takes_its_events_with_it,
+    a_lost_connection_costs_only_who_lost_it,
+);
+
+const USER: ResourceKind = ResourceKind::USER;
+const GROUP: ResourceKind = ResourceKind::GROUP;
+
+macro_rules! write {
+    ($test:expr, |$tx:ident| $body:expr) => {
+        $test
+            .store
+            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
+            .await
+    };
+}
+
+macro_rules! write_resource {
+    ($test:expr, $about:expr, |$tx:ident| $body:expr) => {{
+        let store = $test.store.clone();
+        let about = $about;
+        async move {
+            store
+                .write_resource::<_, StoreError, _>(HERE, about, move |$tx| {
+                    Box::pin(async move { $body })
+                })
+                .await
+        }
+    }};
+}
+
+/// Keeps all lanes of an integration busy for a while, so that what comes meanwhile comes together.
+async fn busy(test: &TestStore) {
+    if !test.store.is_postgres() {
+        return;
+    }
+    let lanes = (0..16).map(|number| {
+        write_resource!(test, About::New(number), |tx| {
+            tx.exec("SELECT pg_sleep(0.3)", &[]).await
+        })
+    });
+    for done in join_all(lanes).await {
+        done.unwrap();
+    }
+}
+
+/// Ids of one lane.
+fn ids(count: usize) -> Vec<ResourceId> {
+    // Lanes go by a number made of the id; this many are in one with the first.
+    let lane = |id: &ResourceId| {
+        let (high, low) = id.as_bytes().split_at(8);
+        let half = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+        (half(high) ^ half(low).rotate_left(17)) % 4
+    };
+    let first = ResourceId::new();
+    let rest = std::iter::repeat_with(ResourceId::new).filter(|id| lane(id) == lane(&first));
+    std::iter::once(first).chain(rest).take(count).collect()
+}
+
+fn named(kind: ResourceKind, name: &str, id: ResourceId) -> Resource {
+    Resource {
+        id,
+        ..resource(kind, name)
+    }
+}
+
+async fn created(test: &TestStore, new: Resource, breaks: bool) -> Result<(), StoreError> {
+    let about = About::creation(&new);
+    test.store
+        .write_resource::<_, StoreError, _>(HERE, about, move |tx| {
+            let new = new.clone();
+            Box::pin(async move {
+                resources::create(tx, HERE, &new).await?;
+                if breaks {
+                    let sql = "SELECT pg_terminate_backend(pg_backend_pid())";
+                    tx.exec(sql, &[]).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+async fn change(tx: &mut Tx<'_>, id: ResourceId, joins: &str) -> Result<(), StoreError> {
+    let found = resources::find_for_update(tx, HERE, GROUP, id).await?;
+    let before = found.unwrap();
+    let mut after = before.clone();
+    after.version += 1;
+    resources::add_members(tx, HERE, id, vec![member(joins.to_owned())]).await?;
+    let event = NewEvent {
+        what: Happening::MembersAdded,
+        kind: GROUP,
+        resource: id,
+        version: after.version,
+        at: NOW,
+    };
+    received::append(tx, HERE, event, &[joins.to_owned()]).await?;
+    resources::update(tx, HERE, &before, &after).await
+}
+
+async fn remove(tx: &mut Tx<'_>, kind: ResourceKind, id: ResourceId) -> Result<bool, StoreError> {
+    let found = resources::find_for_update(tx, HERE, kind, id).await?;
+    match found {
+        Some(found) => resources::delete(tx, HERE, &found, NOW).await,
+        None => Err(StoreError::Restarted),
+    }
+}
+
+/// Every event, by what it is about, and every group with its members.
+async fn events(test: &TestStore) -> Vec<(Happening, ResourceId)> {
+    let all = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 1000).await
+    });
+    let all = all.unwrap().into_iter();
+    all.map(|event| (event.what, event.resource)).collect()
+}
+
+async fn members_of(test: &TestStore, id: ResourceId) -> Vec<String> {
+    let members = write!(test, |tx| {
+        resources::members(tx, HERE, id, None, 100).await
+    });
+    let members = members.unwrap().into_iter();
+    members.map(|member| member.value).collect()
+}
+
+/// Writes that share a transaction do not share their fate: what refuses, what fails after it wrote and what
+/// panics leave the others as they are.
+async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
+    let group = resource(ResourceKind::GROUP, "g");
+    let taken = resource(ResourceKind::USER, "taken");
+    let id = group.id;
+    write!(test, |tx| {
+        resources::create(tx, HERE, &group).await?;
+        resources::create(tx, HERE, &taken).await
+    })
+    .unwrap();
+    let one = |number: i64| {
+        let store = test.store.clone();
+        async move {
+            let about = About::Change(ResourceKind::GROUP, id);
+            let added = store.write_resource::<_, StoreError, _>(HERE, about, move |tx| {
+                Box::pin(async move {
+                    let kind = ResourceKind::GROUP;
+                    let before = resources::find_for_update(tx, HERE, kind, id).await?;
+                    let before = before.unwrap();
+                    match number % 10 {
+                        3 => return Err(StoreError::Restarted),
+                        5 => {
+                            let twin = resource(ResourceKind::USER, "TAKEN");
+                            resources::create(tx, HERE, &twin).await?;
+                        }
+                        7 => panic!("on purpose"),
+                        9 if tx.is_postgres() => {
+                            // It fails after something was written.
+                            resources::add_members(tx, HERE, id, vec![member("never".into())])
+                                .await?;
+                            tx.exec("SELECT 1 / 0", &[]).await?;
+                        }
+                        _ => {}
+                    }
+                    let new = vec![member(format!("m{number}"))];
+                    assert_eq!(resources::add_members(tx, HERE, id, new).await?.len(), 1);
+                    let mut after = before.clone();
+                    after.version += 1;
+                    resources::update(tx, HERE, &before, &after).await?;
+                    Ok(number)
+                })
+            });
+            (number, added.await)
+        }
+    };
+    let done = futures::future::join_all((0..200).map(one)).await;
+    let mut right = 0;
+    for (number, result) in &done {
+        match number % 10 {
+            3 => assert!(matches!(result, Err(StoreError::Restarted)), "{result:?}"),
+            5 => assert!(
+                matches!(result, Err(StoreError::Duplicate(_))),
+                "{result:?}"
+            ),
+            7 => assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}"),
+            9 if test.store.is_postgres() => {
+                assert!(matches!(result, Err(StoreError::Sql(_))), "{result:?}");
+            }
+            _ => {
+                assert_eq!(result.as_ref().ok(), Some(number), "{result:?}");
+                right += 1;
+            }
+        }
+    }
+    let (members, group) = write!(test, |tx| {
+        let members = resources::members(tx, HERE, id, None, 500).await?;
+        let found = resources::find(tx, HERE, ResourceKind::GROUP, id).await?;
+        Ok::<_, StoreError>((members, found.unwrap()))
+    })
+    .unwrap();
+    assert_eq!((members.len(), group.version), (right, 1 + right as i64));
+}
+
+/// A deletion that is refused leaves what it would have needed to one that is not.
+async fn deletions_that_come_together_take_leave_of_every_group(test: &TestStore) {
+    let ids = ids(2);
+    let (user, group) = (named(USER, "a", ids[0]), named(GROUP, "g", ids[1]));
+    let (user_id, group_id) = (user.id, group.id);
+    write!(test, |tx| {
+        resources::create(tx, HERE, &user).await?;
+        resources::create(tx, HERE, &group).await?;
+        change(tx, group_id, &user_id.to_string()).await
+    })
+    .unwrap();
+    let about = About::Deletion(USER, user_id);
+    let refuses = write_resource!(test, about, |tx| {
+        resources::find_for_update(tx, HERE, USER, user_id).await?;
+        Err::<bool, _>(StoreError::LeaseLost)
+    });
+    let of_another_kind = write_resource!(
+        test,
+        About::Deletion(ResourceKind::from_number(7), user_id),
+        |tx| remove(tx, ResourceKind::from_number(7), user_id).await
+    );
+    let deletes = write_resource!(test, about, |tx| remove(tx, USER, user_id).await);
+    let again = write_resource!(test, about, |tx| remove(tx, USER, user_id).await);
+    let ((), refused, other, deleted, again) =
+        futures::join!(busy(test), refuses, of_another_kind, deletes, again);
+    assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    assert!(matches!(other, Err(StoreError::Restarted)), "{other:?}");
+    assert!(deleted.unwrap());
+    assert!(matches!(again, Err(StoreError::Restarted)), "{again:?}");
+    assert!(members_of(test, group_id).await.is_empty());
+    let told = events(test).await;
+    assert!(
+        told.contains(&(Happening::MembersRemoved, group_id)),
+        "{told:?}"
+    );
+}
+
+/// Who joins a group and is deleted in the same transaction is no member of it.
+async fn a_deletion_takes_leave_of_a_group_that_was_joined_beside_it(test: &TestStore) {
+    let ids = ids(2);
+    let (user, group) = (named(USER, "a", ids[0]), named(GROUP, "g", ids[1]));
+    let (user_id, group_id) = (user.id, group.id);
+    write!(test, |tx| {
+        resources::create(tx, HERE, &user).await?;
+        resources::create(tx, HERE, &group).await
+    })
+    .unwrap();
+    let joins = write_resource!(test, About::Change(GROUP, group_id), |tx| {
+        change(tx, group_id, &user_id.to_string()).await
+    });
+    let goes = write_resource!(test, About::Deletion(USER, user_id), |tx| {
+        remove(tx, USER, user_id).await
+    });
+    let ((), joined, gone) = futures::join!(busy(test), joins, goes);
+    joined.unwrap();
+    assert!(gone.unwrap());
+    assert!(members_of(test, group_id).await.is_empty());
+    let told = events(test).await;
+    assert!(
+        told.contains(&(Happening::MembersRemoved, group_id)),
+        "{told:?}"
+    );
+}
+
+async fn who_is_in_many_groups_and_groups_are_deleted_among_others(test: &TestStore) {
+    let ids = ids(65);
+    let groups: Vec<Resource> = (0..60)
+        .map(|number| named(GROUP, &format!("g{number}"), ids[number]))
+        .collect();
+    let (many, few) = (named(USER, "many", ids[60]), named(USER, "few", ids[61]));
+    let (many_id, few_id) = (many.id, few.id);
+    let all: Vec<ResourceId> = groups.iter().map(|group| group.id).collect();
+    let these = all.clone();
+    write!(test, |tx| {
+        for one in groups.iter().chain([&many, &few]) {
+            resources::create(tx, HERE, one).await?;
+        }
+        for id in &these {
+            change(tx, *id, &many_id.to_string()).await?;
+        }
+        change(tx, these[0], &few_id.to_string()).await
+    })
+    .unwrap();
+    let (first, second) = (all[0], all[1]);
+    let (busy, many, few, group, joined) = futures::join!(
+        busy(test),
+        write_resource!(test, About::Deletion(USER, many_id), |tx| remove(
+            tx, USER, many_id
+        )
+        .await),
+        write_resource!(test, About::Deletion(USER, few_id), |tx| remove(
+            tx, USER, few_id
+        )
+        .await),
+        write_resource!(test, About::Deletion(GROUP, first), |tx| remove(
+            tx, GROUP, first
+        )
+        .await),
+        write_resource!(test, About::Change(GROUP, second), |tx| change(
+            tx, second, "x"
+        )
+        .await),
+    );
+    let () = busy;
+    assert!(many.unwrap() && few.unwrap() && group.unwrap());
+    joined.unwrap();
+    assert!(members_of(test, first).await.is_empty());
+    assert_eq!(members_of(test, second).await, ["x"]);
+    for id in &all[2..] {
+        assert!(members_of(test, *id).await.is_empty());
+    }
+    let told = events(test).await;
+    let gone = told
+        .iter()
+        .filter(|(what, _)| *what == Happening::MembersRemoved);
+    assert!(gone.count() >= 59, "{told:?}");
+}
+
+/// Creations and renames that would have each other's names end with one owner for each name.
+async fn names_that_cross_come_to_an_end(test: &TestStore) {
+    let ids = ids(4);
+    let there: Vec<Resource> = (0..2)
+        .map(|number| named(USER, &format!("old{number}"), ids[number]))
+        .collect();
+    let olds = there.clone();
+    write!(test, |tx| {
+        for one in &olds {
+            resources::create(tx, HERE, one).await?;
+        }
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+    let rename = |at: usize, name: &'static str| {
+        let id = there[at].id;
+        write_resource!(test, About::Change(USER, id), |tx| {
+            let found = resources::find_for_update(tx, HERE, USER, id).await?;
+            let before = found.unwrap();
+            let after = Resource {
+                name_key: name.to_owned(),
+                doc: format!("{{\"userName\":\"{name}\"}}"),
+                ..before.clone()
+            };
+            resources::update(tx, HERE, &before, &after).await
+        })
+    };
+    let create = |name: &str| created(test, resource(USER, name), false);
+    let ((), one, other, x, y) = futures::join!(
+        busy(test),
+        rename(0, "y"),
+        rename(1, "x"),
+        create("x"),
+        create("y"),
+    );
+    for name in ["x", "y"] {
+        let by = By::Name(name.to_owned());
+        let owners = write!(test, |tx| resources::find_by(tx, HERE, USER, &by, 5).await);
+        assert_eq!(owners.unwrap().len(), 1, "{name}");
+    }
+    let results = [one, other, x, y];
+    let taken = |result: &&Result<(), StoreError>| matches!(result, Err(StoreError::Duplicate(_)));
+    assert_eq!(results.iter().filter(taken).count(), 2, "{results:?}");
+    assert_eq!(
+        results.iter().filter(|it| it.is_ok()).count(),
+        2,
+        "{results:?}"
+    );
+}
+
+async fn a_part_that_fails_takes_its_events_with_it(test: &TestStore) {
+    let names = ["before", "inside", "after"];
+    let all = names.map(|name| resource(USER, name));
+    let ids = all.clone().map(|it| it.id);
+    write!(test, |tx| {
+        let [before, inside, after] = all;
+        resources::create(tx, HERE, &before).await?;
+        let failed = tx.part::<(), StoreError, _>(move |tx| {
+            Box::pin(async move {
+                resources::create(tx, HERE, &inside).await?;
+                Err(StoreError::Restarted)
+            })
+        });
+        assert!(failed.await.is_err());
+        resources::create(tx, HERE, &after).await
+    })
+    .unwrap();
+    let created = |id| (Happening::Created, id);
+    assert_eq!(events(test).await, [created(ids[0]), created(ids[2])]);
+}
+
+/// Who shared the transaction is not told what rests on something that was undone.
+async fn a_lost_connection_costs_only_who_lost_it(test: &TestStore) {
+    if !test.store.is_postgres() {
+        return;
+    }
+    let new = resource(USER, "a");
+    let twin = resource(USER, "a");
+    let ((), one, other) = futures::join!(
+        busy(test),
+        created(test, new, true),
+        created(test, twin, false)
+    );
+    assert!(
+        matches!(one, Err(StoreError::Unavailable(_) | StoreError::Sql(_))),
+        "{one:?}"
+    );
+    // The other one is run alone after what broke is undone, and has the name.
+    other.unwrap();
+    let by = By::Name("a".to_owned());
+    let owners = write!(test, |tx| resources::find_by(tx, HERE, USER, &by, 5).await);
+    assert_eq!(owners.unwrap().len(), 1);
+}
