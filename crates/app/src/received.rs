@@ -157,6 +157,10 @@ impl From<Fault> for ScimError {
                 Self::uniqueness("another resource has this userName or displayName already")
             }
             Fault::Store(error @ StoreError::Full) => Self::new(507, None, error.to_string()),
+            Fault::Store(error @ (StoreError::Deadlock | StoreError::Unavailable(_))) => {
+                tracing::error!(error = %error, "a request could not be answered now");
+                Self::new(503, None, "the server could not answer now; try again")
+            }
             Fault::Store(error) => {
                 tracing::error!(error = %error, "a request could not be answered");
                 Self::internal("the server could not answer; its log says why")

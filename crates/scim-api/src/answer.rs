@@ -91,7 +91,12 @@ pub(crate) fn into_response(answer: Answer, id: RequestId, head_only: bool) -> R
                 let scheme = HeaderValue::from_static("Bearer realm=\"scim\"");
                 headers.insert(header::WWW_AUTHENTICATE, scheme);
             }
-            if status == StatusCode::TOO_MANY_REQUESTS {
+            if [
+                StatusCode::TOO_MANY_REQUESTS,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ]
+            .contains(&status)
+            {
                 // Rates are counted by the second.
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }

@@ -115,15 +115,24 @@ fn member_id(item: &Value) -> Option<&str> {
     }
 }
 
-fn parse_member(item: &Value) -> Result<Member, ScimError> {
-    let id = member_id(item).filter(|id| !id.is_empty()).ok_or_else(|| {
-        ScimError::invalid_value("each member needs a value, the id of a user or group")
-    })?;
+/// Refuses what cannot be the id of a member.
+pub(crate) fn check_id(id: &str) -> Result<(), ScimError> {
+    if id.is_empty() {
+        return Err(ScimError::invalid_value(
+            "each member needs a value, the id of a user or group",
+        ));
+    }
     if id.len() > MAX_ID || id.contains('\0') {
         return Err(ScimError::invalid_value(format!(
             "the value of a member has {MAX_ID} bytes at most, and no U+0000"
         )));
     }
+    Ok(())
+}
+
+fn parse_member(item: &Value) -> Result<Member, ScimError> {
+    let id = member_id(item).unwrap_or_default();
+    check_id(id)?;
     let part = |name| match item {
         Value::Object(map) => text_part(map, name),
         _ => Ok(None),

@@ -84,8 +84,14 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        use tokio_postgres::error::SqlState;
+        use tokio_postgres::error::{Severity, SqlState};
+        let ends_the_session =
+            |severity| matches!(severity, Some(Severity::Fatal | Severity::Panic));
         match error.as_db_error() {
+            // Nobody knows what became of a COMMIT.
+            Some(db) if ends_the_session(db.parsed_severity()) => {
+                Self::Unavailable(db.message().to_owned())
+            }
             Some(db) if *db.code() == SqlState::UNIQUE_VIOLATION => {
                 Self::Duplicate(db.constraint().unwrap_or("unique").to_owned())
             }

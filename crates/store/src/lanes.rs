@@ -132,7 +132,7 @@ impl Lanes {
         }
         let rest = waiting.split_off(waiting.len().min(TOGETHER));
         let mut works = std::mem::replace(waiting, rest);
-        // Names are taken in one order everywhere, so that nobody waits for them in a circle.
+        // Lanes take names in one order, so that they do not wait for each other in a circle.
         works.sort_by_key(|work| match work.about {
             About::New(name) => (0, name),
             About::Change(..) | About::Deletion(..) => (1, 0),
@@ -171,13 +171,15 @@ enum Ended {
 async fn attempt(postgres: &Postgres, place: Place, works: &[Work], tries: u32) -> bool {
     let is_lone = works.len() == 1;
     let mut answers = Vec::with_capacity(works.len());
-    let outcome = match together(postgres, place, works, &mut answers).await {
+    let mut ending = false;
+    let outcome = match together(postgres, place, works, (&mut answers, &mut ending)).await {
         Ok(Ended::Undone { deadlocked }) if !is_lone || deadlocked && tries > 1 => return false,
         Err(StoreError::Deadlock) if !is_lone || tries > 1 => return false,
         // Who is alone and undone has a reason of its own.
         Ok(Ended::Committed | Ended::Undone { .. }) => Ok(()),
         // The connection may have been lost behind the commit.
-        Err(error) if is_lone || matches!(error, StoreError::Unavailable(_)) => Err(error),
+        Err(error @ StoreError::Unavailable(_)) if ending => Err(error),
+        Err(error) if is_lone => Err(error),
         Err(_) => return false,
     };
     for work in works.iter().skip(answers.len()) {
@@ -191,29 +193,30 @@ async fn attempt(postgres: &Postgres, place: Place, works: &[Work], tries: u32) 
     true
 }
 
-/// Runs writes in one transaction.
+/// Runs writes in one transaction; says who is to be told, and when it begins to end.
 async fn together(
     postgres: &Postgres,
     place: Place,
     works: &[Work],
-    answers: &mut Vec<Answer>,
+    (answers, ending): (&mut Vec<Answer>, &mut bool),
 ) -> Result<Ended, StoreError> {
     let mut open = postgres.begin().await?;
     let abouts: Vec<About> = works.iter().map(|work| work.about).collect();
     resources::wait(open.tx()?, place, &abouts).await?;
     for work in works {
         let tx = open.tx()?;
-        let written = tx.written;
+        let written = tx.written + tx.kept;
         let run = AssertUnwindSafe(async { (work.body)(Ok(&mut *tx)).await });
         let (keep, answer) = run.catch_unwind().await.map_err(|_| panicked())?;
         answers.push(answer);
-        if !keep && (tx.failed || tx.written != written) {
+        if !keep && (tx.failed || tx.written + tx.kept != written) {
             let deadlocked = tx.deadlocked;
             // Nothing is committed, whatever becomes of the connection.
             let _ = postgres.end(open, false).await;
             return Ok(Ended::Undone { deadlocked });
         }
     }
+    *ending = true;
     postgres.end(open, true).await?;
     Ok(Ended::Committed)
 }

@@ -312,6 +312,7 @@ pub async fn update(
         {
             recent.group = resource.clone();
             recent.is_written = false;
+            tx.kept += 1;
             return Ok(());
         }
         let (sql, params) = touch(place, resource);

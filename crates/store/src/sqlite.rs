@@ -217,7 +217,7 @@ fn write_in_groups(
         tx.totals.clear();
         tx.numbers.clear();
         tx.recent = None;
-        tx.broken = false;
+        (tx.broken, tx.is_full) = (false, false);
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() && still_open(&tx) {
             let _ = raw(&mut tx, "ROLLBACK");
@@ -259,8 +259,9 @@ fn write_group(
         if let Some((keep, answer)) = body(Ok(tx)) {
             answers.push(answer);
             if tx.broken {
-                return Err(StoreError::Sql(
-                    "what was changed before could not be written down".to_owned(),
+                return Err(given_up(
+                    tx,
+                    "what was changed before could not be written down",
                 ));
             }
             if !still_open(tx) {
@@ -277,9 +278,7 @@ fn write_group(
                     raw(tx, "RELEASE one")?;
                 }
                 Undo::Nothing if !keep && changes(tx) != before => {
-                    return Err(StoreError::Sql(
-                        "a transaction failed after it had written".to_owned(),
-                    ));
+                    return Err(given_up(tx, "a transaction failed after it had written"));
                 }
                 Undo::Nothing => {}
             }
@@ -301,10 +300,19 @@ fn settle(tx: &mut Tx<'static>) -> Result<(), StoreError> {
     poll_now(Box::pin(tx.settle()))
 }
 
+/// Why a group is given up.
+fn given_up(tx: &Tx<'_>, reason: &str) -> StoreError {
+    if tx.is_full {
+        StoreError::Full
+    } else {
+        StoreError::Sql(reason.to_owned())
+    }
+}
+
 /// How many rows were changed so far by those who wrote them.
 fn changes(tx: &Tx) -> u64 {
     match &tx.driver {
-        Driver::Sqlite(connection) => connection.total_changes() - tx.settled,
+        Driver::Sqlite(connection) => connection.total_changes() - tx.settled + tx.kept,
         Driver::Postgres(_) => 0,
     }
 }

@@ -31,10 +31,14 @@ pub struct Tx<'env> {
     pub(crate) failed: bool,
     /// One of them because two transactions waited for each other.
     pub(crate) deadlocked: bool,
+    /// One of them because the disk is full.
+    pub(crate) is_full: bool,
     /// Rows that were written, as far as they are counted: more of them means that something was.
     pub(crate) written: u64,
     /// Rows that were written for the group that changes again and again.
     pub(crate) settled: u64,
+    /// Changes of it that are kept.
+    pub(crate) kept: u64,
     /// A group that changes again and again.
     pub(crate) recent: Option<Recent>,
     /// On PostgreSQL: events of integrations that were not written yet.
@@ -105,8 +109,10 @@ impl Tx<'_> {
             broken: false,
             failed: false,
             deadlocked: false,
+            is_full: false,
             written: 0,
             settled: 0,
+            kept: 0,
             recent: None,
             events: Vec::new(),
             holders: None,
@@ -164,6 +170,7 @@ impl Tx<'_> {
     fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.failed |= result.is_err();
         self.deadlocked |= matches!(result, Err(StoreError::Deadlock));
+        self.is_full |= matches!(result, Err(StoreError::Full));
         result
     }
 

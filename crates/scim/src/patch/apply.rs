@@ -8,7 +8,7 @@ use crate::Map;
 use crate::attr_path::Located;
 use crate::error::ScimError;
 use crate::filter::{Filter, Matcher, Scope};
-use crate::member::{Member, MemberChange, parse_members};
+use crate::member::{Member, MemberChange, check_id, parse_members};
 use crate::path::Path;
 use crate::resource::write_schemas;
 use crate::schema::{Attribute, ResourceType, Schema};
@@ -230,7 +230,9 @@ impl Draft<'_> {
             (Op::Remove, None) if value.is_null() => MemberChange::RemoveAll,
             (Op::Remove, None) => MemberChange::Remove(ids(parse_members(value)?)),
             (Op::Remove, Some(filter)) => {
-                if let Some(ids) = listed_ids(filter) {
+                if let Some(mut ids) = listed_ids(filter) {
+                    // What cannot be a member is none.
+                    ids.retain(|id| check_id(id).is_ok());
                     MemberChange::Remove(ids)
                 } else {
                     Matcher::compile(filter, &Scope::Element(&target.attribute.sub_attributes))?;
@@ -238,7 +240,10 @@ impl Draft<'_> {
                 }
             }
             (Op::Add, Some(filter)) => match listed_ids(filter).as_deref() {
-                Some([id]) => MemberChange::Add(vec![Member::new(id.as_str())]),
+                Some([id]) => {
+                    check_id(id)?;
+                    MemberChange::Add(vec![Member::new(id.as_str())])
+                }
                 _ => {
                     return Err(ScimError::no_target(
                         "the filter does not describe one member",

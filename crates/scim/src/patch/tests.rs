@@ -1186,6 +1186,11 @@ fn memberships_come_out_as_changes_in_order() {
         json!([{"op": "remove", "path": r#"members[value eq "u1" or value eq "u2"]"#}]),
         vec![Remove(ids(&["u1", "u2"]))],
     );
+    // What cannot be a member is none.
+    check_members(
+        json!([{"op": "remove", "path": r#"members[value eq "u1" or value eq "a\u0000"]"#}]),
+        vec![Remove(ids(&["u1"]))],
+    );
     let users = Filter::parse(r#"type eq "User""#).unwrap();
     check_members(
         json!([{"op": "remove", "path": r#"members[type eq "User"]"#}]),
@@ -1254,6 +1259,13 @@ fn members_cannot_be_changed_in_place() {
         InvalidValue,
     );
     check_group_refused(json!({"op": "add", "path": "members"}), InvalidValue);
+    for id in ["", "a\\u0000", &"a".repeat(2000)] {
+        let path = format!("members[value eq \"{id}\"]");
+        check_group_refused(
+            json!({"op": "add", "path": path, "value": {}}),
+            InvalidValue,
+        );
+    }
     check_group_refused(
         json!({"op": "add", "path": r#"members[type eq "User"]"#, "value": {}}),
         NoTarget,

@@ -65,7 +65,7 @@ async fn add(
     members: Vec<NewMember>,
 ) -> Result<Vec<String>, StoreError> {
     let mut new = Vec::new();
-    if !tx.is_postgres() {
+    if !tx.is_postgres() || members.len() == 1 {
         // To say what was written would cost a copy of each page that is; to count costs nothing.
         let sql = "INSERT INTO resource_members \
                    (tenant, integration, group_id, member, kind, display) \
@@ -86,6 +86,7 @@ async fn add(
                 new.push(value);
             }
         }
+        note_joined(tx, group, &new);
         return Ok(new);
     }
     // One statement for any number of them.
@@ -110,16 +111,21 @@ async fn add(
         new.extend(added.into_iter().map(|(member,)| member));
     }
     tx.written += new.len() as u64;
-    // Who is about to be deleted takes leave of this group as well, which the transaction holds.
-    if let Some(holders) = tx.holders.as_mut().filter(|holders| !holders.is_empty()) {
-        for member in &new {
-            let id = member.parse::<ResourceId>().ok();
-            if let Some(groups) = id.and_then(|id| holders.get_mut(&id)) {
-                groups.push(group);
-            }
+    note_joined(tx, group, &new);
+    Ok(new)
+}
+
+/// Who is about to be deleted takes leave of this group as well, which the transaction holds.
+fn note_joined(tx: &mut Tx<'_>, group: ResourceId, new: &[String]) {
+    let Some(holders) = tx.holders.as_mut().filter(|holders| !holders.is_empty()) else {
+        return;
+    };
+    for member in new {
+        let id = member.parse::<ResourceId>().ok();
+        if let Some(groups) = id.and_then(|id| holders.get_mut(&id)) {
+            groups.push(group);
         }
     }
-    Ok(new)
 }
 
 /// Members that one statement adds at most.

@@ -87,16 +87,21 @@ pub(crate) async fn wait(
         hold(tx, place, others.into_iter().chain(groups)).await?;
     } else {
         hold(tx, place, others).await?;
-        for (kind, ids) in deleted {
-            let ids: Vec<ResourceId> = ids.into_iter().collect();
-            groups_of_deleted(tx, place, (kind, &ids), &mut holders).await?;
-        }
+        groups_of_deleted(tx, place, &deleted, &mut holders).await?;
         groups.extend(holders.values().flatten().copied().map(number));
         if groups.len() > LOCKED {
             tx.begin_anew().await?;
             return wait_for_everything(tx, place).await;
         }
-        hold(tx, place, groups).await?;
+        if !groups.is_empty() {
+            hold(tx, place, groups.iter().copied()).await?;
+            // Who was waited for may have changed it; of what is not held, the deletion knows nothing.
+            holders.clear();
+            groups_of_deleted(tx, place, &deleted, &mut holders).await?;
+            for holding in holders.values_mut() {
+                holding.retain(|group| groups.contains(&number(*group)));
+            }
+        }
     }
     tx.holders = Some(holders);
     Ok(())
@@ -126,23 +131,26 @@ async fn hold(
 async fn groups_of_deleted(
     tx: &mut Tx<'_>,
     place: Place,
-    (kind, deleted): (ResourceKind, &[ResourceId]),
+    deleted: &BTreeMap<ResourceKind, BTreeSet<ResourceId>>,
     holders: &mut Holders,
 ) -> Result<(), StoreError> {
-    for part in deleted.chunks(LOOKED_UP) {
-        for id in part {
-            holders.entry(*id).or_default();
-        }
-        let (list, params) = in_list(place.params([kind.into()]), part);
-        let sql = format!(
-            "SELECT r.id, m.group_id FROM resources r JOIN resource_members m \
-             ON m.tenant = r.tenant AND m.integration = r.integration \
-             AND m.member = encode(r.id, 'hex')::uuid::text \
-             WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = $3 AND r.id IN {list}"
-        );
-        let rows: Vec<(ResourceId, ResourceId)> = tx.all(&sql, &params).await?;
-        for (id, group) in rows {
-            holders.entry(id).or_default().push(group);
+    for (kind, ids) in deleted {
+        let ids: Vec<ResourceId> = ids.iter().copied().collect();
+        for part in ids.chunks(LOOKED_UP) {
+            for id in part {
+                holders.entry(*id).or_default();
+            }
+            let (list, params) = in_list(place.params([(*kind).into()]), part);
+            let sql = format!(
+                "SELECT r.id, m.group_id FROM resources r JOIN resource_members m \
+                 ON m.tenant = r.tenant AND m.integration = r.integration \
+                 AND m.member = encode(r.id, 'hex')::uuid::text \
+                 WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = $3 AND r.id IN {list}"
+            );
+            let rows: Vec<(ResourceId, ResourceId)> = tx.all(&sql, &params).await?;
+            for (id, group) in rows {
+                holders.entry(id).or_default().push(group);
+            }
         }
     }
     Ok(())
