@@ -4,10 +4,10 @@ use muster_engine::{Entitled, Progress};
 use muster_model::application::Application;
 use muster_model::cycle::Cycle;
 use muster_model::directory::Kind;
-use muster_model::job::{Job, JobStatus};
+use muster_model::job::{Guard, Job, JobStatus, Withdrawal};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
-use muster_store::{cycles, escrows, jobs, links};
+use muster_store::{cycles, escrows, held_back, jobs, links};
 use tokio::sync::watch;
 
 use crate::applications::{change_settings, find, job_of};
@@ -96,6 +96,55 @@ pub async fn set_interval(
     Ok(application)
 }
 
+/// Sets how much one cycle may take away; answers what holds from now on (6.5).
+pub async fn set_guard(
+    ctx: &Ctx,
+    application: &str,
+    change: impl FnOnce(&mut Guard) + Send + 'static,
+) -> Result<(Application, Guard), AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        change(&mut settings.guard);
+    })
+    .await?;
+    let job = job_of(ctx, &application).await?;
+    Ok((application, job.settings.guard))
+}
+
+/// What the guard of a job holds back, or may be done now; the first `limit` of it.
+pub async fn held_back(
+    ctx: &Ctx,
+    application: &str,
+    limit: u32,
+) -> Result<Vec<Withdrawal>, AppError> {
+    let (_, job) = with_job(ctx, application).await?;
+    let (tenant, id) = (ctx.tenant, job.id);
+    ctx.store
+        .read(|tx| Box::pin(async move { Ok(held_back::page(tx, tenant, id, None, limit).await?) }))
+        .await
+}
+
+/// Lets the job do what its guard holds back, and nothing more of the kind than its guard allows (EH-18).
+/// Answers how many objects that are.
+pub async fn allow(ctx: &Ctx, application: &str) -> Result<(Application, u64), AppError> {
+    let (application, job) = with_job(ctx, application).await?;
+    let (tenant, id) = (ctx.tenant, job.id);
+    let allowed = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                let now = jobs::find_to_change(tx, tenant, id).await?;
+                let allowed = held_back::allow(tx, tenant, id).await?;
+                if allowed > 0 && now.is_some_and(|job| job.status.is_held_by_guard()) {
+                    jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
+                }
+                Ok(allowed)
+            })
+        })
+        .await?;
+    Ok((application, allowed))
+}
+
 /// One cycle now; waits for its end.
 pub async fn run(ctx: &Ctx, application: &str) -> Result<Cycle, AppError> {
     let (_, job) = with_job(ctx, application).await?;
@@ -155,6 +204,8 @@ pub struct JobReport {
     pub cycles: Vec<Cycle>,
     /// Linked objects by kind and state.
     pub linked: Vec<(Kind, LinkState, u64)>,
+    /// Withdrawals that the guard holds back.
+    pub held_back: u64,
     /// Failures awaiting a retry.
     pub escrows: u64,
     /// When the next of them is tried again.
@@ -169,13 +220,14 @@ pub async fn status(ctx: &Ctx, application: &str) -> Result<JobReport, AppError>
     let (application, job) = with_job(ctx, application).await?;
     let (tenant, id) = (ctx.tenant, job.id);
     let progress = *ctx.engine.progress(id).borrow();
-    let (cycles, linked, (escrows, next_retry)) = ctx
+    let (cycles, linked, held_back, (escrows, next_retry)) = ctx
         .store
         .read::<_, AppError, _>(|tx| {
             Box::pin(async move {
                 Ok((
                     cycles::latest(tx, tenant, id, SHOWN).await?,
                     links::counts(tx, tenant, id).await?,
+                    held_back::count(tx, tenant, id).await?,
                     escrows::outlook(tx, tenant, id).await?,
                 ))
             })
@@ -187,6 +239,7 @@ pub async fn status(ctx: &Ctx, application: &str) -> Result<JobReport, AppError>
         progress,
         cycles,
         linked,
+        held_back,
         escrows,
         next_retry,
     })

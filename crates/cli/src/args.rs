@@ -381,9 +381,41 @@ pub(crate) enum Job {
         #[arg(value_parser = seconds, value_name = "TIME")]
         every: u32,
     },
+    /// Show or set how many objects one cycle may disable or delete before it asks.
+    #[command(
+        after_help = "Examples:\n  muster job guard \"Symantec Web Security Service\"\n  muster job guard \"Symantec Web Security Service\" --most 100 --share 10\n  muster job guard \"Symantec Web Security Service\" --off"
+    )]
+    Guard {
+        /// Name or id of the application.
+        app: String,
+        /// Hold the job when a cycle would withdraw more objects than this.
+        #[arg(long, value_name = "NUMBER")]
+        most: Option<u32>,
+        /// Hold it when they are more than so many percent of the managed objects, and more than five.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+        share: Option<u8>,
+        /// Hold nothing back.
+        #[arg(long, conflicts_with_all = ["most", "share"])]
+        off: bool,
+    },
+    /// List what the guard holds back.
+    #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]
+    Held {
+        /// Name or id of the application.
+        app: String,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Let the job do what its guard holds back, and exactly that.
+    #[command(after_help = "Example:\n  muster job allow \"Symantec Web Security Service\"")]
+    Allow {
+        /// Name or id of the application.
+        app: String,
+    },
     /// Run one cycle now and wait for its end.
     #[command(
-        after_help = "Example:\n  muster job run \"Symantec Web Security Service\"\n\nExit code 3 when some objects failed."
+        after_help = "Example:\n  muster job run \"Symantec Web Security Service\"\n\nExit code 3 when some objects failed, 4 when the guard held the job."
     )]
     Run {
         /// Name or id of the application.

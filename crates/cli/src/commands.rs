@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 use muster_app::AppError;
+use muster_engine::EngineError;
 use muster_store::StoreUrl;
 
 use crate::args::{App, Args, Command, Integration, Place, SchemaTask, Serve, Task, TokenArg};
@@ -299,6 +300,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Err(error) => {
             let exit = match error {
                 AppError::Invalid(_) => Exit::BadUsage,
+                AppError::Engine(EngineError::HeldBack { .. }) => Exit::Refused,
                 _ => Exit::Failed,
             };
             out.note(format!(

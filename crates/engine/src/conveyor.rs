@@ -75,6 +75,7 @@ impl Run<'_> {
             cycle: self.cycle.id,
             no_users_yet: self.no_users_yet,
             claims: &claims,
+            cleared: &self.cleared,
             intents,
         };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);

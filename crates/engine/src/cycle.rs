@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
-use muster_model::job::{Job, JobStatus};
+use muster_model::job::{Guard, Job, JobStatus};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::{Clock, CycleId, Position, Timestamp};
 use muster_rules::schema::CompiledSchema;
@@ -25,6 +25,7 @@ use crate::changes::ChangeSet;
 use crate::conveyor::Feed;
 use crate::decide::{Cause, reads};
 use crate::error::EngineError;
+use crate::guard::Cleared;
 use crate::limit::Limiter;
 use crate::object::Work;
 use crate::port::{Source, Target};
@@ -36,7 +37,7 @@ use crate::scope::Policy;
 /// Objects that are read from the source at once (section 15, 7).
 pub(crate) const PAGE: u32 = 500;
 /// Entries of the feed that are read at once.
-const FEED: u32 = 1000;
+pub(crate) const FEED: u32 = 1000;
 /// Groups whose members are brought over beside each other.
 const FILLED: usize = 16;
 /// Pages of users whose managers are brought over beside each other.
@@ -59,6 +60,9 @@ pub(crate) struct Run<'a> {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) no_users_yet: bool,
     pub(crate) has_escrows: bool,
+    pub(crate) guard: Guard,
+    /// What this cycle may take away.
+    pub(crate) cleared: Cleared,
 }
 
 impl Run<'_> {
@@ -79,6 +83,7 @@ impl Run<'_> {
         };
         (self.cycle.id, self.cycle.began) = (checkpoint.cycle, checkpoint.began);
         self.cycle.counts = checkpoint.counts;
+        self.guard_everything().await?;
         self.recover().await?;
         let (watermark, first) = (checkpoint.watermark, checkpoint.phase);
         self.checkpoint = Some(checkpoint);
@@ -118,6 +123,8 @@ impl Run<'_> {
         } else {
             Cause::Entitlement
         };
+        let named: Vec<_> = due.iter().map(|it| (it.kind, it.anchor)).collect();
+        let until = self.guard_changes(&named, after).await?;
         self.recover().await?;
         self.retry_references(now).await?;
         let mut changes = ChangeSet::default();
@@ -126,8 +133,13 @@ impl Run<'_> {
         }
         let mut at = after;
         loop {
-            let entries = self.source.changes(at, FEED).await?;
+            let mut entries = self.source.changes(at, FEED).await?;
             let more = entries.len() as u32 == FEED;
+            if let Some(until) = until {
+                // What came after the guard had looked is the next cycle's.
+                entries.retain(|entry| entry.position <= until);
+            }
+            let more = more && until.is_none_or(|until| at < until);
             at = entries.last().map_or(at, |entry| entry.position);
             changes.note(&**self.source, &entries, assigned).await?;
             self.work_off(std::mem::take(&mut changes)).await?;
@@ -422,7 +434,7 @@ impl Run<'_> {
         links_of(self.store, self.lease, anchors).await
     }
 
-    async fn links_page(
+    pub(crate) async fn links_page(
         &self,
         after: Option<SourceAnchor>,
         kind: Option<Kind>,

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
-use muster_model::job::{Credentials, Job, JobStatus};
+use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::{Clock, JobId, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, jobs, schemas, secrets};
+use muster_store::{Store, StoreError, cycles, escrows, held_back, jobs, schemas, secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cycle::{self, Run};
 use crate::error::EngineError;
+use crate::guard::Cleared;
 use crate::limit::Limiter;
 use crate::matching::no_users_yet;
 use crate::port::{Connector, Shape, Source, Target, TargetError};
@@ -255,6 +256,8 @@ impl Engine {
             checkpoint,
             no_users_yet: false,
             has_escrows: escrows > 0,
+            guard: job.settings.guard,
+            cleared: Cleared::default(),
         };
         let outcome = async {
             match job.watermark {
@@ -284,7 +287,7 @@ impl Engine {
             Ok(()) => Ok(cycle),
             Err(error) => {
                 kept.0 = None;
-                if matches!(error, EngineError::Target(_)) {
+                if matches!(error, EngineError::Target(_) | EngineError::HeldBack { .. }) {
                     self.fail(lease, &error).await?;
                 }
                 Err(error)
@@ -312,6 +315,10 @@ impl Engine {
                             // Any success lifts quarantine (EH-9).
                             jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
                         }
+                        if ended {
+                            // It is done, or its cause is gone.
+                            held_back::clear(tx, tenant, id).await?;
+                        }
                     }
                     if worth_keeping(&cycle) {
                         cycles::put(tx, tenant, &cycle).await?;
@@ -322,13 +329,17 @@ impl Engine {
             .await
     }
 
-    /// The target as a whole failed: the job goes into quarantine, unless it was switched off meanwhile
+    /// The target as a whole failed, or the guard holds the job: it goes into quarantine, unless it was switched off meanwhile
     /// (6.2).
     async fn fail(&self, lease: Lease, error: &EngineError) -> Result<(), EngineError> {
         let Lease {
             tenant, job: id, ..
         } = lease;
         let (now, detail) = (self.options.clock.now(), error.to_string());
+        let reason = match error {
+            EngineError::HeldBack { .. } => TOO_MANY_DELETES,
+            _ => "EncounteredQuarantineException",
+        };
         self.options
             .store
             .write::<_, EngineError, _>(move |tx| {
@@ -340,7 +351,6 @@ impl Engine {
                     if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
                         return Ok(());
                     }
-                    let reason = "EncounteredQuarantineException";
                     let status = cycle::quarantined(&job, now, reason, &detail);
                     Ok(jobs::set_status(tx, tenant, id, &status).await?)
                 })
@@ -507,6 +517,7 @@ const fn code(error: &EngineError) -> &'static str {
         EngineError::Restarted | EngineError::Busy | EngineError::Interrupted => "Interrupted",
         EngineError::Store(_) | EngineError::Source(_) => "InternalError",
         EngineError::Mappings(_) => "InvalidMappings",
+        EngineError::HeldBack { .. } => TOO_MANY_DELETES,
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
     }
 }

@@ -37,6 +37,18 @@ pub enum EngineError {
     /// Another process runs the job.
     #[error("another muster process is running this job; try again when its cycle has ended")]
     Busy,
+    /// The cycle would take away more than the guard of the job allows; nothing was written.
+    #[error(
+        "this cycle would disable or delete {new} of the {managed} objects that are managed at the \
+         target, and the job's guard allows fewer; nothing was changed. Look at them (muster job held), \
+         then let them go (muster job allow), or undo the cause, and the job goes on by itself"
+    )]
+    HeldBack {
+        /// Objects that would be withdrawn and were not allowed.
+        new: u64,
+        /// Objects that are managed at the target.
+        managed: u64,
+    },
     /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
     #[error("the cycle was interrupted; it goes on from here when the job runs again")]
     Interrupted,

@@ -16,6 +16,7 @@ use muster_store::intents::Intent;
 use crate::claims::Claims;
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
+use crate::guard::Cleared;
 use crate::intents::Intents;
 use crate::limit::{Limiter, TRIES};
 use crate::matching::{NotFound, Uniqueness, context};
@@ -49,6 +50,7 @@ pub(crate) struct Path<'a> {
     /// The target said it holds no users, and the matching attribute is unique in the source.
     pub(crate) no_users_yet: bool,
     pub(crate) claims: &'a Claims,
+    pub(crate) cleared: &'a Cleared,
     pub(crate) intents: Intents,
 }
 
@@ -176,6 +178,12 @@ impl Path<'_> {
                 }
                 Verdict::Do(decision) => decision,
             };
+            let withdraws = matches!(decision, Decision::Disable { .. } | Decision::Delete(_));
+            // What a cycle that was broken off was about to give is taken back, whoever looked.
+            if withdraws && stored.is_some() && !had_intent && !self.cleared.holds(anchor) {
+                // It left scope after the guard had looked, and so the next cycle looks at it.
+                break Told::nothing();
+            }
             if matches!(decision, Decision::Create(_))
                 && let Some((path, value)) = unique.open()
             {

@@ -1,5 +1,8 @@
 //! The provisioning job: configuration of one application instance, with its state.
 
+use crate::directory::Kind;
+use crate::event::Action;
+use crate::link::{SourceAnchor, TargetId};
 use crate::{ApplicationId, JobId, Position, Secret, Timestamp};
 
 /// A job.
@@ -18,6 +21,9 @@ pub struct Job {
     /// When the latest cycle ended.
     pub last_cycle: Option<Timestamp>,
 }
+
+/// Why a guard holds a job (6.2).
+pub const TOO_MANY_DELETES: &str = "TooManyDeletes";
 
 /// Provisioning status (5.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,11 @@ impl JobStatus {
             Self::Quarantined { .. } => "Quarantine",
         }
     }
+
+    /// Is it held because a cycle would take away too much (EH-17)?
+    pub fn is_held_by_guard(&self) -> bool {
+        matches!(self, Self::Quarantined { reason, .. } if reason == TOO_MANY_DELETES)
+    }
 }
 
 /// Which objects are candidates (1.5).
@@ -76,6 +87,8 @@ pub struct JobSettings {
     pub interval_seconds: u32,
     /// Who gets notifications.
     pub notification_email: Option<String>,
+    /// How much one cycle may take away.
+    pub guard: Guard,
 }
 
 impl Default for JobSettings {
@@ -86,8 +99,73 @@ impl Default for JobSettings {
             skip_out_of_scope_deletions: false,
             interval_seconds: 40 * 60,
             notification_email: None,
+            guard: Guard::default(),
         }
     }
+}
+
+/// How many objects one cycle may disable or delete at the target before it asks (6.5). Users and groups,
+/// disables and deletions are counted together (EH-15), anew in each cycle (EH-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// More than so many are held back.
+    pub most: Option<u32>,
+    /// More than so many percent of the managed objects are held back, unless they are only a few.
+    pub share: Option<u8>,
+}
+
+impl Guard {
+    /// Nothing is ever held back.
+    pub const OFF: Self = Self {
+        most: None,
+        share: None,
+    };
+
+    /// Does it allow everything?
+    pub fn is_off(self) -> bool {
+        self == Self::OFF
+    }
+
+    /// So few objects are no share of anything: whoever has ten users may dismiss two.
+    pub const FEW: u64 = 5;
+
+    /// Does it hold back so many withdrawals of so many managed objects? Strictly more than it allows (EH-17).
+    pub fn holds_back(self, withdrawn: u64, managed: u64) -> bool {
+        let too_many = self.most.is_some_and(|most| withdrawn > most.into());
+        let too_large = self.share.is_some_and(|share| {
+            withdrawn > Self::FEW && withdrawn * 100 > managed * u64::from(share)
+        });
+        too_many || too_large
+    }
+}
+
+/// What a new job has: 500 objects, a fifth of them all.
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            most: Some(500),
+            share: Some(20),
+        }
+    }
+}
+
+/// Something that a cycle would take away from an object, and was held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// What kind of object.
+    pub kind: Kind,
+    /// The object in the source.
+    pub anchor: SourceAnchor,
+    /// The name to show for it.
+    pub name: String,
+    /// The object at the target.
+    pub target: TargetId,
+    /// Disable or delete.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// May it be done?
+    pub allowed: bool,
 }
 
 /// The two editions of the Default Access rule (1.4).
@@ -107,4 +185,33 @@ pub struct Credentials {
     pub tenant_url: String,
     /// Bearer token.
     pub secret_token: Secret<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Guard;
+
+    #[test]
+    fn eh_17_a_guard_holds_back_what_is_strictly_more_than_it_allows() {
+        let guard = Guard {
+            most: Some(3),
+            share: None,
+        };
+        assert!(!guard.holds_back(3, 10_000));
+        assert!(guard.holds_back(4, 10_000));
+        assert!(!Guard::OFF.holds_back(10_000, 10_000));
+    }
+
+    #[test]
+    fn a_share_is_of_the_managed_objects_and_few_are_never_too_many() {
+        let guard = Guard {
+            most: None,
+            share: Some(20),
+        };
+        assert!(!guard.holds_back(5, 6));
+        assert!(guard.holds_back(6, 6));
+        assert!(!guard.holds_back(20, 100));
+        assert!(guard.holds_back(21, 100));
+        assert!(!guard.holds_back(0, 0));
+    }
 }

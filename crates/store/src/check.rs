@@ -35,6 +35,7 @@ const OWNED: &[(&str, [&str; 4])] = &[
     ("intents", ["intents", "job", "jobs", "id"]),
     ("escrows", ["escrows", "job", "jobs", "id"]),
     ("cycles", ["cycles", "job", "jobs", "id"]),
+    ("what guards hold back", ["held_back", "job", "jobs", "id"]),
     (
         "received resources",
         ["resources", "integration", "integrations", "number"],

@@ -3,7 +3,7 @@
 //! A job is run by whoever holds its lease. Each claim raises the job's fencing number; every write
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
-use muster_model::job::{DefaultAccess, Job, JobSettings, JobStatus, Scope};
+use muster_model::job::{DefaultAccess, Guard, Job, JobSettings, JobStatus, Scope};
 use muster_model::{JobId, Position, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -89,7 +89,16 @@ fn read_settings(text: &str) -> Option<JobSettings> {
         skip_out_of_scope_deletions: json["skipOutOfScopeDeletions"].as_bool()?,
         interval_seconds: json["intervalSeconds"].as_u64()? as u32,
         notification_email: json["notificationEmail"].as_str().map(str::to_owned),
+        guard: Guard {
+            most: number(&json["guard"]["most"]),
+            share: number(&json["guard"]["share"]),
+        },
     })
+}
+
+/// A number that fits, if there is one.
+fn number<T: TryFrom<u64>>(json: &Json) -> Option<T> {
+    json.as_u64().and_then(|number| number.try_into().ok())
 }
 
 fn settings_json(settings: &JobSettings) -> String {
@@ -99,6 +108,7 @@ fn settings_json(settings: &JobSettings) -> String {
         "skipOutOfScopeDeletions": settings.skip_out_of_scope_deletions,
         "intervalSeconds": settings.interval_seconds,
         "notificationEmail": settings.notification_email,
+        "guard": { "most": settings.guard.most, "share": settings.guard.share },
     })
     .to_string()
 }

@@ -29,6 +29,7 @@ pub mod escrows;
 pub mod events;
 pub mod feed;
 pub mod groups;
+pub mod held_back;
 pub mod integrations;
 pub mod intents;
 pub mod jobs;

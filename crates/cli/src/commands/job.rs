@@ -3,7 +3,7 @@
 use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
 use muster_model::cycle::{Cycle, CycleState};
-use muster_model::job::JobStatus;
+use muster_model::job::{Guard, JobStatus, Withdrawal};
 use muster_model::link::LinkState;
 use serde_json::{Value, json};
 
@@ -37,6 +37,60 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 app.display_name,
                 every_text(every)
             )
+        }
+        Job::Guard {
+            app,
+            most,
+            share,
+            off,
+        } => {
+            let (app, guard) = jobs::set_guard(ctx, &app, move |guard| {
+                if off {
+                    *guard = Guard::OFF;
+                }
+                guard.most = most.or(guard.most);
+                guard.share = share.or(guard.share);
+            })
+            .await?;
+            if out.json {
+                let told = json!({ "most": guard.most, "share": guard.share });
+                out.line(told.to_string()).await;
+                return Ok(Exit::Done);
+            }
+            format!("{}: {}", app.display_name, guard_text(guard))
+        }
+        Job::Held { app, limit } => {
+            let held = jobs::held_back(ctx, &app, limit).await?;
+            for one in &held {
+                out.line(if out.json {
+                    held_json(one).to_string()
+                } else {
+                    held_line(one)
+                })
+                .await;
+            }
+            if held.is_empty() && !out.json {
+                out.line("Nothing is held back".to_owned()).await;
+            }
+            return Ok(Exit::Done);
+        }
+        Job::Allow { app } => {
+            let (app, allowed) = jobs::allow(ctx, &app).await?;
+            if out.json {
+                out.line(json!({ "allowed": allowed }).to_string()).await;
+                return Ok(Exit::Done);
+            }
+            match allowed {
+                0 => format!("Nothing of {} is held back", app.display_name),
+                1 => format!(
+                    "The next cycle of {} withdraws this object",
+                    app.display_name
+                ),
+                _ => format!(
+                    "The next cycle of {} withdraws these {allowed} objects",
+                    app.display_name
+                ),
+            }
         }
         Job::Status { app } => {
             report(&jobs::status(ctx, &app).await?, out).await;
@@ -137,6 +191,40 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
     )
 }
 
+/// What a guard does, in a sentence.
+fn guard_text(guard: Guard) -> String {
+    let share = guard.share.map(|share| {
+        format!(
+            "more than {share} % of the managed objects (and more than {})",
+            Guard::FEW
+        )
+    });
+    let most = guard.most.map(|most| format!("more than {most} objects"));
+    match (most, share) {
+        (None, None) => "no guard: a cycle may disable and delete any number of objects".to_owned(),
+        (Some(one), None) | (None, Some(one)) => {
+            format!("a cycle that would disable or delete {one} is held")
+        }
+        (Some(most), Some(share)) => {
+            format!("a cycle that would disable or delete {most}, or {share}, is held")
+        }
+    }
+}
+
+fn held_json(held: &Withdrawal) -> Value {
+    json!({
+        "type": held.kind.as_str(), "source": held.anchor.to_string(), "name": held.name,
+        "target": held.target.0, "action": held.action.as_str(), "reason": held.reason,
+        "allowed": held.allowed
+    })
+}
+
+fn held_line(held: &Withdrawal) -> String {
+    let (what, kind) = (held.action.as_str(), held.kind.as_str());
+    let allowed = if held.allowed { " (allowed)" } else { "" };
+    format!("{what} {kind} {}: {}{allowed}", held.name, held.reason)
+}
+
 /// Seconds in the largest unit that fits.
 fn every_text(seconds: u32) -> String {
     let units = [
@@ -162,6 +250,7 @@ async fn report(report: &JobReport, out: &Out) {
         progress,
         cycles,
         linked,
+        held_back,
         escrows,
         next_retry,
     } = report;
@@ -202,6 +291,8 @@ async fn report(report: &JobReport, out: &Out) {
             "watermark": job.watermark.map(|at| at.to_string()),
             "lastCycle": job.last_cycle.map(|at| at.to_string()),
             "intervalSeconds": job.settings.interval_seconds, "linked": linked,
+            "heldBack": held_back,
+            "guard": { "most": job.settings.guard.most, "share": job.settings.guard.share },
             "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()), "cycles": cycles
         });
         out.line(all.to_string()).await;
@@ -239,6 +330,12 @@ async fn report(report: &JobReport, out: &Out) {
     for (kind, state, count) in linked {
         out.line(format!("  {count} {kind}s {}", word(*state)))
             .await;
+    }
+    if *held_back > 0 {
+        out.line(format!(
+            "  {held_back} disables and deletions held back: muster job held"
+        ))
+        .await;
     }
     if *escrows > 0 {
         let next = next_retry.map(|at| at.to_string()).unwrap_or_default();

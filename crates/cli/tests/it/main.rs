@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod faces;
+mod guard;
 mod kill;
 mod kill_provider;
 mod lost_answer;

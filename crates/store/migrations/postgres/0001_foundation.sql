@@ -184,6 +184,20 @@ CREATE TABLE escrows (
 );
 CREATE INDEX escrows_due ON escrows (tenant, job, next_attempt);
 
+-- What a cycle would take away and the job's guard holds back.
+CREATE TABLE held_back (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    anchor BYTEA NOT NULL,
+    kind BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    target TEXT NOT NULL,
+    action TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    allowed BOOLEAN NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+);
+
 CREATE TABLE cycles (
     tenant BIGINT NOT NULL,
     id BYTEA NOT NULL,

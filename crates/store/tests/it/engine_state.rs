@@ -2,7 +2,7 @@
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::job::{Job, JobSettings, JobStatus, Scope};
+use muster_model::job::{Guard, Job, JobSettings, JobStatus, Scope};
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_model::{
     ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
@@ -44,6 +44,10 @@ fn job() -> Job {
         settings: JobSettings {
             scope: Scope::All,
             interval_seconds: 7,
+            guard: Guard {
+                most: None,
+                share: Some(7),
+            },
             ..JobSettings::default()
         },
         watermark: None,

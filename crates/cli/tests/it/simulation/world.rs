@@ -8,7 +8,7 @@ use muster_app::{AppError, Ctx, directory, jobs};
 use muster_connect::{Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Scope};
+use muster_model::job::{Credentials, Guard, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
 use muster_store::events::{self, EventQuery};
@@ -18,6 +18,10 @@ use super::Dice;
 use super::provider::{Connections, MANAGER, Provider};
 
 pub(crate) const APP: &str = "Wiki";
+pub(crate) const GUARD: Guard = Guard {
+    most: Some(1),
+    share: None,
+};
 const PEOPLE: usize = 7;
 const TEAMS: usize = 3;
 
@@ -83,6 +87,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) provider: Arc<Provider>,
     pub(crate) job: JobId,
+    pub(crate) is_guarded: bool,
     directory: Mutex<Directory>,
     dice: Mutex<Dice>,
     told: Mutex<Vec<String>>,
@@ -148,7 +153,17 @@ impl World {
         applications::save_credentials(&ctx, APP, credentials)
             .await
             .unwrap();
+        // Every third has a guard that lets one object go; the others see what happens without.
+        let guard = if seed.is_multiple_of(3) {
+            GUARD
+        } else {
+            Guard::OFF
+        };
+        jobs::set_guard(&ctx, APP, move |it| *it = guard)
+            .await
+            .unwrap();
         let world = Arc::new(Self {
+            is_guarded: guard == GUARD,
             ctx,
             clock,
             provider,

@@ -1,0 +1,84 @@
+//! What a cycle would take away and the guard of its job holds back (6.5). Written by the engine.
+
+use muster_model::job::Withdrawal;
+use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::{JobId, TenantId};
+
+use crate::{FromRow, Row, StoreError, Tx};
+
+impl FromRow for Withdrawal {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let (kind, anchor, name, target) = (row.take()?, row.take()?, row.take()?, row.take()?);
+        let action: String = row.take()?;
+        Ok(Self {
+            kind,
+            anchor,
+            name,
+            target: TargetId(target),
+            action: action.parse().map_err(|_| row.corrupt("unknown action"))?,
+            reason: row.take()?,
+            allowed: row.take()?,
+        })
+    }
+}
+
+/// Replaces what is held back.
+pub async fn replace(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    withdrawals: Vec<Withdrawal>,
+) -> Result<(), StoreError> {
+    clear(tx, tenant, job).await?;
+    let rows = withdrawals.into_iter().map(|it| {
+        vec![
+            tenant.into(),
+            job.into(),
+            it.anchor.into(),
+            it.kind.into(),
+            it.name.into(),
+            it.target.0.into(),
+            it.action.as_str().into(),
+            it.reason.into(),
+            it.allowed.into(),
+        ]
+    });
+    let head = "INSERT INTO held_back \
+                (tenant, job, anchor, kind, name, target, action, reason, allowed)";
+    tx.insert_many(head, "", rows.collect()).await.map(|_| ())
+}
+
+/// What is held back, or allowed and not done yet, in the order of the anchors, after `after`.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    after: Option<SourceAnchor>,
+    limit: u32,
+) -> Result<Vec<Withdrawal>, StoreError> {
+    let sql = "SELECT kind, anchor, name, target, action, reason, allowed FROM held_back \
+               WHERE tenant = $1 AND job = $2 AND anchor > $3 ORDER BY anchor LIMIT $4";
+    let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
+    let params = [tenant.into(), job.into(), after.into(), limit.into()];
+    tx.all(sql, &params).await
+}
+
+/// How many are held back.
+pub async fn count(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM held_back WHERE tenant = $1 AND job = $2 AND NOT allowed";
+    let row: Option<(i64,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    Ok(row.map_or(0, |(count,)| count as u64))
+}
+
+/// Allows all that is held back now; answers how many they are (EH-18, EH-20).
+pub async fn allow(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
+    let sql = "UPDATE held_back SET allowed = $1 WHERE tenant = $2 AND job = $3 AND NOT allowed";
+    let params = [true.into(), tenant.into(), job.into()];
+    tx.exec(sql, &params).await
+}
+
+/// Forgets what was held back: it is done, or its cause is gone.
+pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM held_back WHERE tenant = $1 AND job = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
