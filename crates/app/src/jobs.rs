@@ -103,30 +103,46 @@ pub async fn set_guard(
     change: impl FnOnce(&mut Guard) + Send + 'static,
 ) -> Result<(Application, Guard), AppError> {
     let application = find(ctx, application).await?;
-    change_settings(ctx, application.job, false, move |settings| {
+    let changed = change_settings(ctx, application.job, false, move |settings| {
         change(&mut settings.guard);
-    })
-    .await?;
+    });
+    if changed.await? {
+        // A job that it held looks again at once.
+        set_status(ctx, application.job, |now| {
+            now.is_held_by_guard().then_some(JobStatus::Active)
+        })
+        .await?;
+    }
     let job = job_of(ctx, &application).await?;
     Ok((application, job.settings.guard))
 }
 
-/// What the guard of a job holds back, or may be done now; the first `limit` of it.
+/// What the guard of a job holds back, or may be done now: the first `limit` of it, and how many are held back.
 pub async fn held_back(
     ctx: &Ctx,
     application: &str,
     limit: u32,
-) -> Result<Vec<Withdrawal>, AppError> {
+) -> Result<(Vec<Withdrawal>, u64), AppError> {
     let (_, job) = with_job(ctx, application).await?;
     let (tenant, id) = (ctx.tenant, job.id);
     ctx.store
-        .read(|tx| Box::pin(async move { Ok(held_back::page(tx, tenant, id, None, limit).await?) }))
+        .read(|tx| {
+            Box::pin(async move {
+                let some = held_back::page(tx, tenant, id, None, limit).await?;
+                Ok((some, held_back::count(tx, tenant, id).await?))
+            })
+        })
         .await
 }
 
 /// Lets the job do what its guard holds back, and nothing more of the kind than its guard allows (EH-18).
-/// Answers how many objects that are.
-pub async fn allow(ctx: &Ctx, application: &str) -> Result<(Application, u64), AppError> {
+/// Answers how many objects that are. Refuses when they are not as many as were `expected`: another cycle has
+/// looked since they were listed.
+pub async fn allow(
+    ctx: &Ctx,
+    application: &str,
+    expected: Option<u64>,
+) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
     let (tenant, id) = (ctx.tenant, job.id);
     let allowed = ctx
@@ -134,8 +150,16 @@ pub async fn allow(ctx: &Ctx, application: &str) -> Result<(Application, u64), A
         .write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
                 let now = jobs::find_to_change(tx, tenant, id).await?;
+                let held = held_back::count(tx, tenant, id).await?;
+                if expected.is_some_and(|expected| expected != held) {
+                    return Err(AppError::Refused(format!(
+                        "{held} objects are held back now; look at them again (muster job held)"
+                    )));
+                }
                 let allowed = held_back::allow(tx, tenant, id).await?;
-                if allowed > 0 && now.is_some_and(|job| job.status.is_held_by_guard()) {
+                let is_quarantined =
+                    |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
+                if allowed > 0 && now.as_ref().is_some_and(is_quarantined) {
                     jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
                 }
                 Ok(allowed)

@@ -408,10 +408,15 @@ pub(crate) enum Job {
         limit: u32,
     },
     /// Let the job do what its guard holds back, and exactly that.
-    #[command(after_help = "Example:\n  muster job allow \"Symantec Web Security Service\"")]
+    #[command(
+        after_help = "Example:\n  muster job allow \"Symantec Web Security Service\" --expect 9"
+    )]
     Allow {
         /// Name or id of the application.
         app: String,
+        /// Only if so many are held back, as they were when you looked.
+        #[arg(long, value_name = "NUMBER")]
+        expect: Option<u64>,
     },
     /// Run one cycle now and wait for its end.
     #[command(

@@ -316,8 +316,7 @@ impl Engine {
                             jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
                         }
                         if ended {
-                            // It is done, or its cause is gone.
-                            held_back::clear(tx, tenant, id).await?;
+                            held_back::settle(tx, tenant, id).await?;
                         }
                     }
                     if worth_keeping(&cycle) {
@@ -349,6 +348,10 @@ impl Engine {
                         .await?
                         .ok_or(EngineError::NoSuchJob)?;
                     if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
+                        return Ok(());
+                    }
+                    if reason == TOO_MANY_DELETES && held_back::count(tx, tenant, id).await? == 0 {
+                        // It was allowed in the meantime.
                         return Ok(());
                     }
                     let status = cycle::quarantined(&job, now, reason, &detail);

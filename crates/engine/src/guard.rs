@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::job::{TOO_MANY_DELETES, Withdrawal};
-use muster_model::link::{Link, LinkState, SourceAnchor};
+use muster_model::job::{Guard, TOO_MANY_DELETES, Withdrawal};
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{EventId, Position};
 use muster_store::jobs::Lease;
-use muster_store::{StoreError, events, held_back, links};
+use muster_store::{StoreError, Tx, events, held_back, intents, links};
 
 use crate::changes::ChangeSet;
 use crate::cycle::{FEED, PAGE, Run};
@@ -21,8 +21,67 @@ use crate::decide::{Cause, Decision, Seen, Verdict, decide};
 use crate::error::EngineError;
 use crate::matching::context;
 use crate::port::Record;
-use crate::record::under;
 use crate::scope::judge;
+
+/// What a cycle would withdraw, by object.
+type Found = HashMap<SourceAnchor, Withdrawal>;
+
+/// Writes down what is held back, if it is too much, and answers how much and of how many. What was allowed stays
+/// so until it is done, or its cause is gone; what came on top is judged (EH-18).
+async fn hold_back(
+    tx: &mut Tx<'_>,
+    Lease { tenant, job, .. }: Lease,
+    guard: Guard,
+    (mut found, looked_at, mut staged): (
+        Found,
+        Option<HashSet<SourceAnchor>>,
+        HashMap<SourceAnchor, Event>,
+    ),
+) -> Result<Option<(u64, u64)>, EngineError> {
+    let mut before = Found::new();
+    loop {
+        let after = before.keys().max().copied();
+        let page = held_back::page(tx, tenant, job, after, PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        before.extend(page.into_iter().map(|it| (it.anchor, it)));
+    }
+    for (anchor, one) in &mut found {
+        // Whoever may be deleted may be disabled, and not the other way round.
+        one.allowed = before.get(anchor).is_some_and(|it| {
+            let is_enough = it.action == one.action || it.action == Action::Delete;
+            it.allowed && is_enough && it.target == one.target
+        });
+    }
+    let new = found.values().filter(|it| !it.allowed).count() as u64;
+    let counts = links::counts(tx, tenant, job).await?;
+    let managed = counts
+        .into_iter()
+        .filter(|(_, state, _)| *state == LinkState::Managed);
+    let managed = managed.map(|(_, _, count)| count).sum();
+    let is_held = guard.holds_back(new, managed);
+    let known: HashSet<SourceAnchor> = before.keys().copied().collect();
+    let waits = |it: &Withdrawal| {
+        let will_look = looked_at
+            .as_ref()
+            .is_none_or(|all| all.contains(&it.anchor));
+        it.allowed && !will_look && !found.contains_key(&it.anchor)
+    };
+    let mut after: Vec<Withdrawal> = before.values().filter(|it| waits(it)).cloned().collect();
+    after.extend(found.into_values().filter(|it| is_held || it.allowed));
+    let told = after
+        .iter()
+        .filter(|it| !it.allowed && !known.contains(&it.anchor));
+    let told: Vec<Event> = told.filter_map(|it| staged.remove(&it.anchor)).collect();
+    let is_as_before =
+        after.len() == before.len() && after.iter().all(|it| before.get(&it.anchor) == Some(it));
+    if !is_as_before {
+        events::append(tx, tenant, &told).await?;
+        held_back::replace(tx, tenant, job, after).await?;
+    }
+    Ok(is_held.then_some((new, managed)))
+}
 
 /// What a cycle may withdraw.
 #[derive(Debug, Default)]
@@ -50,18 +109,19 @@ impl Run<'_> {
         if self.guard.is_off() {
             return Ok(());
         }
-        let (mut found, mut after) = (Vec::new(), None);
+        let (mut found, mut after) = (self.given_in_doubt().await?, None);
         loop {
             let page = self.links_page(after, None).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.anchor);
             for kind in [Kind::User, Kind::Group] {
                 let links = page.iter().filter(|link| link.kind == kind).cloned();
-                found.extend(self.withdrawals(kind, links.collect()).await?);
+                self.add_withdrawals(kind, links.collect(), &mut found)
+                    .await?;
             }
             self.goes_on()?;
         }
-        self.judge(found).await
+        self.judge(found, None).await
     }
 
     /// Judges what an incremental cycle would take away; answers up to where it may read the feed.
@@ -90,17 +150,53 @@ impl Run<'_> {
                 break;
             }
         }
-        let mut found = Vec::new();
+        let mut found = self.given_in_doubt().await?;
+        let mut looked_at = HashSet::new();
         for (kind, named) in [(Kind::User, changes.users), (Kind::Group, changes.groups)] {
             let anchors: Vec<SourceAnchor> = named.into_keys().collect();
             for part in anchors.chunks(PAGE as usize) {
                 let links = self.links_of(part).await?;
                 let links = links.into_values().filter(|link| link.kind == kind);
-                found.extend(self.withdrawals(kind, links.collect()).await?);
+                self.add_withdrawals(kind, links.collect(), &mut found)
+                    .await?;
+            }
+            looked_at.extend(anchors);
+        }
+        self.judge(found, Some(looked_at)).await?;
+        Ok(Some(at))
+    }
+
+    /// What would be taken back of what a cycle was about to give when it was broken off: an account that
+    /// nobody may know of, or one that was there before.
+    async fn given_in_doubt(&self) -> Result<Found, EngineError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let (mut found, mut after) = (Found::new(), None);
+        loop {
+            let page = self.store.read::<_, StoreError, _>(|tx| {
+                Box::pin(async move { intents::page(tx, tenant, job, after, PAGE).await })
+            });
+            let page = page.await?;
+            let Some(last) = page.last() else {
+                return Ok(found);
+            };
+            after = Some(last.anchor);
+            let anchors: Vec<SourceAnchor> = page.iter().map(|it| it.anchor).collect();
+            let mut linked = self.links_of(&anchors).await?;
+            for kind in [Kind::User, Kind::Group] {
+                let links = page.iter().filter(|it| it.kind == kind).map(|it| {
+                    let link = linked.remove(&it.anchor);
+                    Link {
+                        kind,
+                        anchor: it.anchor,
+                        target: link.map_or_else(|| TargetId(String::new()), |link| link.target),
+                        state: LinkState::Managed,
+                        since: self.cycle.began,
+                    }
+                });
+                let links = links.collect();
+                self.add_withdrawals(kind, links, &mut found).await?;
             }
         }
-        self.judge(found).await?;
-        Ok(Some(at))
     }
 
     fn goes_on(&self) -> Result<(), EngineError> {
@@ -110,16 +206,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What would be taken away from these objects.
-    async fn withdrawals(
+    /// Adds what would be taken away from these objects.
+    async fn add_withdrawals(
         &self,
         kind: Kind,
         links: Vec<Link>,
-    ) -> Result<Vec<Withdrawal>, EngineError> {
+        found: &mut Found,
+    ) -> Result<(), EngineError> {
         let mapping = match (kind, &self.rules.group) {
             (Kind::User, _) => &self.rules.user,
             (Kind::Group, Some(group)) => group,
-            (Kind::Group, None) => return Ok(Vec::new()),
+            (Kind::Group, None) => return Ok(()),
         };
         let held = links
             .into_iter()
@@ -127,7 +224,7 @@ impl Run<'_> {
         let links: Vec<Link> = held.collect();
         let anchors: Vec<SourceAnchor> = links.iter().map(|link| link.anchor).collect();
         if anchors.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let records = self.source.read(kind, &anchors).await?;
         let mut records: HashMap<SourceAnchor, Record> = records
@@ -135,7 +232,6 @@ impl Run<'_> {
             .map(|record| (record.anchor, record))
             .collect();
         let now = self.clock.now();
-        let mut found = Vec::new();
         for link in links {
             let mut record = records.remove(&link.anchor);
             let left_out = record
@@ -162,7 +258,7 @@ impl Run<'_> {
                 crate::scope::Judged::reason,
             );
             let name = record.map_or_else(|| link.anchor.to_string(), |record| record.name);
-            found.push(Withdrawal {
+            let withdrawal = Withdrawal {
                 kind,
                 anchor: link.anchor,
                 name,
@@ -170,64 +266,36 @@ impl Run<'_> {
                 action,
                 reason,
                 allowed: false,
-            });
-        }
-        Ok(found)
-    }
-
-    /// Lets the cycle go on with what was found, or holds all of it back (EH-17, EH-20).
-    async fn judge(&mut self, mut found: Vec<Withdrawal>) -> Result<(), EngineError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let before = self.held_back().await?;
-        for one in &mut found {
-            // What was allowed stays allowed until it is done; what came since then is judged (EH-18).
-            one.allowed = before.get(&one.anchor).is_some_and(|it| it.allowed);
-        }
-        let new = found.iter().filter(|it| !it.allowed).count() as u64;
-        let managed = self.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { links::counts(tx, tenant, job).await })
-        });
-        let managed: u64 = managed
-            .await?
-            .into_iter()
-            .filter(|(_, state, _)| *state == LinkState::Managed)
-            .map(|(_, _, count)| count)
-            .sum();
-        if !self.guard.holds_back(new, managed) {
-            let anchors = found.into_iter().map(|it| it.anchor);
-            self.cleared = Cleared::These(anchors.collect());
-            return Ok(());
-        }
-        let told: Vec<Event> = found
-            .iter()
-            .filter(|it| !it.allowed && !before.contains_key(&it.anchor))
-            .map(|it| self.staged(it))
-            .collect();
-        under(self.store, self.lease, move |tx| {
-            Box::pin(async move {
-                events::append(tx, tenant, &told).await?;
-                held_back::replace(tx, tenant, job, found).await
-            })
-        })
-        .await?;
-        Err(EngineError::HeldBack { new, managed })
-    }
-
-    /// What an earlier cycle held back.
-    async fn held_back(&self) -> Result<HashMap<SourceAnchor, Withdrawal>, StoreError> {
-        let Lease { tenant, job, .. } = self.lease;
-        let (mut all, mut after) = (HashMap::new(), None);
-        loop {
-            let page = self.store.read::<_, StoreError, _>(|tx| {
-                Box::pin(async move { held_back::page(tx, tenant, job, after, PAGE).await })
-            });
-            let page = page.await?;
-            let Some(last) = page.last() else {
-                return Ok(all);
             };
-            after = Some(last.anchor);
-            all.extend(page.into_iter().map(|it| (it.anchor, it)));
+            found.entry(link.anchor).or_insert(withdrawal);
         }
+        Ok(())
+    }
+
+    /// Lets the cycle go on with what was found, or holds all of it back (EH-17, EH-20). `looked_at` is what the
+    /// cycle looks at; everything, when it is not named.
+    async fn judge(
+        &mut self,
+        found: Found,
+        looked_at: Option<HashSet<SourceAnchor>>,
+    ) -> Result<(), EngineError> {
+        let (lease, guard) = (self.lease, self.guard);
+        let cleared = found.keys().copied().collect();
+        let staged: HashMap<SourceAnchor, Event> = found
+            .iter()
+            .map(|(anchor, it)| (*anchor, self.staged(it)))
+            .collect();
+        let held = self.store.write::<_, EngineError, _>(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                hold_back(tx, lease, guard, (found, looked_at, staged)).await
+            })
+        });
+        if let Some((new, managed)) = held.await? {
+            return Err(EngineError::HeldBack { new, managed });
+        }
+        self.cleared = Cleared::These(cleared);
+        Ok(())
     }
 
     /// What the log says of something that is held back.

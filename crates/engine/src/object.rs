@@ -136,6 +136,7 @@ impl Path<'_> {
         let unique = Uniqueness::default();
         // What was tried last, for the log of a failure.
         let mut tried = None;
+        let mut uncounted = false;
         let told = loop {
             let seen = Seen {
                 record: seen_record,
@@ -179,9 +180,9 @@ impl Path<'_> {
                 Verdict::Do(decision) => decision,
             };
             let withdraws = matches!(decision, Decision::Disable { .. } | Decision::Delete(_));
-            // What a cycle that was broken off was about to give is taken back, whoever looked.
-            if withdraws && stored.is_some() && !had_intent && !self.cleared.holds(anchor) {
+            if withdraws && !self.cleared.holds(anchor) {
                 // It left scope after the guard had looked, and so the next cycle looks at it.
+                uncounted = true;
                 break Told::nothing();
             }
             if matches!(decision, Decision::Create(_))
@@ -299,7 +300,9 @@ impl Path<'_> {
         redact(&mut told.modified, mapping);
         let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));
         Ok(Outcome {
-            answered: (had_intent || noted) && (outcome.failed.is_none() || !doubtful),
+            answered: (had_intent || noted)
+                && !uncounted
+                && (outcome.failed.is_none() || !doubtful),
             ..outcome
         })
     }

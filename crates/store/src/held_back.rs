@@ -77,8 +77,15 @@ pub async fn allow(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64,
     tx.exec(sql, &params).await
 }
 
-/// Forgets what was held back: it is done, or its cause is gone.
-pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+/// Forgets what is done: after a cycle that came to its end. What was allowed and failed stays allowed.
+pub async fn settle(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM held_back WHERE tenant = $1 AND job = $2 AND (NOT allowed \
+               OR NOT EXISTS (SELECT 1 FROM links l WHERE l.tenant = $1 AND l.job = $2 \
+               AND l.anchor = held_back.anchor AND (l.state = 1 OR held_back.action = 'delete')))";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
+
+async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
     let sql = "DELETE FROM held_back WHERE tenant = $1 AND job = $2";
     tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
 }

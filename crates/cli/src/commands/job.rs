@@ -60,7 +60,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             format!("{}: {}", app.display_name, guard_text(guard))
         }
         Job::Held { app, limit } => {
-            let held = jobs::held_back(ctx, &app, limit).await?;
+            let (held, all) = jobs::held_back(ctx, &app, limit).await?;
             for one in &held {
                 out.line(if out.json {
                     held_json(one).to_string()
@@ -69,13 +69,18 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 })
                 .await;
             }
+            let shown = held.iter().filter(|one| !one.allowed).count() as u64;
             if held.is_empty() && !out.json {
                 out.line("Nothing is held back".to_owned()).await;
+            } else if shown < all {
+                let rest = all - shown;
+                out.note(format!("and {rest} more; --limit {all} shows all of them"))
+                    .await;
             }
             return Ok(Exit::Done);
         }
-        Job::Allow { app } => {
-            let (app, allowed) = jobs::allow(ctx, &app).await?;
+        Job::Allow { app, expect } => {
+            let (app, allowed) = jobs::allow(ctx, &app, expect).await?;
             if out.json {
                 out.line(json!({ "allowed": allowed }).to_string()).await;
                 return Ok(Exit::Done);

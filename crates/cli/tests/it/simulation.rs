@@ -48,7 +48,7 @@ impl World {
     /// One cycle, which the process may not survive. What its guard holds back it does not do, and what it
     /// does its guard allows (EH-17).
     async fn cycle(&self) -> Option<Result<Cycle, EngineError>> {
-        let allowed = jobs_app::held_back(&self.ctx, APP, 1000).await.unwrap();
+        let (allowed, _) = jobs_app::held_back(&self.ctx, APP, 1000).await.unwrap();
         let allowed = allowed.iter().filter(|it| it.allowed).count() as u64;
         let before = self.writes();
         let ended = self.cycle_now().await;
@@ -124,7 +124,7 @@ impl World {
             let mut cycle = self.cycle().await.expect("nobody dies any more");
             while let Err(EngineError::HeldBack { .. }) = cycle {
                 self.tell("allowed");
-                jobs_app::allow(&self.ctx, APP).await.unwrap();
+                jobs_app::allow(&self.ctx, APP, None).await.unwrap();
                 cycle = self.cycle().await.expect("nobody dies any more");
             }
             let cycle = cycle.map_err(|error| format!("{error}\n{}", self.told()))?;
@@ -156,7 +156,7 @@ async fn simulate(seed: u64) -> Result<(), String> {
             Some(Err(error)) => {
                 if matches!(error, EngineError::HeldBack { .. }) && world.draw(2) == 0 {
                     world.tell("allowed");
-                    jobs_app::allow(&world.ctx, APP).await.unwrap();
+                    jobs_app::allow(&world.ctx, APP, None).await.unwrap();
                 }
                 error.to_string()
             }

@@ -2,7 +2,7 @@
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::job::{Guard, Job, JobSettings, JobStatus, Scope};
+use muster_model::job::{Guard, Job, JobSettings, JobStatus, Scope, Withdrawal};
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_model::{
     ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
@@ -10,7 +10,7 @@ use muster_model::{
 use muster_store::events::EventQuery;
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
-use muster_store::{StoreError, events, jobs, links, secrets};
+use muster_store::{StoreError, events, held_back, jobs, links, secrets};
 use muster_testkit::TestStore;
 
 use crate::{NOW, TENANT, on_both};
@@ -23,6 +23,7 @@ on_both!(
     an_unwanted_reference_is_removed_if_the_target_may_have_it,
     a_refused_reference_is_put_aside_until_its_time_comes,
     a_reference_wanted_again_is_sent_again_because_its_removal_may_have_arrived,
+    what_was_allowed_is_kept_until_it_is_done,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
 );
@@ -117,6 +118,52 @@ fn link(number: u8) -> Link {
         state: LinkState::Managed,
         since: NOW,
     }
+}
+
+/// EH-18: who is allowed to go and could not yet, because the target refused it, is not held again.
+async fn what_was_allowed_is_kept_until_it_is_done(test: &TestStore) {
+    let job = JobId::new();
+    let withdrawal = |number: u8, action: Action| Withdrawal {
+        kind: Kind::User,
+        anchor: anchor(number),
+        name: format!("user {number}"),
+        target: TargetId(format!("t{number}")),
+        action,
+        reason: "it is not assigned".to_owned(),
+        allowed: false,
+    };
+    let all: Vec<Withdrawal> = (1..=3)
+        .map(|number| withdrawal(number, Action::Disable))
+        .chain((4..=5).map(|number| withdrawal(number, Action::Delete)))
+        .collect();
+    let expected = all.clone();
+    let (held, allowed, left) = write!(test, |tx| {
+        // The first could not be disabled; the second is; nothing is known of the third any more. The
+        // fourth is disabled and could not be deleted; the fifth is gone.
+        let disabled = |number| Link {
+            state: LinkState::Disabled,
+            ..link(number)
+        };
+        links::put(tx, TENANT, job, &[link(1), disabled(2), disabled(4)]).await?;
+        held_back::replace(tx, TENANT, job, all).await?;
+        let held = held_back::page(tx, TENANT, job, None, 10).await?;
+        let counted = held_back::count(tx, TENANT, job).await?;
+        let allowed = held_back::allow(tx, TENANT, job).await?;
+        assert_eq!(counted, allowed);
+        assert_eq!(held_back::count(tx, TENANT, job).await?, 0);
+        let mut more = held_back::page(tx, TENANT, job, Some(anchor(4)), 10).await?;
+        more[0].allowed = false;
+        let mut rest = held_back::page(tx, TENANT, job, None, 4).await?;
+        rest.extend(more);
+        held_back::replace(tx, TENANT, job, rest).await?;
+        held_back::settle(tx, TENANT, job).await?;
+        let left = held_back::page(tx, TENANT, job, None, 10).await?;
+        Ok((held, allowed, left))
+    })
+    .unwrap();
+    assert_eq!((held, allowed), (expected, 5));
+    let left: Vec<_> = left.iter().map(|it| (it.anchor, it.allowed)).collect();
+    assert_eq!(left, [(anchor(1), true), (anchor(4), true)]);
 }
 
 async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
