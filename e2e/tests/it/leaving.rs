@@ -1,8 +1,9 @@
-//! A group that is unassigned: its people are disabled at the target, the group goes.
+//! A group that is unassigned: its people are disabled at the target, the group goes, once somebody has said
+//! that all of them may.
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use muster_e2e::{Peer, Picture, Sample};
 
 use crate::{APP, set_up};
@@ -29,6 +30,14 @@ async fn leavers_are_disabled_and_their_group_goes(peer: &Peer) -> Result<()> {
 
     muster
         .done(&["app", "unassign", APP, "--group", group])
+        .await?;
+    // Everybody at once: the guard holds it, and nothing is written (EH-17).
+    let held = muster.run(&["job", "run", APP]).await?;
+    ensure!(held.code == 4, "{held:?}");
+    Picture::of(peer).await?.must_be(&expected)?;
+    let all = (accounts.len() + 1).to_string();
+    muster
+        .done(&["job", "allow", APP, "--expect", &all])
         .await?;
     let cycle = muster.json(0, &["job", "run", APP]).await?;
     assert_eq!(cycle["disabled"], accounts.len(), "{cycle}");
