@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::lanes::Lanes;
-use crate::resources::{self, About, Place};
+use crate::resources;
 use crate::tx::{Ahead, Driver};
 use crate::{StoreError, Tx, Val};
 
@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 32;
 pub(crate) struct Postgres {
     pool: Pool,
     changed: watch::Sender<u64>,
-    lanes: Lanes,
+    pub(crate) lanes: Lanes,
 }
 
 /// How often tables are looked at that have grown.
@@ -84,20 +84,6 @@ impl Postgres {
         let result = body(open.tx()?).await;
         self.end(open, result.is_ok()).await?;
         result
-    }
-
-    pub(crate) async fn write_resource<T, E, F>(
-        &self,
-        place: Place,
-        about: About,
-        body: F,
-    ) -> Result<T, E>
-    where
-        F: for<'a> Fn(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.lanes.write(self, (place, about), body).await
     }
 
     /// Begins a transaction, together with its first statement.

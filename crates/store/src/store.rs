@@ -90,7 +90,9 @@ impl Store {
     {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Nothing).await,
-            Backend::Postgres(postgres) => postgres.write_resource(place, about, body).await,
+            Backend::Postgres(postgres) => {
+                postgres.lanes.write(postgres, (place, about), body).await
+            }
         }
     }
 
