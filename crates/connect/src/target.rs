@@ -10,10 +10,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use muster_engine::port::{Change, Shape, Target, TargetError, TargetObject, TestFailure};
+use muster_engine::port::{
+    References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
+};
 use muster_model::directory::Kind;
 use muster_model::job::Credentials;
 use muster_model::link::TargetId;
+use muster_model::plan::Request;
 use muster_model::{Secret, Value};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value as Json};
@@ -78,7 +81,7 @@ impl ScimTarget {
         }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .client()
             .request(method, format!("{}{path}", self.base))
@@ -109,7 +112,7 @@ impl ScimTarget {
         kind: Kind,
         query: &[(&str, &str)],
     ) -> Result<(u64, Vec<Json>), TargetError> {
-        let mut request = self.request(Method::GET, collection(kind));
+        let mut request = self.ask(Method::GET, collection(kind));
         if kind == Kind::Group {
             request = request.query(&[("excludedAttributes", "members")]);
         }
@@ -117,18 +120,17 @@ impl ScimTarget {
         answer::list(answer)
     }
 
-    async fn patch(
-        &self,
-        kind: Kind,
-        id: &TargetId,
-        operations: Vec<Json>,
-    ) -> Result<(), TargetError> {
-        let body = body::patch(operations);
-        let request = self.request(Method::PATCH, &place(kind, id));
-        let response = self.send(scim_body(request, &body)).await?;
-        // The connection goes back to the pool only when the answer was read.
-        answer::drain(response).await;
-        Ok(())
+    /// Sends a write.
+    async fn put(&self, write: Request) -> Result<Response, TargetError> {
+        let method = Method::from_bytes(write.method.as_bytes())
+            .map_err(|_| TargetError::NotAllowed(format!("{} is no method", write.method)))?;
+        let mut request = self.ask(method, &write.path);
+        if let Some(body) = write.body {
+            request = request
+                .header("content-type", "application/scim+json")
+                .body(body);
+        }
+        self.send(request).await
     }
 
     fn object(&self, kind: Kind, resource: Json) -> Result<TargetObject, TargetError> {
@@ -155,12 +157,6 @@ fn place(kind: Kind, id: &TargetId) -> String {
     format!("{}/{id}", collection(kind)).replace("%2D", "-")
 }
 
-fn scim_body(request: RequestBuilder, body: &Json) -> RequestBuilder {
-    request
-        .header("content-type", "application/scim+json")
-        .body(body.to_string())
-}
-
 #[async_trait]
 impl Target for ScimTarget {
     async fn find(
@@ -179,7 +175,7 @@ impl Target for ScimTarget {
     }
 
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
-        let mut request = self.request(Method::GET, &place(kind, id));
+        let mut request = self.ask(Method::GET, &place(kind, id));
         if kind == Kind::Group {
             request = request.query(&[("excludedAttributes", "members")]);
         }
@@ -187,70 +183,63 @@ impl Target for ScimTarget {
         self.object(kind, Json::Object(resource))
     }
 
-    async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError> {
-        let body = self.paths(kind).create(kind, values)?;
-        let request = self.request(Method::POST, collection(kind));
-        let response = self.send(scim_body(request, &body)).await?;
-        answer::created(&self.host, response).await
+    fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
+        let patch = |id, operations| Request {
+            method: "PATCH".to_owned(),
+            path: place(kind, id),
+            body: Some(body::patch(operations).to_string()),
+        };
+        Ok(match *write {
+            Write::Create(values) => Request {
+                method: "POST".to_owned(),
+                path: collection(kind).to_owned(),
+                body: Some(self.paths(kind).create(kind, values)?.to_string()),
+            },
+            Write::Update(id, changes) => patch(id, self.paths(kind).update(changes)?),
+            Write::Delete(id) => Request {
+                method: "DELETE".to_owned(),
+                path: place(kind, id),
+                body: None,
+            },
+            Write::AddReferences(References {
+                owner,
+                path,
+                referred,
+            }) => patch(owner, body::add_references(kind, path, referred)),
+            Write::RemoveReferences(References {
+                owner,
+                path,
+                referred,
+            }) => patch(owner, body::remove_references(kind, path, referred)),
+        })
     }
 
-    async fn update(
-        &self,
-        kind: Kind,
-        id: &TargetId,
-        changes: &[Change],
-    ) -> Result<(), TargetError> {
-        self.patch(kind, id, self.paths(kind).update(changes)?)
-            .await
-    }
-
-    async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError> {
-        match self
-            .send(self.request(Method::DELETE, &place(kind, id)))
-            .await
-        {
-            Ok(response) => {
-                answer::drain(response).await;
-                Ok(())
+    async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError> {
+        let answer = self.put(self.request(kind, write)?).await;
+        match (write, answer) {
+            (Write::Create(_), Ok(response)) => {
+                answer::created(&self.host, response).await.map(Some)
             }
-            Err(TargetError::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn add_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError> {
-        self.patch(kind, owner, body::add_references(kind, path, referred))
-            .await
-    }
-
-    async fn remove_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError> {
-        let remove =
-            |referred| self.patch(kind, owner, body::remove_references(kind, path, referred));
-        match remove(referred).await {
-            // One that is not there keeps the others of the same request from being removed.
-            Err(TargetError::NoTarget(_)) if referred.len() > 1 => {
-                for one in referred.chunks(1) {
-                    match remove(one).await {
-                        Ok(()) | Err(TargetError::NoTarget(_)) => {}
-                        Err(error) => return Err(error),
+            (_, Ok(response)) => {
+                // The connection goes back to the pool only when the answer was read.
+                answer::drain(response).await;
+                Ok(None)
+            }
+            (Write::Delete(_), Err(TargetError::NotFound)) => Ok(None),
+            (Write::RemoveReferences(references), Err(TargetError::NoTarget(_))) => {
+                if references.referred.len() > 1 {
+                    // One that is not there keeps the others of the same request from being removed.
+                    for referred in references.referred.chunks(1) {
+                        let one = References {
+                            referred,
+                            ..*references
+                        };
+                        self.write(kind, &Write::RemoveReferences(one)).await?;
                     }
                 }
-                Ok(())
+                Ok(None)
             }
-            Err(TargetError::NoTarget(_)) => Ok(()),
-            answer => answer,
+            (_, Err(error)) => Err(error),
         }
     }
 

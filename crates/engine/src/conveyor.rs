@@ -67,8 +67,7 @@ impl Run<'_> {
         let path = Path {
             store: self.store,
             clock: self.clock,
-            target: self.target,
-            limiter: self.limiter,
+            gate: &self.gate,
             policy: self.policy,
             tenant: self.lease.tenant,
             job: self.lease.job,

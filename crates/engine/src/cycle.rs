@@ -25,10 +25,10 @@ use crate::changes::ChangeSet;
 use crate::conveyor::Feed;
 use crate::decide::{Cause, reads};
 use crate::error::EngineError;
+use crate::gate::Gate;
 use crate::guard::Cleared;
-use crate::limit::Limiter;
 use crate::object::Work;
-use crate::port::{Source, Target};
+use crate::port::Source;
 use crate::progress::{Checkpoint, Phase, Progress};
 use crate::record::under;
 use crate::references::Pass;
@@ -48,8 +48,7 @@ pub(crate) struct Run<'a> {
     pub(crate) store: &'a Store,
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) source: &'a Arc<dyn Source>,
-    pub(crate) target: &'a dyn Target,
-    pub(crate) limiter: &'a Limiter,
+    pub(crate) gate: Gate<'a>,
     pub(crate) rules: &'a CompiledSchema,
     pub(crate) policy: Policy,
     pub(crate) lease: Lease,
@@ -323,8 +322,7 @@ impl Run<'_> {
             store: self.store,
             clock: self.clock,
             source: &**self.source,
-            target: self.target,
-            limiter: self.limiter,
+            gate: &self.gate,
             lease: self.lease,
             cycle: self.cycle.id,
             path,

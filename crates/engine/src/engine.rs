@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cycle::{self, Run};
 use crate::error::EngineError;
+use crate::gate::Gate;
 use crate::guard::Cleared;
 use crate::limit::Limiter;
 use crate::matching::no_users_yet;
@@ -245,8 +246,10 @@ impl Engine {
             store,
             clock,
             source: &source,
-            target: &*target,
-            limiter: &limiter,
+            gate: Gate {
+                target: &*target,
+                limiter: &limiter,
+            },
             rules: &rules,
             policy: Policy::new(&job.settings, source.has_roles().await?),
             lease,
@@ -262,7 +265,7 @@ impl Engine {
         let outcome = async {
             match job.watermark {
                 None => {
-                    run.no_users_yet = no_users_yet(&*source, &*target, &limiter, &rules).await?;
+                    run.no_users_yet = no_users_yet(&*source, &run.gate, &rules).await?;
                     run.initial().await
                 }
                 Some(watermark) => run.incremental(watermark).await,

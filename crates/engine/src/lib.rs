@@ -19,6 +19,7 @@ pub mod decide;
 mod engine;
 mod entitled;
 mod error;
+mod gate;
 mod guard;
 mod intents;
 mod limit;

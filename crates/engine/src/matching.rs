@@ -12,9 +12,9 @@ use muster_rules::{Context, MappingSource, ObjectMapping};
 
 use crate::decide::{Current, Matched};
 use crate::error::EngineError;
-use crate::limit::Limiter;
+use crate::gate::Gate;
 use crate::object::Path;
-use crate::port::{Record, Source, Target, TargetError, TargetObject};
+use crate::port::{Record, Source, TargetError, TargetObject};
 
 /// Why nothing was found.
 pub(crate) enum NotFound {
@@ -56,8 +56,8 @@ impl Path<'_> {
                 .filter(|value| !value.is_empty());
             let Some(value) = value else { continue };
             asked = true;
-            let request = || self.target.find(record.kind, &attribute.target, &value);
-            let mut found = self.limiter.run(request).await.map_err(NotFound::Error)?;
+            let find = self.gate.find(record.kind, &attribute.target, &value);
+            let mut found = find.await.map_err(NotFound::Error)?;
             match found.len() {
                 0 => {}
                 1 => {
@@ -112,11 +112,7 @@ impl Path<'_> {
     }
 
     pub(crate) async fn read(&self, kind: Kind, link: &Link) -> Result<Current, NotFound> {
-        match self
-            .limiter
-            .run(|| self.target.read(kind, &link.target))
-            .await
-        {
+        match self.gate.read(kind, &link.target).await {
             Ok(object) => Ok(Current::There(object)),
             Err(TargetError::NotFound) => Ok(Current::Missing),
             Err(error) => Err(NotFound::Error(error)),
@@ -177,10 +173,9 @@ fn matches_uniquely(mapping: &ObjectMapping, is_unique: impl Fn(&str) -> bool) -
 /// create with a conflict, and then it is matched after all.
 pub(crate) async fn no_users_yet(
     source: &dyn Source,
-    target: &dyn Target,
-    limiter: &Limiter,
+    gate: &Gate<'_>,
     rules: &CompiledSchema,
 ) -> Result<bool, EngineError> {
     let unique = matches_uniquely(&rules.user, |name| source.is_unique(Kind::User, name));
-    Ok(unique && limiter.run(|| target.is_empty(Kind::User)).await?)
+    Ok(unique && gate.is_empty(Kind::User).await?)
 }

@@ -16,12 +16,13 @@ use muster_store::intents::Intent;
 use crate::claims::Claims;
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
+use crate::gate::Gate;
 use crate::guard::Cleared;
 use crate::intents::Intents;
-use crate::limit::{Limiter, TRIES};
+use crate::limit::TRIES;
 use crate::matching::{NotFound, Uniqueness, context};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
-use crate::port::{Record, Target, TargetError, took};
+use crate::port::{Record, TargetError, Write, took};
 use crate::scope::{Judged, Policy, judge};
 
 /// An object that waits for its turn.
@@ -41,8 +42,7 @@ pub(crate) struct Work {
 pub(crate) struct Path<'a> {
     pub(crate) store: &'a Store,
     pub(crate) clock: &'a Arc<dyn Clock>,
-    pub(crate) target: &'a dyn Target,
-    pub(crate) limiter: &'a Limiter,
+    pub(crate) gate: &'a Gate<'a>,
     pub(crate) policy: Policy,
     pub(crate) tenant: TenantId,
     pub(crate) job: JobId,
@@ -189,8 +189,7 @@ impl Path<'_> {
                 && let Some((path, value)) = unique.open()
             {
                 let wanted = Value::from(value.as_str());
-                let find = || self.target.find(kind, &path, &wanted);
-                match self.limiter.run(find).await {
+                match self.gate.find(kind, &path, &wanted).await {
                     Ok(found) => {
                         let free =
                             found.is_empty() && self.claims.claim_value(&path, &value, anchor);
@@ -234,7 +233,11 @@ impl Path<'_> {
             match error {
                 // The answer to a create is lost or throttled: it is never sent again blindly, but
                 // preceded by the match (section 15, 4).
-                error if creating && tries < TRIES && self.limiter.pause(&error, tries).await => {
+                error
+                    if creating
+                        && tries < TRIES
+                        && self.gate.limiter.pause(&error, tries).await =>
+                {
                     tries += 1;
                     if !matches!(error, TargetError::Throttled { .. })
                         && let Some(record) = &record
@@ -321,8 +324,8 @@ impl Path<'_> {
             path,
             value,
         } = intent;
-        let find = || self.target.find(*kind, path, value);
-        let mut found = self.limiter.run(find).await.map_err(NotFound::Error)?;
+        let find = self.gate.find(*kind, path, value);
+        let mut found = find.await.map_err(NotFound::Error)?;
         if found.len() > 1 {
             return Err(NotFound::Skip(
                 "DuplicateTargetEntries",
@@ -358,32 +361,23 @@ impl Path<'_> {
         kind: Kind,
         decision: &Decision<'_>,
     ) -> Result<Option<TargetId>, TargetError> {
-        match decision {
-            Decision::Create(values) => {
-                let create = || self.target.create(kind, values);
-                return self.limiter.once(create).await.map(Some);
-            }
+        let write = match decision {
+            Decision::Create(values) => Write::Create(values),
             Decision::Update {
                 target, changes, ..
             }
             | Decision::Disable {
                 target, changes, ..
-            } => {
-                let update = || self.target.update(kind, target, changes);
-                self.limiter.run(update).await?;
-            }
-            Decision::Delete(target) => {
-                let delete = || self.target.delete(kind, target);
-                self.limiter.run(delete).await?;
-            }
+            } => Write::Update(target, changes),
+            Decision::Delete(target) => Write::Delete(target),
             Decision::Nothing
             | Decision::Equal { .. }
             | Decision::Leave(..)
             | Decision::Forget(..)
             | Decision::Skip(..)
-            | Decision::Fail(..) => {}
-        }
-        Ok(None)
+            | Decision::Fail(..) => return Ok(None),
+        };
+        self.gate.write(kind, &write).await
     }
 
     #[expect(

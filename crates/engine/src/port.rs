@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job};
 use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::plan::Request;
 use muster_model::{Attributes, Position, RoleId, TenantId, Timestamp, Value};
 
 /// An object of the source, as it is now.
@@ -176,6 +177,32 @@ pub struct Change {
     pub adds: bool,
 }
 
+/// Something to be written at the target. Of references at most [`Target::chunk`] go into one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Write<'a> {
+    /// Creates an object with these values.
+    Create(&'a [(&'a str, Value)]),
+    /// Changes attributes of an object.
+    Update(&'a TargetId, &'a [Change]),
+    /// Removes an object.
+    Delete(&'a TargetId),
+    /// Adds references to an object.
+    AddReferences(References<'a>),
+    /// Removes references from an object.
+    RemoveReferences(References<'a>),
+}
+
+/// References of one object by one attribute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct References<'a> {
+    /// Who refers.
+    pub owner: &'a TargetId,
+    /// The attribute's path at the target.
+    pub path: &'a str,
+    /// To whom.
+    pub referred: &'a [TargetId],
+}
+
 /// The target could not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
@@ -343,38 +370,12 @@ pub trait Target: Send + Sync {
     /// The object with this id; members of groups are not read.
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError>;
 
-    /// Creates an object.
-    async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError>;
+    /// A write as it goes over the wire; nothing is sent.
+    fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError>;
 
-    /// Changes attributes of an object.
-    async fn update(
-        &self,
-        kind: Kind,
-        id: &TargetId,
-        changes: &[Change],
-    ) -> Result<(), TargetError>;
-
-    /// Removes an object; one that is not there any more is removed already.
-    async fn delete(&self, kind: Kind, id: &TargetId) -> Result<(), TargetError>;
-
-    /// Adds references; at most [`Target::chunk`] of them.
-    async fn add_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError>;
-
-    /// Removes references; at most [`Target::chunk`] of them. Those that are not there are removed
-    /// already.
-    async fn remove_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError>;
+    /// Carries out a write, as [`Target::request`] puts it; answers the id of what it created. What is
+    /// to be removed and is not there any more is removed already.
+    async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError>;
 
     /// Does the target say that it holds no object of this kind?
     async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError>;

@@ -17,8 +17,9 @@ use muster_store::{Store, StoreError, escrows, events, references};
 
 use crate::cycle::links_of;
 use crate::error::EngineError;
-use crate::limit::{Limiter, MOST};
-use crate::port::{Source, Target, TargetError, took};
+use crate::gate::Gate;
+use crate::limit::MOST;
+use crate::port::{References, Source, TargetError, Write, took};
 use crate::record::{Failure, escrow};
 
 /// References that are looked at together at most.
@@ -31,8 +32,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) store: &'a Store,
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) source: &'a dyn Source,
-    pub(crate) target: &'a dyn Target,
-    pub(crate) limiter: &'a Limiter,
+    pub(crate) gate: &'a Gate<'a>,
     pub(crate) lease: Lease,
     pub(crate) cycle: CycleId,
     /// The target's path of a reference attribute, or `None` when it is not mapped.
@@ -243,22 +243,22 @@ impl Pass<'_> {
         let Some(path) = (self.path)(kind, &settled.batch.attribute) else {
             return Ok(());
         };
-        let chunk = self.target.chunk().max(1);
+        let chunk = self.gate.target.chunk().max(1);
         let mut parts: Vec<Vec<Referred>> = referred.chunks(chunk).map(<[_]>::to_vec).collect();
         parts.reverse();
         let mut refusals = 0;
         while let Some(mut part) = parts.pop() {
             let ids: Vec<TargetId> = part.iter().map(|(_, id)| id.clone()).collect();
-            let answer = match operation {
-                Operation::Add => {
-                    let add = || self.target.add_references(kind, &owner, &path, &ids);
-                    self.limiter.run(add).await
-                }
-                Operation::Remove => {
-                    let remove = || self.target.remove_references(kind, &owner, &path, &ids);
-                    self.limiter.run(remove).await
-                }
+            let references = References {
+                owner: &owner,
+                path: &path,
+                referred: &ids,
             };
+            let write = match operation {
+                Operation::Add => Write::AddReferences(references),
+                Operation::Remove => Write::RemoveReferences(references),
+            };
+            let answer = self.gate.write(kind, &write).await;
             let Err(error) = answer else {
                 match operation {
                     Operation::Add => settled.added.append(&mut part),
@@ -308,8 +308,7 @@ impl Pass<'_> {
         let Some(link) = linked.into_values().find(|link| link.target == *id) else {
             return Ok(false);
         };
-        let read = || self.target.read(link.kind, id);
-        match self.limiter.run(read).await {
+        match self.gate.read(link.kind, id).await {
             Err(TargetError::NotFound) => {
                 settled.lost.push(link);
                 Ok(true)

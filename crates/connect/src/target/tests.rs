@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::patch;
-use muster_engine::port::{Shape, Target};
+use muster_engine::port::{References, Shape, Target, Write};
 use muster_model::Secret;
 use muster_model::directory::Kind;
 use muster_model::job::Credentials;
@@ -53,8 +53,12 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
     let target = ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape).unwrap();
     let ids = ["one", "gone", "two"].map(|id| TargetId(id.to_owned()));
     let group = TargetId("group".to_owned());
-    let remove = target.remove_references(Kind::Group, &group, "members", &ids);
-    assert_eq!(remove.await, Ok(()));
+    let remove = Write::RemoveReferences(References {
+        owner: &group,
+        path: "members",
+        referred: &ids,
+    });
+    assert_eq!(target.write(Kind::Group, &remove).await, Ok(None));
     server.abort();
     let seen = seen.lock().unwrap();
     let removed: Vec<&str> = ["one", "two"]

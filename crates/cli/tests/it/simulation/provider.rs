@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Change, Connector, Shape, Source, Target, TargetError, TargetObject, TestFailure,
+    Change, Connector, References, Shape, Source, Target, TargetError, TargetObject, TestFailure,
+    Write,
 };
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job};
 use muster_model::link::TargetId;
+use muster_model::plan::Request;
 use muster_model::{Attributes, TenantId, Value};
 use muster_store::Store;
 use tokio::sync::Notify;
@@ -181,32 +183,7 @@ fn same(left: &Value, right: &Value) -> bool {
 #[derive(Debug)]
 struct Connection(Arc<Provider>);
 
-#[async_trait]
-impl Target for Connection {
-    async fn find(
-        &self,
-        kind: Kind,
-        path: &str,
-        value: &Value,
-    ) -> Result<Vec<TargetObject>, TargetError> {
-        let find = |held: &mut Held| {
-            let found = held.of(kind).iter();
-            let found = found.filter(|(_, it)| it.get(path).is_some_and(|it| same(it, value)));
-            Ok(found.map(|(id, values)| object(id, values)).collect())
-        };
-        self.0.request(&format!("find {value:?}"), find).await
-    }
-
-    async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
-        let read = |held: &mut Held| {
-            let found = held.of(kind).get(id);
-            found
-                .map(|values| object(id, values))
-                .ok_or(TargetError::NotFound)
-        };
-        self.0.request(&format!("read {id}"), read).await
-    }
-
+impl Connection {
     async fn create(&self, kind: Kind, values: &[(&str, Value)]) -> Result<TargetId, TargetError> {
         let key = match kind {
             Kind::User => "userName",
@@ -260,13 +237,12 @@ impl Target for Connection {
         self.0.request(&format!("delete {id}"), delete).await
     }
 
-    async fn add_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError> {
+    async fn add(&self, kind: Kind, references: References<'_>) -> Result<(), TargetError> {
+        let References {
+            owner,
+            path,
+            referred,
+        } = references;
         let is_strict = self.0.is_strict;
         let add = |held: &mut Held| {
             // Who is not there is not referred to.
@@ -292,13 +268,12 @@ impl Target for Connection {
         self.0.request(&what, add).await
     }
 
-    async fn remove_references(
-        &self,
-        kind: Kind,
-        owner: &TargetId,
-        path: &str,
-        referred: &[TargetId],
-    ) -> Result<(), TargetError> {
+    async fn remove(&self, kind: Kind, references: References<'_>) -> Result<(), TargetError> {
+        let References {
+            owner,
+            path,
+            referred,
+        } = references;
         let remove = |held: &mut Held| {
             let owners = held.of(kind);
             let values = owners.get_mut(owner).ok_or(TargetError::NotFound)?;
@@ -312,6 +287,52 @@ impl Target for Connection {
         };
         let what = format!("remove from {owner} {referred:?}");
         self.0.request(&what, remove).await
+    }
+}
+
+#[async_trait]
+impl Target for Connection {
+    async fn find(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let find = |held: &mut Held| {
+            let found = held.of(kind).iter();
+            let found = found.filter(|(_, it)| it.get(path).is_some_and(|it| same(it, value)));
+            Ok(found.map(|(id, values)| object(id, values)).collect())
+        };
+        self.0.request(&format!("find {value:?}"), find).await
+    }
+
+    async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {
+        let read = |held: &mut Held| {
+            let found = held.of(kind).get(id);
+            found
+                .map(|values| object(id, values))
+                .ok_or(TargetError::NotFound)
+        };
+        self.0.request(&format!("read {id}"), read).await
+    }
+
+    fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
+        Ok(Request {
+            method: "WRITE".to_owned(),
+            path: kind.as_str().to_owned(),
+            body: Some(format!("{write:?}")),
+        })
+    }
+
+    async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError> {
+        match *write {
+            Write::Create(values) => return self.create(kind, values).await.map(Some),
+            Write::Update(id, changes) => self.update(kind, id, changes).await?,
+            Write::Delete(id) => self.delete(kind, id).await?,
+            Write::AddReferences(references) => self.add(kind, references).await?,
+            Write::RemoveReferences(references) => self.remove(kind, references).await?,
+        }
+        Ok(None)
     }
 
     async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
