@@ -12,6 +12,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod log;
 pub mod mappings;
+pub mod plans;
 pub mod received;
 pub mod webhooks;
 

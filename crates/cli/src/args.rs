@@ -155,6 +155,16 @@ pub(crate) enum Task {
     /// Provisioning jobs: start, pause, restart, status, run.
     #[command(subcommand)]
     Job(Job),
+    /// Work out what the next cycle of an application would do, without doing it.
+    #[command(
+        after_help = "Examples:\n  muster plan \"Symantec Web Security Service\"\n  muster plan \"Symantec Web Security Service\" --out monday.plan\n\nThe plan is kept; muster apply does exactly what it says."
+    )]
+    Plan(Plan),
+    /// Do exactly what a plan says.
+    #[command(
+        after_help = "Examples:\n  muster apply 3f2a9c1b77d0\n  muster apply monday.plan\n\nExit code 3 when some objects failed; 4 when nothing was done, because the directory, the\nconfiguration or the target is not as it was when the plan was made, or the guard holds the job."
+    )]
+    Apply(Apply),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
@@ -166,6 +176,27 @@ pub(crate) enum Task {
         after_help = "Example:\n  muster check --data ./muster-data\n\nExit code 1 when something is wrong."
     )]
     Check,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Name or id of the application.
+    pub(crate) app: String,
+    /// Write the whole plan to this file: a line of JSON for the plan, then one for each operation.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Show so many operations at most.
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    pub(crate) limit: u32,
+    /// Show what is skipped, too, and why.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Apply {
+    /// The id of the plan, at least six digits of it, or the file it was written to.
+    pub(crate) plan: String,
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -8,10 +8,11 @@ mod import;
 mod integration;
 mod job;
 mod log;
+mod plan;
 mod schema;
 
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -20,7 +21,9 @@ use muster_app::AppError;
 use muster_engine::EngineError;
 use muster_store::StoreUrl;
 
-use crate::args::{App, Args, Command, Integration, Place, SchemaTask, Serve, Task, TokenArg};
+use crate::args::{
+    App, Apply, Args, Command, Integration, Place, Plan, SchemaTask, Serve, Task, TokenArg,
+};
 use crate::config::Config;
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
@@ -126,7 +129,13 @@ fn take_home(config: &Config, who: &str) -> Result<Home> {
 /// Carries a command out in the server that holds the data folder, or here when none does.
 async fn task_anywhere(place: &Place, task: Task) -> Result<Exit> {
     let config = Config::load(place)?;
-    let task = with_local_secrets(task)?;
+    let task = with_local_plan(with_local_secrets(task)?)?;
+    let file = match &task {
+        Task::Plan(Plan {
+            out: Some(path), ..
+        }) => Some(path.clone()),
+        _ => None,
+    };
     let socket = Home::socket(&config.data);
     let home = match &config.database {
         // Two processes never write one file: the lock decides who may.
@@ -151,11 +160,19 @@ async fn task_anywhere(place: &Place, task: Task) -> Result<Exit> {
         }
         Ok(home) => {
             let node = Node::open(&config, home).await?;
-            each_file(task, |task, input| here(&node, task, place.json, input)).await
+            each_file(task, |task, input| {
+                here(&node, task, place.json, input, file.as_deref())
+            })
+            .await
         }
         Err(_) if answers(&socket).await => {
             each_file(task, |task, input| {
-                remote::send(&socket, task, place.json, config.actor.clone(), input)
+                let asked = remote::Request {
+                    task,
+                    json: place.json,
+                    actor: config.actor.clone(),
+                };
+                remote::send(&socket, asked, input, file.as_deref())
             })
             .await
         }
@@ -171,14 +188,20 @@ async fn answers(socket: &Path) -> bool {
     tokio::net::UnixStream::connect(socket).await.is_ok()
 }
 
-async fn here(node: &Node, task: Task, json: bool, input: Option<Input>) -> Result<Exit> {
+async fn here(
+    node: &Node,
+    task: Task,
+    json: bool,
+    input: Option<Input>,
+    file: Option<&Path>,
+) -> Result<Exit> {
+    let mut printer = Printer::writing(file)?;
     let (out, mut frames) = Out::new(json);
     let work = async {
         let exit = perform(node, task, input, &out).await;
         out.end(exit).await;
     };
     let print = async {
-        let mut printer = Printer::new();
         while let Some(frame) = frames.recv().await {
             if let Some(exit) = printer.print(frame) {
                 return exit;
@@ -250,6 +273,19 @@ fn open(path: &Path) -> Result<Input> {
     Ok(Box::new(file))
 }
 
+/// A plan in a file is looked at here, and named by its id.
+fn with_local_plan(task: Task) -> Result<Task> {
+    match task {
+        Task::Apply(Apply { plan }) if Path::new(&plan).is_file() => {
+            let file = File::open(&plan).with_context(|| format!("cannot read {plan}"))?;
+            let id = muster_app::plans::id_of_file(BufReader::new(file))
+                .map_err(|error| BadUsage(anyhow!("{plan}: {error}")))?;
+            Ok(Task::Apply(Apply { plan: id }))
+        }
+        other => Ok(other),
+    }
+}
+
 /// A token in a file is read here, so that the command can be carried out elsewhere.
 fn with_local_secrets(mut task: Task) -> Result<Task> {
     let token = match &mut task {
@@ -293,6 +329,8 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
         Task::Check => check::perform(node, out).await,
+        Task::Plan(task) => plan::plan(node, task, out).await,
+        Task::Apply(task) => plan::apply(node, task, out).await,
     };
     out.progress_end().await;
     match done {
@@ -300,7 +338,9 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Err(error) => {
             let exit = match error {
                 AppError::Invalid(_) => Exit::BadUsage,
-                AppError::Engine(EngineError::HeldBack { .. }) => Exit::Refused,
+                AppError::Engine(EngineError::HeldBack { .. } | EngineError::Moved(_)) => {
+                    Exit::Refused
+                }
                 _ => Exit::Failed,
             };
             out.note(format!(

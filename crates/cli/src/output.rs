@@ -1,11 +1,15 @@
 //! What a command says: frames, printed here or in the process that asked.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
 use crate::exit::Exit;
@@ -17,6 +21,10 @@ pub(crate) enum Frame {
     Line(String),
     /// A remark for people, for standard error.
     Note(String),
+    /// A line about something that is to change.
+    Change(Sign, String),
+    /// A line for the file that the command writes.
+    File(String),
     /// How far it has come.
     Progress {
         label: String,
@@ -27,6 +35,38 @@ pub(crate) enum Frame {
     ProgressEnd,
     /// The last frame.
     End(Exit),
+}
+
+/// What becomes of something: its sign before the line, and its colour on a terminal.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Sign {
+    Adds,
+    Changes,
+    Removes,
+    Fails,
+    Skips,
+}
+
+impl Sign {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Adds => "+",
+            Self::Changes => "~",
+            Self::Removes => "-",
+            Self::Fails => "!",
+            Self::Skips => ".",
+        }
+    }
+
+    const fn colour(self) -> AnsiColor {
+        match self {
+            Self::Adds => AnsiColor::Green,
+            Self::Changes => AnsiColor::Yellow,
+            Self::Removes => AnsiColor::Red,
+            Self::Fails => AnsiColor::Magenta,
+            Self::Skips => AnsiColor::BrightBlack,
+        }
+    }
 }
 
 /// Where a command says things.
@@ -63,6 +103,16 @@ impl Out {
         let _ = self.frames.send(Frame::Note(text.into())).await;
     }
 
+    /// A line about something that is to change.
+    pub(crate) async fn change(&self, sign: Sign, text: impl Into<String>) {
+        let _ = self.frames.send(Frame::Change(sign, text.into())).await;
+    }
+
+    /// A line for the file that the command writes.
+    pub(crate) async fn file(&self, text: impl Into<String>) {
+        let _ = self.frames.send(Frame::File(text.into())).await;
+    }
+
     /// Moves the progress bar; left out when nobody keeps up with reading.
     pub(crate) fn progress(&self, label: &str, done: u64, total: u64) {
         let _ = self.frames.try_send(Frame::Progress {
@@ -90,14 +140,61 @@ impl Out {
 pub(crate) struct Printer {
     bar: Option<ProgressBar>,
     label: String,
+    file: Option<Target>,
+    /// Why the file cannot be written.
+    failed: Option<String>,
+}
+
+/// The file that a command writes. It has its name only when the command has done well.
+struct Target {
+    path: PathBuf,
+    written: BufWriter<NamedTempFile>,
+}
+
+impl Target {
+    fn open(path: &Path) -> Result<Self> {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let written = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            written: BufWriter::new(written),
+        })
+    }
+
+    /// Gives the file its name.
+    fn keep(self) -> Result<(), String> {
+        let cannot =
+            |error: &std::io::Error| format!("cannot write {}: {error}", self.path.display());
+        let file = self.written.into_inner().map_err(|it| cannot(it.error()))?;
+        file.persist(&self.path).map_err(|it| cannot(&it.error))?;
+        Ok(())
+    }
+
+    fn cannot(&self, error: &std::io::Error) -> String {
+        format!("cannot write {}: {error}", self.path.display())
+    }
 }
 
 impl Printer {
+    /// A printer.
     pub(crate) const fn new() -> Self {
         Self {
             bar: None,
             label: String::new(),
+            file: None,
+            failed: None,
         }
+    }
+
+    /// A printer that also writes the file of a command, if it has one.
+    pub(crate) fn writing(file: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            file: file.map(Target::open).transpose()?,
+            ..Self::new()
+        })
     }
 
     /// Prints a frame; the last one answers.
@@ -105,14 +202,50 @@ impl Printer {
         match frame {
             Frame::Line(text) => self.write(&text, false),
             Frame::Note(text) => self.write(&text, true),
+            Frame::Change(sign, text) => self.change(sign, &text),
+            Frame::File(text) => {
+                if let Some(file) = &mut self.file
+                    && let Err(error) = writeln!(file.written, "{text}")
+                {
+                    self.failed = Some(file.cannot(&error));
+                    self.file = None;
+                }
+            }
             Frame::Progress { label, done, total } => self.show(label, done, total),
             Frame::ProgressEnd => self.clear(),
             Frame::End(exit) => {
                 self.clear();
+                if let Some(file) = self.file.take()
+                    && exit == Exit::Done
+                {
+                    self.failed = file.keep().err();
+                }
+                if let Some(why) = self.failed.take() {
+                    complain(&why);
+                    return Some(Exit::Failed);
+                }
                 return Some(exit);
             }
         }
         None
+    }
+
+    /// What changes has a sign, and a colour on a terminal that wants colours.
+    fn change(&self, sign: Sign, text: &str) {
+        let line = format!("{} {text}", sign.text());
+        let stdout = std::io::stdout();
+        if !stdout.is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty()) {
+            return self.write(&line, false);
+        }
+        let style = Style::new().fg_color(Some(sign.colour().into()));
+        let write = || {
+            // A reader that went away is no error.
+            let _ = writeln!(stdout.lock(), "{style}{}{style:#}", printable(&line));
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     /// A reader that went away (`muster log list | head`) is no error.

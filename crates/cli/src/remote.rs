@@ -26,11 +26,11 @@ use crate::output::{Frame, Out, Printer};
 const LONGEST: u64 = 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
-    task: Task,
-    json: bool,
+pub(crate) struct Request {
+    pub(crate) task: Task,
+    pub(crate) json: bool,
     /// Who asks. Only the folder's owner reaches the socket, so it is taken at its word.
-    actor: String,
+    pub(crate) actor: String,
 }
 
 /// Opens the socket. The folder is ours alone, so a file that is there already is left over.
@@ -95,16 +95,16 @@ async fn answer(stream: UnixStream, node: &Arc<Node>) -> Result<()> {
 /// Sends a command to the server behind a socket and prints what it says.
 pub(crate) async fn send(
     path: &Path,
-    task: Task,
-    json: bool,
-    actor: String,
+    request: Request,
     input: Option<Input>,
+    file: Option<&Path>,
 ) -> Result<Exit> {
+    let mut printer = Printer::writing(file)?;
     let stream = UnixStream::connect(path)
         .await
         .with_context(|| format!("no server answers on {}", path.display()))?;
     let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(&Request { task, json, actor })?;
+    let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     write.write_all(&line).await?;
     let feed = async move {
@@ -129,7 +129,6 @@ pub(crate) async fn send(
     };
     let print = async {
         let mut lines = BufReader::new(read).lines();
-        let mut printer = Printer::new();
         while let Some(line) = lines.next_line().await? {
             let frame: Frame = serde_json::from_str(&line)?;
             if let Some(exit) = printer.print(frame) {

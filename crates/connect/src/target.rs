@@ -184,23 +184,17 @@ impl Target for ScimTarget {
     }
 
     fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
-        let patch = |id, operations| Request {
-            method: "PATCH".to_owned(),
-            path: place(kind, id),
-            body: Some(body::patch(operations).to_string()),
+        let patch = |id, operations| {
+            let body = body::patch(operations).to_string();
+            Request::new("PATCH", place(kind, id), Some(body))
         };
         Ok(match *write {
-            Write::Create(values) => Request {
-                method: "POST".to_owned(),
-                path: collection(kind).to_owned(),
-                body: Some(self.paths(kind).create(kind, values)?.to_string()),
-            },
+            Write::Create(values) => {
+                let body = self.paths(kind).create(kind, values)?.to_string();
+                Request::new("POST", collection(kind), Some(body))
+            }
             Write::Update(id, changes) => patch(id, self.paths(kind).update(changes)?),
-            Write::Delete(id) => Request {
-                method: "DELETE".to_owned(),
-                path: place(kind, id),
-                body: None,
-            },
+            Write::Delete(id) => Request::new("DELETE", place(kind, id), None),
             Write::AddReferences(References {
                 owner,
                 path,

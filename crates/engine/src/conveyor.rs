@@ -69,6 +69,7 @@ impl Run<'_> {
             clock: self.clock,
             gate: &self.gate,
             policy: self.policy,
+            basis: &self.basis,
             tenant: self.lease.tenant,
             job: self.lease.job,
             cycle: self.cycle.id,

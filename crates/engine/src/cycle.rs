@@ -21,14 +21,16 @@ use muster_store::{Store, StoreError, escrows, links, references};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::basis::Basis;
 use crate::changes::ChangeSet;
 use crate::conveyor::Feed;
 use crate::decide::{Cause, reads};
 use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::guard::Cleared;
+use crate::matching::no_users_yet;
 use crate::object::Work;
-use crate::port::Source;
+use crate::port::{Source, SourceChange, SourceError};
 use crate::progress::{Checkpoint, Phase, Progress};
 use crate::record::under;
 use crate::references::Pass;
@@ -51,6 +53,7 @@ pub(crate) struct Run<'a> {
     pub(crate) gate: Gate<'a>,
     pub(crate) rules: &'a CompiledSchema,
     pub(crate) policy: Policy,
+    pub(crate) basis: Basis,
     pub(crate) lease: Lease,
     pub(crate) progress: &'a watch::Sender<Option<Progress>>,
     pub(crate) stop: &'a CancellationToken,
@@ -60,19 +63,35 @@ pub(crate) struct Run<'a> {
     pub(crate) no_users_yet: bool,
     pub(crate) has_escrows: bool,
     pub(crate) guard: Guard,
+    /// Up to where it reads the feed of the source; to the end, when it is not given.
+    pub(crate) until: Option<Position>,
     /// What this cycle may take away.
     pub(crate) cleared: Cleared,
 }
 
 impl Run<'_> {
+    /// Runs from the watermark, or from the beginning.
+    pub(crate) async fn go(&mut self, watermark: Option<Position>) -> Result<(), EngineError> {
+        match watermark {
+            None => {
+                self.no_users_yet = no_users_yet(&**self.source, &self.gate, self.rules).await?;
+                self.initial().await
+            }
+            Some(watermark) => self.incremental(watermark).await,
+        }
+    }
+
     /// Evaluates every object (5.1); goes on from the checkpoint of an interrupted cycle.
-    pub(crate) async fn initial(&mut self) -> Result<(), EngineError> {
+    async fn initial(&mut self) -> Result<(), EngineError> {
         let checkpoint = match self.checkpoint.take() {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
                 cycle: self.cycle.id,
                 // Taken before anything is read: what changes meanwhile is read again.
-                watermark: self.source.end().await?,
+                watermark: match self.until {
+                    Some(until) => until,
+                    None => self.source.end().await?,
+                },
                 began: self.cycle.began,
                 phase: Phase::Users,
                 after: None,
@@ -106,8 +125,8 @@ impl Run<'_> {
     }
 
     /// Evaluates what changed since the watermark (5.2), and what is due for another attempt.
-    pub(crate) async fn incremental(&mut self, after: Position) -> Result<(), EngineError> {
-        let now = self.clock.now();
+    async fn incremental(&mut self, after: Position) -> Result<(), EngineError> {
+        let now = self.basis.present(self.clock.now());
         let Lease { tenant, job, .. } = self.lease;
         let due = self
             .store
@@ -123,7 +142,10 @@ impl Run<'_> {
             Cause::Entitlement
         };
         let named: Vec<_> = due.iter().map(|it| (it.kind, it.anchor)).collect();
-        let until = self.guard_changes(&named, after).await?;
+        if let Some(until) = self.guard_changes(&named, after).await? {
+            // What came after the guard had looked is the next cycle's.
+            self.until = Some(until);
+        }
         self.recover().await?;
         self.retry_references(now).await?;
         let mut changes = ChangeSet::default();
@@ -132,13 +154,7 @@ impl Run<'_> {
         }
         let mut at = after;
         loop {
-            let mut entries = self.source.changes(at, FEED).await?;
-            let more = entries.len() as u32 == FEED;
-            if let Some(until) = until {
-                // What came after the guard had looked is the next cycle's.
-                entries.retain(|entry| entry.position <= until);
-            }
-            let more = more && until.is_none_or(|until| at < until);
+            let (entries, more) = self.changes(at).await?;
             at = entries.last().map_or(at, |entry| entry.position);
             changes.note(&**self.source, &entries, assigned).await?;
             self.work_off(std::mem::take(&mut changes)).await?;
@@ -147,6 +163,20 @@ impl Run<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// The next changes after a place, up to where this cycle reads; and whether there may be more.
+    pub(crate) async fn changes(
+        &self,
+        after: Position,
+    ) -> Result<(Vec<SourceChange>, bool), SourceError> {
+        let mut entries = self.source.changes(after, FEED).await?;
+        let read = entries.len();
+        if let Some(until) = self.until {
+            entries.retain(|entry| entry.position <= until);
+        }
+        let more = entries.len() as u32 == FEED && entries.len() == read;
+        Ok((entries, more))
     }
 
     /// Users, groups, memberships, references: only those named.

@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
 use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
-use muster_model::{Clock, JobId, Secret, TenantId, Timestamp};
+use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, held_back, jobs, schemas, secrets};
+use muster_store::{Store, StoreError, cycles, escrows, held_back, jobs, plans, schemas, secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::basis::Basis;
 use crate::cycle::{self, Run};
 use crate::error::EngineError;
-use crate::gate::Gate;
+use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::Limiter;
-use crate::matching::no_users_yet;
 use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 
 /// How long a lease lasts without being extended.
-const LEASE_SECONDS: i64 = 30;
+pub(crate) const LEASE_SECONDS: i64 = 30;
 /// How often the lease is extended while a cycle runs.
 const BEAT: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
 
@@ -63,14 +63,42 @@ struct Running {
 
 /// What one cycle of a job leaves for the next: compiled mappings and open connections.
 #[derive(Debug, Default)]
-struct Kept(Option<Opened>);
+pub(crate) struct Kept(Option<Opened>);
 
-struct Opened {
-    schema: String,
-    credentials: Credentials,
-    rules: Arc<CompiledSchema>,
-    target: Arc<dyn Target>,
-    limiter: Arc<Limiter>,
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) schema: String,
+    pub(crate) credentials: Credentials,
+    pub(crate) rules: Arc<CompiledSchema>,
+    pub(crate) target: Arc<dyn Target>,
+    pub(crate) limiter: Arc<Limiter>,
+}
+
+/// What a cycle begins with.
+pub(crate) struct Loaded {
+    pub(crate) job: Job,
+    pub(crate) schema: String,
+    checkpoint: Option<String>,
+    has_escrows: bool,
+}
+
+/// On what terms a cycle runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) basis: Basis,
+    /// Up to where it reads the feed of the source; to the end, when it is not given.
+    pub(crate) until: Option<Position>,
+}
+
+/// What a cycle is run with.
+pub(crate) struct Parts<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) source: &'a Arc<dyn Source>,
+    pub(crate) opened: &'a Opened,
+    pub(crate) mode: &'a Mode,
+    pub(crate) terms: Terms,
+    pub(crate) lease: Lease,
+    pub(crate) progress: &'a watch::Sender<Option<Progress>>,
 }
 
 impl std::fmt::Debug for Opened {
@@ -131,6 +159,16 @@ impl Engine {
     /// [`EngineError::Restarted`] when the job was restarted, or its settings changed, meanwhile: what
     /// was done is written down, and the next cycle begins anew.
     pub async fn run(&self, tenant: TenantId, job: JobId) -> Result<Cycle, EngineError> {
+        self.turn(tenant, job, None).await
+    }
+
+    /// Runs one cycle, which may have to follow a plan, when no other one runs.
+    pub(crate) async fn turn(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+        plan: Option<&plans::Kept>,
+    ) -> Result<Cycle, EngineError> {
         let running = self.running(job);
         let mut kept = running.turn.lock().await;
         if self.stop.is_cancelled() {
@@ -138,7 +176,7 @@ impl Engine {
         }
         let lease = self.claim(tenant, job).await?;
         let ended = tokio::select! {
-            ended = Box::pin(self.cycle(lease, &mut kept, &running.progress)) => ended,
+            ended = Box::pin(self.cycle(lease, &mut kept, &running.progress, plan)) => ended,
             lost = self.hold(lease) => Err(lost),
         };
         running.progress.send_replace(None);
@@ -197,83 +235,49 @@ impl Engine {
         lease: Lease,
         kept: &mut Kept,
         progress: &watch::Sender<Option<Progress>>,
+        plan: Option<&plans::Kept>,
     ) -> Result<Cycle, EngineError> {
         let Lease {
             tenant, job: id, ..
         } = lease;
-        let EngineOptions {
-            store,
-            clock,
-            connector,
-            ..
-        } = &self.options;
-        let (job, schema, checkpoint, escrows) = store
-            .read::<_, EngineError, _>(|tx| {
-                Box::pin(async move {
-                    let job = jobs::find(tx, tenant, id)
-                        .await?
-                        .ok_or(EngineError::NoSuchJob)?;
-                    let schema = schemas::current(tx, tenant, id).await?;
-                    let (escrows, _) = escrows::outlook(tx, tenant, id).await?;
-                    Ok((job, schema, jobs::progress(tx, tenant, id).await?, escrows))
-                })
-            })
-            .await?;
-        let opened = match self.open(tenant, &job, schema, kept).await {
-            Ok(opened) => opened,
+        let EngineOptions { store, clock, .. } = &self.options;
+        let loaded = self.load(tenant, id).await?;
+        let opened = match self.open(tenant, &loaded, kept).await {
+            Ok(opened) => opened.clone(),
             Err(error @ EngineError::Target(_)) => {
                 self.fail(lease, &error).await?;
                 return Err(error);
             }
             Err(error) => return Err(error),
         };
-        let (rules, target, limiter) = (
-            Arc::clone(&opened.rules),
-            Arc::clone(&opened.target),
-            Arc::clone(&opened.limiter),
-        );
-        let source: Arc<dyn Source> = Arc::from(connector.source(tenant, &job));
-        let kind = match job.watermark {
-            None => CycleKind::Initial,
-            Some(_) => CycleKind::Incremental,
+        let source: Arc<dyn Source> = Arc::from(self.options.connector.source(tenant, &loaded.job));
+        let (mode, terms) = match plan {
+            None => (
+                Mode::Live,
+                Terms {
+                    basis: Basis::fresh(),
+                    until: None,
+                },
+            ),
+            Some(plan) => {
+                let progress = (tenant, progress);
+                Box::pin(self.prove(plan, &loaded, &opened, &source, progress)).await?
+            }
         };
-        let requests = target.requests();
-        let checkpoint = checkpoint
-            .filter(|_| kind == CycleKind::Initial)
-            .as_deref()
-            .and_then(Checkpoint::from_json);
-        let mut run = Run {
+        let requests = opened.target.requests();
+        let parts = Parts {
             store,
-            clock,
             source: &source,
-            gate: Gate {
-                target: &*target,
-                limiter: &limiter,
-            },
-            rules: &rules,
-            policy: Policy::new(&job.settings, source.has_roles().await?),
+            opened: &opened,
+            mode: &mode,
+            terms,
             lease,
             progress,
-            stop: &self.stop,
-            cycle: cycle::begin(&job, kind, clock),
-            checkpoint,
-            no_users_yet: false,
-            has_escrows: escrows > 0,
-            guard: job.settings.guard,
-            cleared: Cleared::default(),
         };
-        let outcome = async {
-            match job.watermark {
-                None => {
-                    run.no_users_yet = no_users_yet(&*source, &run.gate, &rules).await?;
-                    run.initial().await
-                }
-                Some(watermark) => run.incremental(watermark).await,
-            }
-        }
-        .await;
+        let mut run = self.begin(&loaded, parts).await?;
+        let outcome = run.go(loaded.job.watermark).await;
         let mut cycle = run.cycle;
-        cycle.counts.requests += target.requests() - requests;
+        cycle.counts.requests += opened.target.requests() - requests;
         cycle.ended = Some(clock.now());
         cycle.state = match &outcome {
             Ok(()) if cycle.counts.failed > 0 => CycleState::EntryLevelErrors,
@@ -296,6 +300,67 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// What a job is at.
+    pub(crate) async fn load(&self, tenant: TenantId, id: JobId) -> Result<Loaded, EngineError> {
+        self.options
+            .store
+            .read::<_, EngineError, _>(|tx| {
+                Box::pin(async move {
+                    let job = jobs::find(tx, tenant, id)
+                        .await?
+                        .ok_or(EngineError::NoSuchJob)?;
+                    let schema = schemas::current(tx, tenant, id).await?;
+                    let (escrows, _) = escrows::outlook(tx, tenant, id).await?;
+                    Ok(Loaded {
+                        job,
+                        schema,
+                        checkpoint: jobs::progress(tx, tenant, id).await?,
+                        has_escrows: escrows > 0,
+                    })
+                })
+            })
+            .await
+    }
+
+    /// A cycle that is about to run.
+    pub(crate) async fn begin<'a>(
+        &'a self,
+        loaded: &Loaded,
+        parts: Parts<'a>,
+    ) -> Result<Run<'a>, EngineError> {
+        let (job, clock) = (&loaded.job, &self.options.clock);
+        let kind = match job.watermark {
+            None => CycleKind::Initial,
+            Some(_) => CycleKind::Incremental,
+        };
+        let checkpoint = loaded.checkpoint.as_deref();
+        Ok(Run {
+            store: parts.store,
+            clock,
+            source: parts.source,
+            gate: Gate {
+                target: &*parts.opened.target,
+                limiter: &parts.opened.limiter,
+                mode: parts.mode,
+            },
+            rules: &parts.opened.rules,
+            policy: Policy::new(&job.settings, parts.source.has_roles().await?),
+            basis: parts.terms.basis,
+            lease: parts.lease,
+            progress: parts.progress,
+            stop: &self.stop,
+            cycle: cycle::begin(job, kind, clock),
+            checkpoint: checkpoint
+                .filter(|_| kind == CycleKind::Initial)
+                .and_then(Checkpoint::from_json),
+            no_users_yet: false,
+            has_escrows: loaded.has_escrows,
+            guard: job.settings.guard,
+            until: parts.terms.until,
+            cleared: Cleared::default(),
+        })
     }
 
     /// Keeps what is worth it of a cycle that ended.
@@ -365,11 +430,10 @@ impl Engine {
     }
 
     /// Compiles the mappings and opens the target, unless the last cycle left both as needed.
-    async fn open<'k>(
+    pub(crate) async fn open<'k>(
         &self,
         tenant: TenantId,
-        job: &Job,
-        schema: String,
+        Loaded { job, schema, .. }: &Loaded,
         kept: &'k mut Kept,
     ) -> Result<&'k Opened, EngineError> {
         let credentials = self
@@ -379,15 +443,15 @@ impl Engine {
         let fits = kept
             .0
             .as_ref()
-            .is_some_and(|kept| kept.schema == schema && kept.credentials == credentials);
+            .is_some_and(|kept| kept.schema == *schema && kept.credentials == credentials);
         if !fits {
-            let rules = compile(&schema)?;
+            let rules = compile(schema)?;
             let target = self
                 .options
                 .connector
                 .target(&credentials, &shape(&rules))?;
             kept.0 = Some(Opened {
-                schema,
+                schema: schema.clone(),
                 credentials,
                 rules: Arc::new(rules),
                 target: Arc::from(target),
@@ -524,6 +588,7 @@ const fn code(error: &EngineError) -> &'static str {
         EngineError::Store(_) | EngineError::Source(_) => "InternalError",
         EngineError::Mappings(_) => "InvalidMappings",
         EngineError::HeldBack { .. } => TOO_MANY_DELETES,
+        EngineError::Moved(_) => "Moved",
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
     }
 }

@@ -1,16 +1,61 @@
 //! The one way to the target: whatever the engine asks of it or writes to it goes through here.
+//!
+//! A cycle that is rehearsed asks the target like any other, and writes nothing: what it would write is
+//! noted, and answered as a target would that does as it is told. A cycle that follows a plan writes what
+//! was noted then, and nothing else.
+
+use std::collections::HashSet;
 
 use muster_model::Value;
 use muster_model::directory::Kind;
-use muster_model::link::TargetId;
+use muster_model::link::{SourceAnchor, TargetId};
+use muster_model::plan::Request;
+use sha2::{Digest, Sha256};
 
 use crate::limit::Limiter;
-use crate::port::{Target, TargetError, TargetObject, Write};
+use crate::port::{References, Target, TargetError, TargetObject, Write};
+use crate::rehearsal::Rehearsal;
 
 /// A target behind its limiter.
 pub(crate) struct Gate<'a> {
     pub(crate) target: &'a dyn Target,
     pub(crate) limiter: &'a Limiter,
+    pub(crate) mode: &'a Mode,
+}
+
+/// What becomes of a write.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    /// It is carried out.
+    Live,
+    /// It is noted.
+    Rehearsed(Box<Rehearsal>),
+    /// It is carried out when it is planned.
+    Planned(Permit),
+}
+
+/// The writes of a plan.
+pub(crate) type Permit = HashSet<Mark>;
+
+/// What a write is told by, in a plan and when it is followed.
+pub(crate) type Mark = [u8; 16];
+
+/// Whom a write concerns in the source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concerned<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) anchor: SourceAnchor,
+    /// Whom it refers to, as its references do.
+    pub(crate) referred: &'a [SourceAnchor],
+}
+
+/// What came of a write.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The id of what was created.
+    pub(crate) created: Option<TargetId>,
+    /// What would be sent, when it is only rehearsed.
+    pub(crate) noted: Option<Request>,
 }
 
 impl Gate<'_> {
@@ -22,7 +67,16 @@ impl Gate<'_> {
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
         let find = || self.target.find(kind, path, value);
-        self.limiter.run(find).await
+        let mut found = self.limiter.run(find).await?;
+        if let Mode::Rehearsed(rehearsal) = self.mode {
+            for id in rehearsal.correct(kind, path, value, &mut found) {
+                found.push(match Rehearsal::created(&id) {
+                    Some(object) => object,
+                    None => self.read(kind, &id).await?,
+                });
+            }
+        }
+        Ok(found)
     }
 
     /// The object with this id.
@@ -34,22 +88,90 @@ impl Gate<'_> {
         self.limiter.run(|| self.target.read(kind, id)).await
     }
 
-    /// Writes; answers the id of what was created. A creation is sent once, whatever comes of it;
-    /// everything else does the same when it is sent again, and is.
+    /// Writes. A creation is sent once, whatever comes of it; everything else does the same when it is
+    /// sent again, and is.
     pub(crate) async fn write(
         &self,
-        kind: Kind,
+        concerned: Concerned<'_>,
         write: &Write<'_>,
-    ) -> Result<Option<TargetId>, TargetError> {
-        let send = || self.target.write(kind, write);
-        match write {
-            Write::Create(_) => self.limiter.once(send).await,
-            _ => self.limiter.run(send).await,
+    ) -> Result<Written, TargetError> {
+        let kind = concerned.kind;
+        match self.mode {
+            Mode::Live => {}
+            Mode::Rehearsed(rehearsal) => return rehearsal.note(self.target, concerned, write),
+            Mode::Planned(permit) => {
+                let request = self.target.request(kind, write)?;
+                let marks = marks(concerned, write, &request);
+                if !marks.iter().all(|mark| permit.contains(mark)) {
+                    return Err(TargetError::NotPlanned);
+                }
+            }
         }
+        let send = || self.target.write(kind, write);
+        let created = match write {
+            Write::Create(_) => self.limiter.once(send).await?,
+            _ => self.limiter.run(send).await?,
+        };
+        Ok(Written {
+            created,
+            noted: None,
+        })
     }
 
     /// Does the target say that it holds no object of this kind?
     pub(crate) async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
         self.limiter.run(|| self.target.is_empty(kind)).await
     }
+
+    /// Is every write carried out, without a plan?
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.mode, Mode::Live)
+    }
+
+    /// The rehearsal, if it is one.
+    pub(crate) fn rehearsal(&self) -> Option<&Rehearsal> {
+        match self.mode {
+            Mode::Rehearsed(rehearsal) => Some(rehearsal),
+            Mode::Live | Mode::Planned(_) => None,
+        }
+    }
+}
+
+/// What tells a write from all others. References are told one by one and by their objects in the source:
+/// a target may take them in other portions than was thought, and what is created has its id there only
+/// then.
+pub(crate) fn marks(concerned: Concerned<'_>, write: &Write<'_>, request: &Request) -> Vec<Mark> {
+    let (operation, path) = match write {
+        Write::AddReferences(References { path, .. }) => (&b"add"[..], *path),
+        Write::RemoveReferences(References { path, .. }) => (&b"remove"[..], *path),
+        Write::Create(_) | Write::Update(..) | Write::Delete(_) => {
+            let Request {
+                method, path, body, ..
+            } = request;
+            let body = body.as_deref().unwrap_or_default();
+            let parts = [method.as_bytes(), path.as_bytes(), body.as_bytes()];
+            return vec![mark(concerned, &parts)];
+        }
+    };
+    let one = |referred: &SourceAnchor| {
+        mark(
+            concerned,
+            &[operation, path.as_bytes(), referred.as_bytes()],
+        )
+    };
+    concerned.referred.iter().map(one).collect()
+}
+
+fn mark(concerned: Concerned<'_>, parts: &[&[u8]]) -> Mark {
+    let mut digest = Sha256::new()
+        .chain_update(concerned.kind.as_str())
+        .chain_update(concerned.anchor.as_bytes());
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let digest: [u8; 32] = digest.finalize().into();
+    let mut mark = Mark::default();
+    mark.copy_from_slice(&digest[..16]);
+    mark
 }

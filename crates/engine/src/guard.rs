@@ -12,14 +12,15 @@ use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::job::{Guard, TOO_MANY_DELETES, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{EventId, Position};
+use muster_rules::Context;
 use muster_store::jobs::Lease;
 use muster_store::{StoreError, Tx, events, held_back, intents, links};
 
+use crate::basis::free;
 use crate::changes::ChangeSet;
-use crate::cycle::{FEED, PAGE, Run};
+use crate::cycle::{PAGE, Run};
 use crate::decide::{Cause, Decision, Seen, Verdict, decide};
 use crate::error::EngineError;
-use crate::matching::context;
 use crate::port::Record;
 use crate::scope::judge;
 
@@ -139,8 +140,7 @@ impl Run<'_> {
         }
         let mut at = after;
         loop {
-            let entries = self.source.changes(at, FEED).await?;
-            let more = entries.len() as u32 == FEED;
+            let (entries, more) = self.changes(at).await?;
             at = entries.last().map_or(at, |entry| entry.position);
             changes
                 .note(&**self.source, &entries, Cause::Entitlement)
@@ -248,7 +248,9 @@ impl Run<'_> {
                 current: None,
                 cause: Cause::Attributes,
             };
-            let action = match decide(&seen, &self.policy, mapping, &context(now)) {
+            let decide = |context: &Context<'_>| decide(&seen, &self.policy, mapping, context);
+            let verdict = self.basis.evaluate(link.anchor, now, &free, decide);
+            let action = match verdict {
                 Verdict::Do(Decision::Disable { .. }) => Action::Disable,
                 Verdict::Do(Decision::Delete(_)) => Action::Delete,
                 _ => continue,
@@ -291,8 +293,11 @@ impl Run<'_> {
                 hold_back(tx, lease, guard, (found, looked_at, staged)).await
             })
         });
-        if let Some((new, managed)) = held.await? {
-            return Err(EngineError::HeldBack { new, managed });
+        match (held.await?, self.gate.rehearsal()) {
+            (Some((new, managed)), None) => return Err(EngineError::HeldBack { new, managed }),
+            // A plan says so, and what it is.
+            (Some((new, managed)), Some(rehearsal)) => rehearsal.held(new, managed),
+            (None, _) => {}
         }
         self.cleared = Cleared::These(cleared);
         Ok(())

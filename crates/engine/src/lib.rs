@@ -10,6 +10,7 @@
 //! retry or request it comes from. What the engine needs of the world stands in [`port`]; links,
 //! references, escrows, events and watermarks are written here and nowhere else.
 
+mod basis;
 mod changes;
 mod claims;
 mod compare;
@@ -27,10 +28,12 @@ mod matching;
 mod named;
 mod object;
 mod outcome;
+mod plan;
 pub mod port;
 mod progress;
 mod record;
 mod references;
+mod rehearsal;
 pub mod scope;
 mod worker;
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use muster_model::Timestamp;
 use muster_model::directory::Kind;
-use muster_model::id::fill_random;
 use muster_model::link::{Link, SourceAnchor};
 use muster_rules::schema::CompiledSchema;
 use muster_rules::{Context, MappingSource, ObjectMapping};
 
+use crate::basis::free;
 use crate::decide::{Current, Matched};
 use crate::error::EngineError;
 use crate::gate::Gate;
@@ -47,8 +47,10 @@ impl Path<'_> {
     ) -> Result<Matched, NotFound> {
         let mut asked = false;
         for attribute in mapping.matching() {
-            let value = attribute
-                .evaluate(&record.attributes, &context(at))
+            let evaluate = |context: &Context<'_>| attribute.evaluate(&record.attributes, context);
+            let value = self
+                .basis
+                .evaluate(anchor, at, &free, evaluate)
                 .map_err(|problem| {
                     NotFound::Skip("AttributeValidationFailed", problem.to_string())
                 })?
@@ -117,15 +119,6 @@ impl Path<'_> {
             Err(TargetError::NotFound) => Ok(Current::Missing),
             Err(error) => Err(NotFound::Error(error)),
         }
-    }
-}
-
-/// What expressions may ask for besides the object; every value is free at the target.
-pub(crate) fn context(now: Timestamp) -> Context<'static> {
-    Context {
-        now,
-        random: &fill_random,
-        taken: &|_, _| false,
     }
 }
 

@@ -7,22 +7,24 @@ use std::sync::Arc;
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
+use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use muster_rules::{Context, ObjectMapping};
 use muster_store::Store;
 use muster_store::intents::Intent;
 
+use crate::basis::{Basis, free};
 use crate::claims::Claims;
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
-use crate::gate::Gate;
+use crate::gate::{Concerned, Gate, Written};
 use crate::guard::Cleared;
 use crate::intents::Intents;
 use crate::limit::TRIES;
-use crate::matching::{NotFound, Uniqueness, context};
+use crate::matching::{NotFound, Uniqueness};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
 use crate::port::{Record, TargetError, Write, took};
+use crate::record::Entry;
 use crate::scope::{Judged, Policy, judge};
 
 /// An object that waits for its turn.
@@ -44,6 +46,7 @@ pub(crate) struct Path<'a> {
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) gate: &'a Gate<'a>,
     pub(crate) policy: Policy,
+    pub(crate) basis: &'a Basis,
     pub(crate) tenant: TenantId,
     pub(crate) job: JobId,
     pub(crate) cycle: CycleId,
@@ -70,6 +73,7 @@ impl Path<'_> {
             cause,
             intent,
         } = work;
+        let rehearsal = self.gate.rehearsal();
         // What the store knows, and what is assumed: that an intent was carried out.
         let stored = link.clone();
         let had_intent = intent.is_some();
@@ -137,6 +141,7 @@ impl Path<'_> {
         // What was tried last, for the log of a failure.
         let mut tried = None;
         let mut uncounted = false;
+        let mut noted_requests = Vec::new();
         let told = loop {
             let seen = Seen {
                 record: seen_record,
@@ -147,14 +152,19 @@ impl Path<'_> {
             };
             let verdict = {
                 let taken = |path: &str, value: &str| unique.is_taken(path, value);
-                let context = Context {
-                    taken: &taken,
-                    ..context(began)
-                };
-                decide(&seen, &self.policy, mapping, &context)
+                let decide = |context: &Context<'_>| decide(&seen, &self.policy, mapping, context);
+                self.basis.evaluate(anchor, began, &taken, decide)
             };
             let decision = match verdict {
                 Verdict::Need(need) => {
+                    if let (Need::Read, Some(link)) = (need, &link)
+                        && rehearsal.is_some_and(|it| it.has_written(anchor))
+                    {
+                        // It would have by now what was to be written to it a moment ago.
+                        let (target, matched) = (link.target.clone(), false);
+                        let equal = Decision::Equal { target, matched };
+                        break Told::done(equal, None, linked);
+                    }
                     let answer = match (need, &record, &link) {
                         (Need::Match, Some(record), _) => self
                             .find(record, mapping, began, anchor)
@@ -212,19 +222,25 @@ impl Path<'_> {
             };
             if grants
                 && !noted
+                && rehearsal.is_none()
                 && let Some(record) = &record
-                && let Some(intent) = intent_of(record, mapping, began)
+                && let Some(intent) = self.intent_of(record, mapping, began)
             {
                 self.intents.note(intent).await?;
                 noted = true;
             }
-            let error = match self.perform(kind, &decision).await {
-                // Somebody else matched it before its creation was answered.
-                Ok(Some(created)) if !self.claims.claim(&created, anchor) => {
-                    break Told::done(taken(&created), None, linked);
+            let error = match self.perform(kind, anchor, &decision).await {
+                Ok(Written { created, noted }) => {
+                    noted_requests.extend(noted);
+                    break match created {
+                        // Somebody else matched it before its creation was answered.
+                        Some(created) if !self.claims.claim(&created, anchor) => {
+                            Told::done(taken(&created), None, linked)
+                        }
+                        Some(created) => Told::done(decision, Some(created), linked_anew),
+                        None => Told::done(decision, None, linked),
+                    };
                 }
-                Ok(Some(created)) => break Told::done(decision, Some(created), linked_anew),
-                Ok(None) => break Told::done(decision, None, linked),
                 Err(error) => error,
             };
             let creating = matches!(decision, Decision::Create(_));
@@ -302,7 +318,12 @@ impl Path<'_> {
         }
         redact(&mut told.modified, mapping);
         let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));
+        let event = outcome.event.map(|mut entry| {
+            entry.add(noted_requests);
+            entry
+        });
         Ok(Outcome {
+            event,
             answered: (had_intent || noted)
                 && !uncounted
                 && (outcome.failed.is_none() || !doubtful),
@@ -355,12 +376,13 @@ impl Path<'_> {
         })
     }
 
-    /// Sends what a decision asks for; answers the id of what it created.
+    /// Sends what a decision asks for.
     async fn perform(
         &self,
         kind: Kind,
+        anchor: SourceAnchor,
         decision: &Decision<'_>,
-    ) -> Result<Option<TargetId>, TargetError> {
+    ) -> Result<Written, TargetError> {
         let write = match decision {
             Decision::Create(values) => Write::Create(values),
             Decision::Update {
@@ -375,9 +397,20 @@ impl Path<'_> {
             | Decision::Leave(..)
             | Decision::Forget(..)
             | Decision::Skip(..)
-            | Decision::Fail(..) => return Ok(None),
+            | Decision::Fail(..) => return Ok(Written::default()),
         };
-        self.gate.write(kind, &write).await
+        let concerned = Concerned {
+            kind,
+            anchor,
+            referred: &[],
+        };
+        if let Decision::Disable { target, .. } = decision
+            && !self.gate.is_live()
+        {
+            // Nobody has looked yet whether it is still there, and a rehearsed write does not say so.
+            self.gate.read(kind, target).await?;
+        }
+        self.gate.write(concerned, &write).await
     }
 
     #[expect(
@@ -426,7 +459,7 @@ impl Path<'_> {
                 description: told.detail.clone(),
                 details: Vec::new(),
             });
-            Event {
+            let event = Event {
                 id: EventId::new(),
                 job: self.job,
                 cycle: self.cycle,
@@ -442,7 +475,12 @@ impl Path<'_> {
                 target: told.target,
                 steps,
                 modified: told.modified,
-            }
+            };
+            let rank = match kind {
+                Kind::User => 1,
+                Kind::Group => 2,
+            };
+            Entry::new(event, self.gate.rehearsal(), || format!("{rank}/{anchor}"))
         });
         let failed = (told.status == Status::Failure).then_some(told.code);
         Outcome {
@@ -456,19 +494,23 @@ impl Path<'_> {
             answered: false,
         }
     }
-}
 
-/// How to find the object that is about to be created or taken over. One without a matching value is
-/// found by nobody.
-fn intent_of(record: &Record, mapping: &ObjectMapping, at: Timestamp) -> Option<Intent> {
-    mapping.matching().into_iter().find_map(|matching| {
-        let mapped = matching.evaluate(&record.attributes, &context(at)).ok()?;
-        let value = mapped.value.filter(|value| !value.is_empty())?;
-        Some(Intent {
-            kind: record.kind,
-            anchor: record.anchor,
-            path: matching.target.clone(),
-            value,
+    /// How to find the object that is about to be created or taken over. One without a matching value is
+    /// found by nobody.
+    fn intent_of(&self, record: &Record, mapping: &ObjectMapping, at: Timestamp) -> Option<Intent> {
+        mapping.matching().into_iter().find_map(|matching| {
+            let evaluate = |context: &Context<'_>| matching.evaluate(&record.attributes, context);
+            let mapped = self
+                .basis
+                .evaluate(record.anchor, at, &free, evaluate)
+                .ok()?;
+            let value = mapped.value.filter(|value| !value.is_empty())?;
+            Some(Intent {
+                kind: record.kind,
+                anchor: record.anchor,
+                path: matching.target.clone(),
+                value,
+            })
         })
-    })
+    }
 }

@@ -3,13 +3,15 @@
 use muster_model::Value;
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::event::{Action, Modified, Status, Step, StepKind};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_rules::ObjectMapping;
 
 use crate::decide::{Decision, Matched};
 use crate::error::EngineError;
 use crate::port::{Change, TargetError};
+use crate::record::Entry;
+use crate::rehearsal::REDACTED;
 use crate::scope::Judged;
 
 /// What came of an object, to be written down.
@@ -17,7 +19,7 @@ use crate::scope::Judged;
 pub(crate) struct Outcome {
     pub(crate) kind: Kind,
     pub(crate) anchor: SourceAnchor,
-    pub(crate) event: Option<Event>,
+    pub(crate) event: Option<Entry>,
     pub(crate) link: LinkChange,
     /// The error code, when it failed.
     pub(crate) failed: Option<&'static str>,
@@ -249,7 +251,7 @@ pub(crate) fn redact(modified: &mut [Modified], mapping: &ObjectMapping) {
         .filter(|attribute| attribute.redacted())
     {
         for it in modified.iter_mut().filter(|it| it.name == attribute.target) {
-            (it.old, it.new) = (Value::Null, Value::from("[redacted]"));
+            (it.old, it.new) = (Value::Null, Value::from(REDACTED));
         }
     }
 }

@@ -259,6 +259,11 @@ pub enum TargetError {
     /// It answered something that is not of its protocol.
     #[error("the target's answer is not understood: {0}")]
     Incompatible(String),
+    /// The write is not in the plan that is followed.
+    #[error(
+        "this is not in the plan: the source or the target has changed since it was made; plan again"
+    )]
+    NotPlanned,
     /// The connection to it was refused by our own rules or settings.
     #[error("{0}")]
     NotAllowed(String),
@@ -285,6 +290,7 @@ impl TargetError {
             | Self::NoTarget(_)
             | Self::Refused { .. }
             | Self::Incompatible(_)
+            | Self::NotPlanned
             | Self::NotAllowed(_) => Retry::No,
         }
     }
@@ -311,6 +317,7 @@ impl TargetError {
             | Self::NotFound
             | Self::NoTarget(_)
             | Self::Refused { .. }
+            | Self::NotPlanned
             | Self::NotAllowed(_) => false,
         }
     }
@@ -335,6 +342,7 @@ impl TargetError {
                 _ => "InternalServerError",
             },
             Self::Incompatible(_) => "SystemForCrossDomainIdentityManagementServiceIncompatible",
+            Self::NotPlanned => "NotPlanned",
             Self::NotAllowed(_) => "NotPermitted",
         }
     }

@@ -3,19 +3,108 @@
 //! In batches, each one transaction that first proves the lease; never before the target answered.
 
 use futures::future::BoxFuture;
-use muster_model::Timestamp;
 use muster_model::directory::Kind;
+use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::link::SourceAnchor;
+use muster_model::plan::{Operation, Request};
+use muster_model::{TenantId, Timestamp};
 use muster_store::escrows::Escrow;
 use muster_store::jobs::Lease;
+use muster_store::plans::{At, Placed};
 use muster_store::references::State;
-use muster_store::{Store, StoreError, Tx, escrows, events, intents, links, references};
+use muster_store::{Store, StoreError, Tx, escrows, events, intents, links, plans, references};
 
 use crate::outcome::{LinkChange, Outcome};
+use crate::rehearsal::Rehearsal;
 
 /// Objects of one batch at most: as many as one statement writes, and few enough that the writer has
 /// time for others between two batches.
 pub(crate) const BATCH: usize = 64;
+
+/// Something for the log; or, of a cycle that is rehearsed, for its plan.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    event: Event,
+    planned: Option<(At, Vec<Request>)>,
+}
+
+impl Entry {
+    /// An event. In a plan it stands at `place`, which orders it.
+    pub(crate) fn new(
+        event: Event,
+        rehearsal: Option<&Rehearsal>,
+        place: impl FnOnce() -> String,
+    ) -> Self {
+        let planned = rehearsal.map(|rehearsal| {
+            let at = At {
+                place: place(),
+                number: rehearsal.number(),
+            };
+            (at, Vec::new())
+        });
+        Self { event, planned }
+    }
+
+    /// Adds what would be sent.
+    pub(crate) fn add(&mut self, requests: Vec<Request>) {
+        if let Some((_, known)) = &mut self.planned {
+            known.extend(requests);
+        }
+    }
+}
+
+/// The plan of a cycle that is rehearsed, in the store in which it is.
+pub(crate) const REHEARSED: &str = "";
+
+/// Why something would be done: what was found out on the way there. What would not be done says it
+/// itself, and so do references.
+fn reason(steps: &[Step], detail: String, (action, status): (Action, Status)) -> String {
+    let refers = |it: &Step| it.kind == StepKind::ReferenceResolution;
+    if action == Action::Other || status != Status::Success {
+        return detail;
+    }
+    if steps.iter().any(refers) {
+        // It is not there yet.
+        return detail.trim_end_matches(" at the target").to_owned();
+    }
+    let found = steps.iter().filter(|it| it.kind != StepKind::Export);
+    let found: Vec<&str> = found.map(|it| it.description.as_str()).collect();
+    if found.is_empty() {
+        "it is gone from the source".to_owned()
+    } else {
+        found.join("; ")
+    }
+}
+
+/// Writes into the log, or into the plan.
+pub(crate) async fn log(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    entries: Vec<Entry>,
+) -> Result<(), StoreError> {
+    let (mut events, mut operations) = (Vec::new(), Vec::new());
+    for Entry { event, planned } in entries {
+        let Some((at, requests)) = planned else {
+            events.push(event);
+            continue;
+        };
+        let body = plans::operation_to_json(&Operation {
+            kind: event.kind,
+            source: event.source,
+            name: event.source_name,
+            target: event.target.filter(|_| event.action != Action::Create),
+            action: event.action,
+            status: event.status,
+            code: event.code,
+            reason: reason(&event.steps, event.detail, (event.action, event.status)),
+            modified: event.modified,
+            requests,
+        });
+        operations.push(Placed { at, body });
+    }
+    events::append(tx, tenant, &events).await?;
+    plans::append(tx, tenant, REHEARSED, operations).await
+}
 
 /// Who refers to an object that was linked just now: owner, attribute, the object.
 pub(crate) type Referrer = (SourceAnchor, &'static str, SourceAnchor);
@@ -128,7 +217,7 @@ async fn write(
     intents::remove(tx, tenant, job, &answered).await?;
     references::settle(tx, tenant, job, &wanted, State::Add).await?;
     references::wake(tx, tenant, job, &referrers).await?;
-    events::append(tx, tenant, &written).await
+    log(tx, tenant, written).await
 }
 
 /// A single-valued reference of one object.

@@ -10,17 +10,18 @@ use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
+use muster_model::plan::Request;
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, escrows, events, references};
+use muster_store::{Store, StoreError, escrows, references};
 
 use crate::cycle::links_of;
 use crate::error::EngineError;
-use crate::gate::Gate;
+use crate::gate::{Concerned, Gate};
 use crate::limit::MOST;
 use crate::port::{References, Source, TargetError, Write, took};
-use crate::record::{Failure, escrow};
+use crate::record::{Entry, Failure, escrow, log};
 
 /// References that are looked at together at most.
 const PAGE: u32 = 1000;
@@ -95,6 +96,8 @@ pub(crate) struct Settled {
     lost: Vec<Link>,
     error: Option<TargetError>,
     began: Timestamp,
+    /// What would be sent, when it is only rehearsed.
+    noted: Vec<Request>,
 }
 
 /// Requests of one batch that may be refused before it is given up for this time: half of a refused
@@ -213,6 +216,7 @@ impl Pass<'_> {
             lost: Vec::new(),
             error: None,
             began,
+            noted: Vec::new(),
         };
         // Removals first: a new manager then replaces the old one, and not the other way round.
         let replaced = settled.batch.is_single() && !add.is_empty();
@@ -258,13 +262,22 @@ impl Pass<'_> {
                 Operation::Add => Write::AddReferences(references),
                 Operation::Remove => Write::RemoveReferences(references),
             };
-            let answer = self.gate.write(kind, &write).await;
-            let Err(error) = answer else {
-                match operation {
-                    Operation::Add => settled.added.append(&mut part),
-                    Operation::Remove => settled.removed.append(&mut part),
+            let anchors: Vec<SourceAnchor> = part.iter().map(|(anchor, _)| *anchor).collect();
+            let concerned = Concerned {
+                kind,
+                anchor: settled.batch.owner,
+                referred: &anchors,
+            };
+            let error = match self.gate.write(concerned, &write).await {
+                Ok(written) => {
+                    settled.noted.extend(written.noted);
+                    match operation {
+                        Operation::Add => settled.added.append(&mut part),
+                        Operation::Remove => settled.removed.append(&mut part),
+                    }
+                    continue;
                 }
-                continue;
+                Err(error) => error,
             };
             if error.stops_the_cycle() {
                 return Err(error.into());
@@ -389,7 +402,7 @@ impl Pass<'_> {
                             escrow(tx, lease, now, &failure).await?;
                         }
                     }
-                    events::append(tx, lease.tenant, &written).await?;
+                    log(tx, tenant, written).await?;
                     Ok(goes_on)
                 })
             })
@@ -424,9 +437,10 @@ impl Pass<'_> {
         settled: &Settled,
         names: &HashMap<SourceAnchor, String>,
         now: Timestamp,
-    ) -> Option<Event> {
+    ) -> Option<Entry> {
         let Settled {
             batch,
+            noted,
             added,
             removed,
             error,
@@ -476,7 +490,7 @@ impl Pass<'_> {
             description: detail.clone(),
             details: Vec::new(),
         });
-        Some(Event {
+        let event = Event {
             id: EventId::new(),
             job: self.lease.job,
             cycle: self.cycle,
@@ -499,7 +513,13 @@ impl Pass<'_> {
                 old: listed(removed),
                 new: listed(added),
             }],
-        })
+        };
+        // References come after all objects.
+        let (owner, attribute) = (batch.owner, &batch.attribute);
+        let place = || format!("3/{owner}/{attribute}");
+        let mut entry = Entry::new(event, self.gate.rehearsal(), place);
+        entry.add(noted.clone());
+        Some(entry)
     }
 }
 

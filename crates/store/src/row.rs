@@ -28,6 +28,11 @@ impl Row {
         read.map_err(|reason| self.corrupt_at(column, reason))
     }
 
+    /// The columns that are left, as they are.
+    pub(crate) fn rest(&mut self) -> Vec<Val> {
+        self.cells.by_ref().collect()
+    }
+
     /// The next column as text that is parsed further.
     pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T, StoreError> {
         let text: String = self.take()?;

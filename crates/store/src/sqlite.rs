@@ -41,6 +41,15 @@ pub(crate) enum Undo {
     Nothing,
 }
 
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The end of the process and of the machine.
+    Full,
+    /// Neither.
+    None,
+}
+
 struct Work {
     body: Body,
     undo: Undo,
@@ -68,9 +77,13 @@ impl Sqlite {
     pub(crate) fn open(
         path: &Path,
         changed: watch::Sender<u64>,
+        durability: Durability,
         prepare: impl FnOnce(&mut Connection) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let mut connection = connect(path, true)?;
+        if durability == Durability::None {
+            connection.pragma_update(None, "synchronous", "OFF")?;
+        }
         prepare(&mut connection)?;
         let (writer, queue) = mpsc::channel(QUEUE);
         thread::Builder::new()

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::postgres::Postgres;
 use crate::resources::{About, Place};
-use crate::sqlite::{Sqlite, Undo};
+use crate::sqlite::{Durability, Sqlite, Undo};
 use crate::{SealingKey, StoreError, Tx, migrate};
 
 /// Where the data is.
@@ -32,7 +32,7 @@ impl StoreUrl {
 }
 
 #[derive(Debug)]
-enum Backend {
+pub(crate) enum Backend {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
@@ -50,18 +50,22 @@ impl Store {
     pub async fn open(url: &StoreUrl, key: SealingKey) -> Result<Self, StoreError> {
         let (sender, changed) = watch::channel(0);
         let backend = match url {
-            StoreUrl::File(path) => Backend::Sqlite(open_file(path, sender)?),
+            StoreUrl::File(path) => Backend::Sqlite(open_file(path, sender, Durability::Full)?),
             StoreUrl::Postgres(url) => {
                 let postgres = Postgres::open(url, sender).await?;
                 migrate::postgres(&postgres).await?;
                 Backend::Postgres(postgres)
             }
         };
-        Ok(Self {
+        Ok(Self::new(backend, changed, key))
+    }
+
+    pub(crate) fn new(backend: Backend, changed: watch::Receiver<u64>, key: SealingKey) -> Self {
+        Self {
             backend: Arc::new(backend),
             changed,
             key: Arc::new(key),
-        })
+        }
     }
 
     /// Runs `body` in a transaction that is committed when it answers `Ok`, and rolled back
@@ -126,6 +130,10 @@ impl Store {
     }
 }
 
-fn open_file(path: &Path, sender: watch::Sender<u64>) -> Result<Sqlite, StoreError> {
-    Sqlite::open(path, sender, migrate::sqlite)
+pub(crate) fn open_file(
+    path: &Path,
+    sender: watch::Sender<u64>,
+    durability: Durability,
+) -> Result<Sqlite, StoreError> {
+    Sqlite::open(path, sender, durability, migrate::sqlite)
 }

@@ -2,10 +2,12 @@
 
 use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
+use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
 use muster_model::job::{Guard, JobStatus, Withdrawal};
 use muster_model::link::LinkState;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::args::Job;
 use crate::exit::Exit;
@@ -103,17 +105,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
         }
         Job::Run { app } => {
             let cycle = watched(node, &app, out).await?;
-            if out.json {
-                out.line(cycle_json(&cycle).to_string()).await;
-            } else {
-                out.line(cycle_line(&cycle)).await;
-            }
-            let failed = cycle.counts.failed > 0;
-            return Ok(if failed {
-                Exit::PartlyFailed
-            } else {
-                Exit::Done
-            });
+            return Ok(ended(&cycle, out).await);
         }
     };
     out.line(if out.json {
@@ -125,9 +117,33 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
     Ok(Exit::Done)
 }
 
+/// Says how a cycle ended.
+pub(super) async fn ended(cycle: &Cycle, out: &Out) -> Exit {
+    out.line(if out.json {
+        cycle_json(cycle).to_string()
+    } else {
+        cycle_line(cycle)
+    })
+    .await;
+    if cycle.counts.failed > 0 {
+        Exit::PartlyFailed
+    } else {
+        Exit::Done
+    }
+}
+
 /// Runs one cycle and moves the progress bar meanwhile.
 pub(super) async fn watched(node: &Node, app: &str, out: &Out) -> Result<Cycle, AppError> {
-    let mut progress = jobs::progress(&node.ctx, app).await?;
+    let progress = jobs::progress(&node.ctx, app).await?;
+    shown(progress, jobs::run(&node.ctx, app), out).await
+}
+
+/// Waits for something and moves the progress bar meanwhile.
+pub(super) async fn shown<T>(
+    mut progress: watch::Receiver<Option<Progress>>,
+    work: impl Future<Output = T>,
+    out: &Out,
+) -> T {
     let watch = async {
         while progress.changed().await.is_ok() {
             let told = *progress.borrow_and_update();
@@ -135,20 +151,14 @@ pub(super) async fn watched(node: &Node, app: &str, out: &Out) -> Result<Cycle, 
                 out.progress(told.phase.as_str(), told.done, told.total);
             }
         }
-        std::future::pending::<()>().await;
+        std::future::pending::<std::convert::Infallible>().await
     };
-    let cycle = tokio::select! {
-        cycle = jobs::run(&node.ctx, app) => cycle,
-        () = watch => unreachable_watch(),
+    let done = tokio::select! {
+        done = work => done,
+        never = watch => match never {},
     };
     out.progress_end().await;
-    cycle
-}
-
-fn unreachable_watch() -> Result<Cycle, AppError> {
-    Err(AppError::Refused(
-        "the cycle ended without an answer".to_owned(),
-    ))
+    done
 }
 
 /// A cycle as JSON, in the shape of the demo's result.

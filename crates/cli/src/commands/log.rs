@@ -134,7 +134,7 @@ fn event_json(event: &Event) -> Json {
     })
 }
 
-fn value_json(value: &Value) -> Json {
+pub(super) fn value_json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Bool(flag) => json!(flag),

@@ -84,6 +84,8 @@ fn every_command_has_help_with_an_example() {
         &["job", "allow"],
         &["job", "status"],
         &["job", "run"],
+        &["plan"],
+        &["apply"],
         &["log", "list"],
         &["log", "show"],
         &["log", "export"],

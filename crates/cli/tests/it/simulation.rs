@@ -9,10 +9,18 @@
 mod provider;
 mod world;
 
-use muster_app::jobs as jobs_app;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use muster_app::{jobs as jobs_app, plans};
 use muster_engine::EngineError;
+use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
+use muster_model::event::{Action, Status, Step, StepKind};
+use muster_model::link::SourceAnchor;
+use muster_store::plans::{At, operation_from_json};
 use muster_store::{escrows, jobs};
+use tokio::sync::watch;
 
 use world::{APP, GUARD, World};
 
@@ -44,10 +52,15 @@ impl Dice {
     }
 }
 
+/// What was done or is to be done to whom.
+fn told(source: &SourceAnchor, action: Action, status: Status, code: &str) -> String {
+    format!("{source} {action} {status} {code}")
+}
+
 impl World {
     /// One cycle, which the process may not survive. What its guard holds back it does not do, and what it
     /// does its guard allows (EH-17).
-    async fn cycle(&self) -> Option<Result<Cycle, EngineError>> {
+    async fn cycle(self: &Arc<Self>) -> Option<Result<Cycle, EngineError>> {
         let (allowed, _) = jobs_app::held_back(&self.ctx, APP, 1000).await.unwrap();
         let allowed = allowed.iter().filter(|it| it.allowed).count() as u64;
         let before = self.writes();
@@ -87,11 +100,11 @@ impl World {
         writes.iter().map(|begin| self.count(begin)).sum()
     }
 
-    async fn cycle_now(&self) -> Option<Result<Cycle, EngineError>> {
+    async fn cycle_now(self: &Arc<Self>) -> Option<Result<Cycle, EngineError>> {
         let ended = tokio::select! {
             biased;
             () = self.provider.died.notified() => None,
-            ended = self.ctx.engine.run(self.ctx.tenant, self.job) => Some(ended),
+            ended = Box::pin(self.run()) => Some(ended),
         };
         // It may have died at the very end.
         let ended = ended.filter(|_| !self.provider.is_dead());
@@ -109,8 +122,86 @@ impl World {
         ended
     }
 
+    /// A cycle, planned or not.
+    async fn run(self: &Arc<Self>) -> Result<Cycle, EngineError> {
+        let (tenant, engine) = (self.ctx.tenant, &self.ctx.engine);
+        if self.draw(3) > 0 {
+            return engine.run(tenant, self.job).await;
+        }
+        let before = self.provider.written.lock().unwrap().len();
+        let id = engine
+            .plan(tenant, self.job, &watch::channel(None).0)
+            .await?;
+        let planned = self.provider.written.lock().unwrap().len();
+        assert_eq!(planned, before, "a plan has written:\n{}", self.told());
+        let plan = plans::find(&self.ctx, &id).await.unwrap();
+        let begin = At::default();
+        let operations = plans::operations(&self.ctx, &plan, &begin, 1000);
+        let operations = operations.await.unwrap();
+        let is_disturbed = self.provider.is_disturbed();
+        if is_disturbed && self.draw(4) == 0 {
+            self.act().await;
+        }
+        let known: HashSet<EventId> = self.log().await.iter().map(|it| it.id).collect();
+        let ended = engine.apply(tenant, &plan).await;
+        let written = self.provider.written.lock().unwrap()[planned..].to_vec();
+        // References may be sent in other portions, and to whom has its id only now.
+        let objects = written.iter().filter(|it| !it.contains("References("));
+        for write in objects {
+            let said = serde_json::Value::from(write.as_str()).to_string();
+            assert!(
+                operations.iter().any(|it| it.body.contains(&said)),
+                "{write} is not in the plan:\n{}",
+                self.told()
+            );
+        }
+        match &ended {
+            Err(EngineError::Moved(_) | EngineError::HeldBack { .. }) => {
+                assert!(written.is_empty(), "refused, and written:\n{}", self.told());
+            }
+            // Whatever was planned has happened, and nothing else.
+            Ok(cycle) if !is_disturbed => {
+                // Whether those referred to are still there is not asked beforehand.
+                let is_told = |refers: bool| !refers || !self.is_tampered();
+                let planned = operations
+                    .iter()
+                    .filter(|it| is_told(it.at.place.starts_with('3')));
+                let planned = planned.map(|it| {
+                    let it = operation_from_json(&it.body).unwrap();
+                    told(&it.source, it.action, it.status, &it.code)
+                });
+                let refers = |it: &Step| it.kind == StepKind::ReferenceResolution;
+                let happened =
+                    self.log().await.into_iter().filter(|it| {
+                        !known.contains(&it.id) && is_told(it.steps.iter().any(refers))
+                    });
+                let happened = happened.map(|it| told(&it.source, it.action, it.status, &it.code));
+                let (mut planned, mut happened): (Vec<_>, Vec<_>) =
+                    (planned.collect(), happened.collect());
+                planned.sort();
+                happened.sort();
+                assert_eq!(happened, planned, "{}", self.told());
+                let requests = cycle.counts.requests;
+                let counts = Counts {
+                    requests,
+                    ..plan.plan.counts
+                };
+                assert!(
+                    self.is_tampered() || cycle.counts == counts,
+                    "{}",
+                    self.told()
+                );
+            }
+            _ => {}
+        }
+        if let (Err(EngineError::Moved(why)), false) = (&ended, is_disturbed) {
+            panic!("nothing has moved: {why}\n{}", self.told());
+        }
+        ended
+    }
+
     /// Everything works: comes to rest and is as it should be.
-    async fn rest(&self) -> Result<(), String> {
+    async fn rest(self: &Arc<Self>) -> Result<(), String> {
         drop(self.acting.lock().await);
         self.repair().await;
         self.settle().await?;
@@ -118,7 +209,7 @@ impl World {
     }
 
     /// Runs cycles until one finds nothing left to do.
-    async fn settle(&self) -> Result<(), String> {
+    async fn settle(self: &Arc<Self>) -> Result<(), String> {
         for _ in 0..PATIENCE {
             self.clock.advance_seconds(2 * 86_400);
             let mut cycle = self.cycle().await.expect("nobody dies any more");

@@ -84,6 +84,7 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
             format!("{host} answered, but not in SCIM: {detail}; check the path of the tenant URL"),
         ),
         TargetError::NotAllowed(reason) => ("NotAllowed", reason.clone()),
+        TargetError::NotPlanned => ("NotAllowed", error.to_string()),
         TargetError::Throttled { .. } => (
             "OtherStatus",
             format!(

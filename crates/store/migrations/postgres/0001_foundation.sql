@@ -198,6 +198,29 @@ CREATE TABLE held_back (
     PRIMARY KEY (tenant, job, anchor)
 );
 
+-- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.
+CREATE TABLE plans (
+    tenant BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    job BYTEA NOT NULL,
+    made BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    seed BYTEA NOT NULL,
+    complete BOOLEAN NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+-- the plans of a job
+CREATE INDEX plans_job ON plans (tenant, job, made);
+
+CREATE TABLE plan_operations (
+    tenant BIGINT NOT NULL,
+    plan TEXT NOT NULL,
+    place TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, plan, place, number)
+);
+
 CREATE TABLE cycles (
     tenant BIGINT NOT NULL,
     id BYTEA NOT NULL,

@@ -197,6 +197,29 @@ CREATE TABLE held_back (
     PRIMARY KEY (tenant, job, anchor)
 ) WITHOUT ROWID;
 
+-- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.
+CREATE TABLE plans (
+    tenant BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    job BLOB NOT NULL,
+    made BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    seed BLOB NOT NULL,
+    complete BOOLEAN NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+-- the plans of a job
+CREATE INDEX plans_job ON plans (tenant, job, made);
+
+CREATE TABLE plan_operations (
+    tenant BIGINT NOT NULL,
+    plan TEXT NOT NULL,
+    place TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, plan, place, number)
+) WITHOUT ROWID;
+
 CREATE TABLE cycles (
     tenant BIGINT NOT NULL,
     id BLOB NOT NULL,

@@ -1,16 +1,19 @@
 //! What the engine keeps: leases, links, references, events, secrets.
 
+use muster_model::cycle::{Counts, CycleKind};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
 use muster_model::job::{Guard, Job, JobSettings, JobStatus, Scope, Withdrawal};
 use muster_model::link::{Link, LinkState, TargetId};
+use muster_model::plan::Plan;
 use muster_model::{
     ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
 };
 use muster_store::events::EventQuery;
+use muster_store::plans::{self, At, Placed};
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
-use muster_store::{StoreError, events, held_back, jobs, links, secrets};
+use muster_store::{Scratch, StoreError, events, held_back, jobs, links, secrets};
 use muster_testkit::TestStore;
 
 use crate::{NOW, TENANT, on_both};
@@ -24,6 +27,8 @@ on_both!(
     a_refused_reference_is_put_aside_until_its_time_comes,
     a_reference_wanted_again_is_sent_again_because_its_removal_may_have_arrived,
     what_was_allowed_is_kept_until_it_is_done,
+    a_plan_is_found_by_the_beginning_of_its_id_when_it_is_complete,
+    a_copy_of_a_job_holds_what_the_engine_keeps_of_it,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
 );
@@ -164,6 +169,129 @@ async fn what_was_allowed_is_kept_until_it_is_done(test: &TestStore) {
     assert_eq!((held, allowed), (expected, 5));
     let left: Vec<_> = left.iter().map(|it| (it.anchor, it.allowed)).collect();
     assert_eq!(left, [(anchor(1), true), (anchor(4), true)]);
+}
+
+fn plan(job: JobId, seconds: i64) -> Plan {
+    Plan {
+        job,
+        kind: CycleKind::Incremental,
+        made: later(seconds),
+        from: None,
+        until: Position {
+            transaction: 3,
+            number: 4,
+        },
+        configuration: "c".to_owned(),
+        operations: format!("o{seconds}"),
+        counts: Counts {
+            created: 2,
+            ..Counts::default()
+        },
+        held: Some((9, 10)),
+    }
+}
+
+async fn a_plan_is_found_by_the_beginning_of_its_id_when_it_is_complete(test: &TestStore) {
+    let job = JobId::new();
+    let plans: Vec<Plan> = (0..3).map(|seconds| plan(job, seconds)).collect();
+    let ids: Vec<String> = plans
+        .iter()
+        .map(|it| plans::id_of(&plans::to_json(it)))
+        .collect();
+    let (store, last, names) = (test.store.clone(), plans[2].clone(), ids.clone());
+    let operation = |place: &str, number| Placed {
+        at: At {
+            place: place.to_owned(),
+            number,
+        },
+        body: format!("{place}{number}"),
+    };
+    let operations = vec![
+        operation("b", 1),
+        operation("a", 2),
+        operation("b", 0),
+        operation("B", 7),
+    ];
+    let (unfinished, found, kept, listed) = write!(test, |tx| {
+        let seed = Secret::new("seed".to_owned());
+        for (plan, id) in plans.iter().zip(&names) {
+            assert!(plans::begin(tx, store.key(), TENANT, (id, plan, &seed), 2).await?);
+        }
+        let unfinished = plans::find(tx, TENANT, &names[2]).await?.len();
+        plans::append(tx, TENANT, &names[2], operations).await?;
+        plans::complete(tx, TENANT, &names[2]).await?;
+        // One that is kept already is not begun again.
+        assert!(!plans::begin(tx, store.key(), TENANT, (&names[2], &plans[2], &seed), 2).await?);
+        plans::complete(tx, TENANT, &names[0]).await?;
+        let found = plans::find(tx, TENANT, &names[2][..6]).await?;
+        let after = At {
+            place: "a".to_owned(),
+            number: 2,
+        };
+        let kept = plans::operations(tx, TENANT, &names[2], &after, 10).await?;
+        Ok((unfinished, found, kept, plans::list(tx, TENANT, job).await?))
+    })
+    .unwrap();
+    assert_eq!((unfinished, found.len(), &found[0].plan), (0, 1, &last));
+    assert_eq!(found[0].id, ids[2]);
+    let seed = found[0].seed(test.store.key()).unwrap();
+    assert_eq!(seed.expose(), "seed");
+    let bodies: Vec<&str> = kept.iter().map(|it| it.body.as_str()).collect();
+    assert_eq!(bodies, ["b0", "b1"]);
+    // Of three the two newest are kept.
+    assert_eq!(listed.len(), 1);
+}
+
+async fn a_copy_of_a_job_holds_what_the_engine_keeps_of_it(test: &TestStore) {
+    let (job, other) = (job(), JobId::new());
+    let id = job.id;
+    let all: Vec<Link> = (1..=255)
+        .flat_map(|number| (0..8).map(move |more| (number, more)))
+        .map(|(number, more)| {
+            let mut bytes = [number; 16];
+            bytes[15] = more;
+            Link {
+                anchor: ObjectId::from_bytes(bytes),
+                ..link(number)
+            }
+        })
+        .collect();
+    let expected = all.len();
+    let others = all[..3].to_vec();
+    write!(test, |tx| {
+        jobs::create(tx, TENANT, &job).await?;
+        links::put(tx, TENANT, id, &all).await?;
+        links::put(tx, TENANT, other, &others).await?;
+        let wanted = [
+            (anchor(1), "members", anchor(2)),
+            (anchor(1), "members", anchor(3)),
+        ];
+        references::want(tx, TENANT, id, &wanted).await?;
+        links::set_filled(tx, TENANT, id, all[0].anchor).await
+    })
+    .unwrap();
+    let scratch = Scratch::open().unwrap();
+    scratch.copy(&test.store, TENANT, id).await.unwrap();
+    let (links, references, copied) = scratch
+        .store()
+        .read::<_, StoreError, _>(|tx| {
+            Box::pin(async move {
+                Ok((
+                    links::page(tx, TENANT, id, None, None, 10_000).await?,
+                    references::of(tx, TENANT, id, anchor(1), "members", None, 10).await?,
+                    jobs::find(tx, TENANT, id).await?.unwrap(),
+                ))
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!((links.len(), references.len()), (expected, 2));
+    assert_eq!(copied.settings.interval_seconds, 7);
+    assert!(
+        links
+            .iter()
+            .all(|it| it.kind == Kind::User && it.state == LinkState::Managed)
+    );
 }
 
 async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {

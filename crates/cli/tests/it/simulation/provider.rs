@@ -78,6 +78,8 @@ pub(crate) struct Provider {
     is_strict: bool,
     pub(crate) died: Notify,
     pub(crate) world: OnceLock<Weak<World>>,
+    /// What was to be written, as requests say it.
+    pub(crate) written: Mutex<Vec<String>>,
 }
 
 impl Provider {
@@ -87,11 +89,16 @@ impl Provider {
             held: Mutex::default(),
             died: Notify::new(),
             world: OnceLock::new(),
+            written: Mutex::default(),
         })
     }
 
     pub(crate) fn disturb(&self, on: bool) {
         self.held.lock().unwrap().disturbed = on;
+    }
+
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.held.lock().unwrap().disturbed
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -317,14 +324,12 @@ impl Target for Connection {
     }
 
     fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
-        Ok(Request {
-            method: "WRITE".to_owned(),
-            path: kind.as_str().to_owned(),
-            body: Some(format!("{write:?}")),
-        })
+        let body = Some(format!("{write:?}"));
+        Ok(Request::new("WRITE", kind.as_str(), body))
     }
 
     async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError> {
+        self.0.written.lock().unwrap().push(format!("{write:?}"));
         match *write {
             Write::Create(values) => return self.create(kind, values).await.map(Some),
             Write::Update(id, changes) => self.update(kind, id, changes).await?,

@@ -8,6 +8,7 @@ use muster_app::{AppError, Ctx, directory, jobs};
 use muster_connect::{Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
+use muster_model::event::{Action, Event};
 use muster_model::job::{Credentials, Guard, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
@@ -55,6 +56,8 @@ struct Directory {
     all: bool,
     /// Somebody changed the target by hand.
     tampered: bool,
+    /// It happened at least once.
+    ever_tampered: bool,
 }
 
 impl Directory {
@@ -220,16 +223,23 @@ impl World {
     }
 
     /// How many updates the log tells of.
-    pub(crate) async fn updates_told(&self) -> usize {
-        let query = EventQuery {
-            action: Some("update".to_owned()),
-            ..EventQuery::default()
-        };
-        let (tenant, job) = (self.ctx.tenant, self.job);
+    /// Has somebody ever changed the target by hand?
+    pub(crate) fn is_tampered(&self) -> bool {
+        self.directory.lock().unwrap().ever_tampered
+    }
+
+    /// Everything that the log says.
+    pub(crate) async fn log(&self) -> Vec<Event> {
+        let (tenant, job, query) = (self.ctx.tenant, self.job, EventQuery::default());
         let read = self.ctx.store.read::<_, muster_store::StoreError, _>(|tx| {
             Box::pin(async move { events::list(tx, tenant, job, &query, 100_000).await })
         });
-        read.await.unwrap().len()
+        read.await.unwrap()
+    }
+
+    pub(crate) async fn updates_told(&self) -> usize {
+        let log = self.log().await;
+        log.iter().filter(|it| it.action == Action::Update).count()
     }
 
     pub(crate) fn draw(&self, end: usize) -> usize {
@@ -493,7 +503,8 @@ impl World {
         };
         self.tell(&format!("somebody removes {id}"));
         held.remove(Kind::User, &id);
-        self.directory.lock().unwrap().tampered = true;
+        let mut directory = self.directory.lock().unwrap();
+        (directory.tampered, directory.ever_tampered) = (true, true);
     }
 
     /// What somebody removed at the target is found by looking at everything.
