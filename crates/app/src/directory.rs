@@ -4,7 +4,7 @@
 //! Many at a time come through [`crate::import`], by the same rules.
 
 mod changes;
-mod find;
+pub(crate) mod find;
 mod groups;
 pub(crate) mod json;
 pub(crate) mod nearest;

@@ -7,6 +7,7 @@ mod ctx;
 mod definitions;
 pub mod directory;
 mod error;
+pub mod explain;
 pub mod import;
 pub mod integrations;
 pub mod jobs;

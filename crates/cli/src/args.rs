@@ -165,6 +165,11 @@ pub(crate) enum Task {
         after_help = "Examples:\n  muster apply 3f2a9c1b77d0\n  muster apply monday.plan\n\nExit code 3 when some objects failed; 4 when nothing was done, because the directory, the\nconfiguration or the target is not as it was when the plan was made, or the guard holds the job."
     )]
     Apply(Apply),
+    /// Tell why somebody is, or is not, provisioned: every step, and what would turn it around.
+    #[command(
+        after_help = "Examples:\n  muster explain \"Symantec Web Security Service\" ana@example.com\n  muster explain \"Symantec Web Security Service\" \"Sales\"\n\nNothing is written, neither here nor at the target."
+    )]
+    Explain(Explain),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
@@ -191,6 +196,14 @@ pub(crate) struct Plan {
     /// Show what is skipped, too, and why.
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Explain {
+    /// Name or id of the application.
+    pub(crate) app: String,
+    /// A user or a group: sign-in name, mail address, display name or id; or the id of an event.
+    pub(crate) subject: String,
 }
 
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 mod app;
 mod check;
 mod demo;
+mod explain;
 mod expression;
 mod import;
 mod integration;
@@ -331,6 +332,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Check => check::perform(node, out).await,
         Task::Plan(task) => plan::plan(node, task, out).await,
         Task::Apply(task) => plan::apply(node, task, out).await,
+        Task::Explain(task) => explain::perform(node, task, out).await,
     };
     out.progress_end().await;
     match done {

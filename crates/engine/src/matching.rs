@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use muster_model::Timestamp;
 use muster_model::directory::Kind;
 use muster_model::link::{Link, SourceAnchor};
+use muster_model::{Timestamp, Value};
 use muster_rules::schema::CompiledSchema;
 use muster_rules::{Context, MappingSource, ObjectMapping};
 
@@ -15,6 +15,37 @@ use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::object::Path;
 use crate::port::{Record, Source, TargetError, TargetObject};
+use crate::rehearsal::REDACTED;
+
+/// What was asked of the target to find an object, and how many there are (two stand for several).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The matching attribute.
+    pub path: String,
+    /// Its value.
+    pub value: Value,
+    /// How many objects have it.
+    pub found: usize,
+}
+
+impl Attempt {
+    /// The attribute, and what was found by it.
+    pub(crate) fn told(&self) -> (String, String) {
+        let found = match self.found {
+            0 => "nobody",
+            1 => "one",
+            _ => "several",
+        };
+        let value = match self.value.as_text() {
+            Some(text) => text.to_owned(),
+            None => format!("{:?}", self.value),
+        };
+        (self.path.clone(), format!("{value}: {found}"))
+    }
+}
+
+/// What matching found, and the way there.
+pub(crate) type Asked = (Matched, Vec<Attempt>);
 
 /// Why nothing was found.
 pub(crate) enum NotFound {
@@ -30,9 +61,9 @@ impl Path<'_> {
         mapping: &ObjectMapping,
         at: Timestamp,
         anchor: SourceAnchor,
-    ) -> Result<Matched, NotFound> {
+    ) -> Result<Asked, NotFound> {
         if self.no_users_yet && record.kind == Kind::User {
-            return Ok(Matched::Nobody);
+            return Ok((Matched::Nobody, Vec::new()));
         }
         self.ask(record, mapping, at, anchor).await
     }
@@ -44,8 +75,8 @@ impl Path<'_> {
         mapping: &ObjectMapping,
         at: Timestamp,
         anchor: SourceAnchor,
-    ) -> Result<Matched, NotFound> {
-        let mut asked = false;
+    ) -> Result<Asked, NotFound> {
+        let mut attempts = Vec::new();
         for attribute in mapping.matching() {
             let evaluate = |context: &Context<'_>| attribute.evaluate(&record.attributes, context);
             let value = self
@@ -57,21 +88,27 @@ impl Path<'_> {
                 .value
                 .filter(|value| !value.is_empty());
             let Some(value) = value else { continue };
-            asked = true;
             let find = self.gate.find(record.kind, &attribute.target, &value);
             let mut found = find.await.map_err(NotFound::Error)?;
+            attempts.push(Attempt {
+                path: attribute.target.clone(),
+                value: if attribute.redacted() {
+                    Value::from(REDACTED)
+                } else {
+                    value
+                },
+                found: found.len(),
+            });
             match found.len() {
                 0 => {}
                 1 => {
                     let object = found.remove(0);
-                    return self.unless_taken(object, anchor).await;
+                    return Ok((self.unless_taken(object, anchor).await?, attempts));
                 }
-                _ => return Ok(Matched::Several),
+                _ => return Ok((Matched::Several, attempts)),
             }
         }
-        if asked {
-            Ok(Matched::Nobody)
-        } else {
+        if attempts.is_empty() {
             let matching = mapping.matching();
             let attributes: Vec<&str> = matching
                 .iter()
@@ -85,6 +122,8 @@ impl Path<'_> {
                     attributes.join(", ")
                 ),
             ))
+        } else {
+            Ok((Matched::Nobody, attempts))
         }
     }
 

@@ -113,6 +113,7 @@ impl Path<'_> {
             .map(|record| judge(record, &self.policy, mapping));
         let seen_record = record.as_ref().zip(judged.as_ref());
         let (mut matched, mut current) = (None, None);
+        let mut attempts = Vec::new();
         let mut steps = Vec::new();
         let (mut repaired, mut lost, mut tries) = (false, adopted, 1);
         let since = link.as_ref().map_or(began, |link| link.since);
@@ -169,7 +170,7 @@ impl Path<'_> {
                         (Need::Match, Some(record), _) => self
                             .find(record, mapping, began, anchor)
                             .await
-                            .map(|found| matched = Some(found)),
+                            .map(|(found, tried)| (matched, attempts) = (Some(found), tried)),
                         (Need::Read, _, Some(link)) => self
                             .read(kind, link)
                             .await
@@ -210,7 +211,7 @@ impl Path<'_> {
                 continue;
             }
             if let Some(matched) = &matched {
-                steps.push(matching_step(matched));
+                steps.push(matching_step(matched, &attempts));
             }
             let is_managed = link
                 .as_ref()
@@ -260,7 +261,7 @@ impl Path<'_> {
                     {
                         lost = true;
                         match self.ask(record, mapping, began, anchor).await {
-                            Ok(found) => matched = Some(found),
+                            Ok((found, tried)) => (matched, attempts) = (Some(found), tried),
                             Err(NotFound::Skip(..)) => {}
                             Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
                             Err(NotFound::Store(error)) => return Err(error.into()),
@@ -273,7 +274,7 @@ impl Path<'_> {
                     repaired = true;
                     let Some(record) = &record else { continue };
                     match self.ask(record, mapping, began, anchor).await {
-                        Ok(Matched::Nobody) => {
+                        Ok((Matched::Nobody, _)) => {
                             let error = TargetError::Conflict(format!(
                                 "{said}; yet no object there matches: look for an account with \
                                  the same user name, email or external id and remove it, or match \
@@ -281,7 +282,7 @@ impl Path<'_> {
                             ));
                             break Told::failed(&error, tried)?;
                         }
-                        Ok(found) => matched = Some(found),
+                        Ok((found, tried)) => (matched, attempts) = (Some(found), tried),
                         Err(NotFound::Skip(..)) => {}
                         Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),

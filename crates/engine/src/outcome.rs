@@ -9,6 +9,7 @@ use muster_rules::ObjectMapping;
 
 use crate::decide::{Decision, Matched};
 use crate::error::EngineError;
+use crate::matching::Attempt;
 use crate::port::{Change, TargetError};
 use crate::record::Entry;
 use crate::rehearsal::REDACTED;
@@ -273,7 +274,7 @@ pub(crate) fn scoping_step(judged: &Judged) -> Step {
     }
 }
 
-pub(crate) fn matching_step(matched: &Matched) -> Step {
+pub(crate) fn matching_step(matched: &Matched, attempts: &[Attempt]) -> Step {
     let (status, description) = match matched {
         Matched::Nobody => (
             Status::Success,
@@ -296,6 +297,6 @@ pub(crate) fn matching_step(matched: &Matched) -> Step {
         kind: StepKind::Matching,
         status,
         description,
-        details: Vec::new(),
+        details: attempts.iter().map(Attempt::told).collect(),
     }
 }

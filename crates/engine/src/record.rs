@@ -45,11 +45,33 @@ impl Entry {
         Self { event, planned }
     }
 
+    /// What would be done, and the steps on the way there.
+    pub(crate) fn told(self) -> (Operation, Vec<Step>) {
+        let steps = self.event.steps.clone();
+        let requests = self.planned.map_or_else(Vec::new, |(_, requests)| requests);
+        (operation(self.event, requests), steps)
+    }
+
     /// Adds what would be sent.
     pub(crate) fn add(&mut self, requests: Vec<Request>) {
         if let Some((_, known)) = &mut self.planned {
             known.extend(requests);
         }
+    }
+}
+
+fn operation(event: Event, requests: Vec<Request>) -> Operation {
+    Operation {
+        kind: event.kind,
+        source: event.source,
+        name: event.source_name,
+        target: event.target.filter(|_| event.action != Action::Create),
+        action: event.action,
+        status: event.status,
+        code: event.code,
+        reason: reason(&event.steps, event.detail, (event.action, event.status)),
+        modified: event.modified,
+        requests,
     }
 }
 
@@ -88,18 +110,7 @@ pub(crate) async fn log(
             events.push(event);
             continue;
         };
-        let body = plans::operation_to_json(&Operation {
-            kind: event.kind,
-            source: event.source,
-            name: event.source_name,
-            target: event.target.filter(|_| event.action != Action::Create),
-            action: event.action,
-            status: event.status,
-            code: event.code,
-            reason: reason(&event.steps, event.detail, (event.action, event.status)),
-            modified: event.modified,
-            requests,
-        });
+        let body = plans::operation_to_json(&operation(event, requests));
         operations.push(Placed { at, body });
     }
     events::append(tx, tenant, &events).await?;

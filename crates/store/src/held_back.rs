@@ -63,6 +63,19 @@ pub async fn page(
     tx.all(sql, &params).await
 }
 
+/// What is held back, or allowed and not done yet, of one object.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    anchor: SourceAnchor,
+) -> Result<Option<Withdrawal>, StoreError> {
+    let sql = "SELECT kind, anchor, name, target, action, reason, allowed FROM held_back \
+               WHERE tenant = $1 AND job = $2 AND anchor = $3";
+    tx.one(sql, &[tenant.into(), job.into(), anchor.into()])
+        .await
+}
+
 /// How many are held back.
 pub async fn count(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM held_back WHERE tenant = $1 AND job = $2 AND NOT allowed";

@@ -210,6 +210,19 @@ pub async fn of_owners(
         .collect())
 }
 
+/// How many references an object has by attribute and state.
+pub async fn tally(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    owner: SourceAnchor,
+) -> Result<Vec<(String, State, u64)>, StoreError> {
+    let sql = "SELECT attribute, state, count(*) FROM reference_links WHERE tenant = $1 AND job = $2 \
+               AND owner = $3 GROUP BY attribute, state ORDER BY attribute, state";
+    tx.all(sql, &[tenant.into(), job.into(), owner.into()])
+        .await
+}
+
 /// A reference that the second pass must add or remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {

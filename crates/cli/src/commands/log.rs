@@ -96,7 +96,7 @@ pub(super) fn event_line(event: &Event) -> String {
     )
 }
 
-fn event_json(event: &Event) -> Json {
+pub(super) fn event_json(event: &Event) -> Json {
     let steps: Vec<Json> = event
         .steps
         .iter()

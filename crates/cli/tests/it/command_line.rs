@@ -86,6 +86,7 @@ fn every_command_has_help_with_an_example() {
         &["job", "run"],
         &["plan"],
         &["apply"],
+        &["explain"],
         &["log", "list"],
         &["log", "show"],
         &["log", "export"],

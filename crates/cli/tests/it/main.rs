@@ -5,6 +5,7 @@ mod another_id;
 mod bad_input;
 mod command_line;
 mod demo;
+mod explain;
 mod faces;
 mod guard;
 mod kill;

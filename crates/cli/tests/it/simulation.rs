@@ -18,7 +18,7 @@ use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
 use muster_model::event::{Action, Status, Step, StepKind};
 use muster_model::link::SourceAnchor;
-use muster_store::plans::{At, operation_from_json};
+use muster_store::plans::{At, Placed, operation_from_json};
 use muster_store::{escrows, jobs};
 use tokio::sync::watch;
 
@@ -139,6 +139,9 @@ impl World {
         let operations = plans::operations(&self.ctx, &plan, &begin, 1000);
         let operations = operations.await.unwrap();
         let is_disturbed = self.provider.is_disturbed();
+        if !is_disturbed {
+            self.explain(&operations).await;
+        }
         if is_disturbed && self.draw(4) == 0 {
             self.act().await;
         }
@@ -198,6 +201,27 @@ impl World {
             panic!("nothing has moved: {why}\n{}", self.told());
         }
         ended
+    }
+
+    /// What is planned for somebody is what is explained to who asks about them.
+    async fn explain(&self, operations: &[Placed]) {
+        let (tenant, engine) = (self.ctx.tenant, &self.ctx.engine);
+        let before = self.provider.written.lock().unwrap().len();
+        for it in operations.iter().filter(|it| !it.at.place.starts_with('3')) {
+            let it = operation_from_json(&it.body).unwrap();
+            let explained = engine.explain(tenant, self.job, it.kind, it.source).await;
+            let explained = explained.unwrap().unwrap().operation;
+            if !it.requests.is_empty() {
+                assert_eq!(explained, it, "{}", self.told());
+            }
+        }
+        let after = self.provider.written.lock().unwrap().len();
+        assert_eq!(
+            after,
+            before,
+            "an explanation has written:\n{}",
+            self.told()
+        );
     }
 
     /// Everything works: comes to rest and is as it should be.

@@ -1,0 +1,338 @@
+//! `muster explain`.
+
+use std::fmt::Write as _;
+
+use muster_app::{AppError, explain};
+use muster_engine::explain::{Explanation, MappedTo};
+use muster_engine::port::Life;
+use muster_model::event::{Action, Status, StepKind};
+use muster_model::link::LinkState;
+use muster_model::{Attributes, Value};
+use muster_rules::Apply;
+use muster_store::references::State;
+use serde_json::{Value as Json, json};
+
+use crate::args::Explain;
+use crate::commands::log::{event_json, event_line, value_json};
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::{Out, Sign};
+
+pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exit, AppError> {
+    let explained = explain::explain(&node.ctx, &task.app, &task.subject);
+    let (application, subject, explanation) = Box::pin(explained).await?;
+    if out.json {
+        let mut told = as_json(&explanation);
+        told["application"] = application.display_name.into();
+        told["event"] = subject.event.as_ref().map_or(Json::Null, event_json);
+        out.line(told.to_string()).await;
+        return Ok(Exit::Done);
+    }
+    let operation = &explanation.operation;
+    out.line(format!(
+        "{} {} ({}) and {}",
+        operation.kind, operation.name, operation.source, application.display_name
+    ))
+    .await;
+    if let Some(event) = &subject.event {
+        out.line("Then, as the log has it".to_owned()).await;
+        out.line(format!("  {}", event_line(event))).await;
+        for step in &event.steps {
+            let (kind, status) = (step.kind.as_str(), step.status.as_str());
+            out.line(format!("    {kind}: {status}: {}", step.description))
+                .await;
+        }
+        out.line("Now".to_owned()).await;
+    }
+    for text in [
+        import(&explanation),
+        scope(&explanation),
+        matching(&explanation),
+        mapping(&explanation),
+        references(&explanation),
+    ] {
+        if !text.is_empty() {
+            out.line(text.trim_end().to_owned()).await;
+        }
+    }
+    decision(&explanation, out).await;
+    Ok(Exit::Done)
+}
+
+fn lines(head: &str, rest: impl IntoIterator<Item = String>) -> String {
+    let mut text = format!("{head}\n");
+    for line in rest {
+        text.push_str("           ");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn life(life: Life) -> &'static str {
+    match life {
+        Life::Active => "in use",
+        Life::Disabled => "the account is disabled in the directory",
+        Life::SoftDeleted => "deleted in the directory, can be restored",
+    }
+}
+
+fn import(it: &Explanation) -> String {
+    let Some(record) = &it.record else {
+        return lines("Import     gone from the directory for good", []);
+    };
+    let head = format!("Import     read from the directory: {}", life(record.life));
+    let attributes = attributes(&record.attributes);
+    lines(
+        &head,
+        attributes.map(|(name, value)| format!("{name}: {value}")),
+    )
+}
+
+/// Attributes that have a value.
+fn attributes(all: &Attributes) -> impl Iterator<Item = (&String, Json)> {
+    let told = all.iter().filter(|(_, value)| !value.is_empty());
+    told.map(|(name, value)| (name, value_json(value)))
+}
+
+fn scope(it: &Explanation) -> String {
+    let Some(judged) = &it.judged else {
+        return String::new();
+    };
+    if it.left_out {
+        let head = "Scope      left out by the input filters of the mapping";
+        return lines(head, []);
+    }
+    let head = if judged.in_scope() {
+        "Scope      in scope".to_owned()
+    } else {
+        format!("Scope      not in scope: {}", judged.reason())
+    };
+    let yes = |on: bool| if on { "yes" } else { "no" };
+    let by = match it.entitled_by.as_slice() {
+        [] => String::new(),
+        by => format!(", by {}", by.join(" and ")),
+    };
+    let mut rest = vec![
+        format!("active in the directory: {}", yes(judged.active)),
+        format!("assigned to the application: {}{by}", yes(judged.assigned)),
+        format!("has a role that counts: {}", yes(judged.role)),
+        format!("passes the scoping filters: {}", yes(judged.filter.passed)),
+    ];
+    for clause in &judged.filter.clauses {
+        rest.push(format!(
+            "  {}: {} (it is {})",
+            clause.label,
+            yes(clause.passed),
+            value_json(&clause.seen)
+        ));
+    }
+    lines(&head, rest)
+}
+
+fn matching(it: &Explanation) -> String {
+    let mut rest = Vec::new();
+    let steps = it
+        .steps
+        .iter()
+        .filter(|step| step.kind == StepKind::Matching);
+    for step in steps {
+        rest.extend(
+            step.details
+                .iter()
+                .map(|(path, said)| format!("{path} = {said}")),
+        );
+        rest.push(step.description.clone());
+    }
+    let head = match &it.link {
+        None => "Match      not linked".to_owned(),
+        Some(link) => {
+            let state = match link.state {
+                LinkState::Managed => "managed",
+                LinkState::Disabled => "disabled there, because it left scope",
+                LinkState::Released => "not managed any more, because it left scope",
+            };
+            format!(
+                "Match      linked to {} since {}: {state}",
+                link.target, link.since
+            )
+        }
+    };
+    lines(&head, rest)
+}
+
+fn when(mapped: &MappedTo) -> &'static str {
+    match mapped.apply {
+        Apply::Always => "",
+        Apply::OnlyDuringCreation => " (only when it is created)",
+        Apply::MultiValueAddOnly => " (only added to)",
+        Apply::OnlyWhileEmpty => " (only while it is empty there)",
+    }
+}
+
+fn mapping(it: &Explanation) -> String {
+    if it.record.is_none() {
+        return String::new();
+    }
+    let has_none = |mapped: &&MappedTo| matches!(mapped.value, Ok(Value::Null));
+    let one = |mapped: &MappedTo| {
+        let value = match &mapped.value {
+            Ok(value) => value_json(value).to_string(),
+            Err(why) => why.clone(),
+        };
+        let MappedTo { target, source, .. } = mapped;
+        format!("{target} ← {source}: {value}{}", when(mapped))
+    };
+    let mut rest: Vec<String> = it
+        .mapped
+        .iter()
+        .filter(|it| !has_none(it))
+        .map(one)
+        .collect();
+    let empty = it.mapped.iter().filter(has_none);
+    let empty: Vec<&str> = empty.map(|it| it.target.as_str()).collect();
+    if !empty.is_empty() {
+        rest.push(format!("no value for {}", empty.join(", ")));
+    }
+    lines("Map        what the target should have", rest)
+}
+
+const fn state(state: State) -> &'static str {
+    match state {
+        State::Add => "to be added",
+        State::Exported => "at the target",
+        State::Remove => "to be removed",
+        State::Waiting => "waiting for an account of whom they refer to",
+        State::Sending => "sent without an answer",
+        State::Refused => "refused by the target, tried again later",
+    }
+}
+
+fn references(it: &Explanation) -> String {
+    if it.references.is_empty() {
+        return String::new();
+    }
+    let one = |(attribute, standing, count): &(String, State, u64)| {
+        format!("{attribute}: {count} {}", state(*standing))
+    };
+    lines(
+        "Refer      managers and members",
+        it.references.iter().map(one),
+    )
+}
+
+async fn decision(it: &Explanation, out: &Out) {
+    let operation = &it.operation;
+    let (sign, what) = match (operation.status, operation.action) {
+        (Status::Failure, _) => (Sign::Fails, "fails"),
+        (_, Action::Create) => (Sign::Adds, "create it"),
+        (_, Action::Update) => (Sign::Changes, "update it"),
+        (_, Action::Disable) => (Sign::Removes, "disable it"),
+        (_, Action::Delete) => (Sign::Removes, "delete it"),
+        (_, Action::Other | Action::StagedDelete) => (Sign::Skips, "nothing to send"),
+    };
+    let code = if operation.code.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", operation.code)
+    };
+    let mut told = format!("Decide   {what}: {}{code}", operation.reason);
+    for change in &operation.modified {
+        let (old, new) = (value_json(&change.old), value_json(&change.new));
+        // Writing to a string cannot fail.
+        let _ = write!(told, "\n           {}: {old} → {new}", change.name);
+    }
+    for request in &operation.requests {
+        let body = request.body.as_deref().unwrap_or_default();
+        let (method, path) = (&request.method, &request.path);
+        let _ = write!(told, "\n           {method} {path} {body}");
+    }
+    out.change(sign, told).await;
+    if let Some(held) = &it.held {
+        out.line(format!(
+            "           The guard of the job holds this back: {}; see muster job held",
+            held.reason
+        ))
+        .await;
+    }
+    if let Some(escrow) = &it.escrow {
+        out.line(format!(
+            "           It failed {} times, first {}, last with {}; tried again {}",
+            escrow.attempts, escrow.first_failed, escrow.code, escrow.next_attempt
+        ))
+        .await;
+    }
+    let turns = match &it.judged {
+        Some(judged) if judged.in_scope() => "It would leave scope if",
+        _ => "It would come into scope if",
+    };
+    for flip in &it.flips {
+        out.line(format!("  {turns} {flip}")).await;
+    }
+}
+
+fn as_json(it: &Explanation) -> Json {
+    let operation = muster_store::plans::operation_to_json(&it.operation);
+    let operation: Json = serde_json::from_str(&operation).unwrap_or_default();
+    let record = it.record.as_ref().map(|record| {
+        let attributes: serde_json::Map<String, Json> = attributes(&record.attributes)
+            .map(|(name, value)| (name.clone(), value))
+            .collect();
+        json!({ "life": life(record.life), "attributes": attributes })
+    });
+    let scope = it.judged.as_ref().map(|judged| {
+        let clauses = judged.filter.clauses.iter().map(|clause| {
+            json!({
+                "clause": clause.label, "passed": clause.passed, "decided": clause.decided,
+                "seen": value_json(&clause.seen)
+            })
+        });
+        json!({
+            "inScope": judged.in_scope(), "active": judged.active, "assigned": judged.assigned,
+            "entitledBy": it.entitled_by, "role": judged.role, "filterPassed": judged.filter.passed,
+            "clauses": clauses.collect::<Vec<_>>(), "leftOut": it.left_out,
+            "reason": judged.reason()
+        })
+    });
+    let steps = it
+        .steps
+        .iter()
+        .filter(|step| step.kind == StepKind::Matching);
+    let attempts = steps.clone().flat_map(|step| &step.details);
+    let attempts = attempts.map(|(path, said)| json!({ "attribute": path, "found": said }));
+    let link = it.link.as_ref().map(|link| {
+        json!({ "target": link.target.0, "state": format!("{:?}", link.state).to_lowercase(),
+                "since": link.since.to_string() })
+    });
+    let mapped = it.mapped.iter().map(|mapped| {
+        let (value, problem) = match &mapped.value {
+            Ok(value) => (value_json(value), Json::Null),
+            Err(why) => (Json::Null, why.as_str().into()),
+        };
+        json!({
+            "target": mapped.target, "source": mapped.source, "value": value,
+            "problem": problem, "apply": format!("{:?}", mapped.apply),
+            "matchingPriority": mapped.matching
+        })
+    });
+    let references = it.references.iter().map(|(attribute, standing, count)| {
+        json!({ "attribute": attribute, "state": state(*standing), "count": count })
+    });
+    let escrow = it.escrow.as_ref().map(|escrow| {
+        json!({
+            "code": escrow.code, "attempts": escrow.attempts,
+            "firstFailed": escrow.first_failed.to_string(),
+            "nextAttempt": escrow.next_attempt.to_string()
+        })
+    });
+    json!({
+        "import": record, "scope": scope,
+        "match": {
+            "link": link, "attempts": attempts.collect::<Vec<_>>(),
+            "result": steps.map(|step| step.description.as_str()).next()
+        },
+        "map": mapped.collect::<Vec<_>>(), "references": references.collect::<Vec<_>>(),
+        "decision": operation, "heldByGuard": it.held.is_some(), "escrow": escrow,
+        "turnsAround": it.flips
+    })
+}
