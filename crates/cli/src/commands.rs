@@ -330,7 +330,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
         Task::Check => check::perform(node, out).await,
-        Task::Plan(task) => plan::plan(node, task, out).await,
+        Task::Plan(task) => Box::pin(plan::plan(node, task, out)).await,
         Task::Apply(task) => plan::apply(node, task, out).await,
         Task::Explain(task) => explain::perform(node, task, out).await,
     };

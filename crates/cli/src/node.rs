@@ -10,7 +10,7 @@ use muster_app::Ctx;
 use muster_connect::{Connections, Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::{JobId, SystemClock, TenantId};
-use muster_store::{Store, StoreError, StoreUrl, jobs, webhooks};
+use muster_store::{Scratch, Store, StoreError, StoreUrl, jobs, webhooks};
 
 use crate::config::Config;
 use crate::home::{self, Home};
@@ -48,6 +48,11 @@ impl Node {
         }
         let store = Store::open(&config.database, key).await?;
         if home.is_some() && !store.is_postgres() {
+            if let StoreUrl::File(path) = &config.database
+                && let Some(folder) = path.parent()
+            {
+                Scratch::clear(folder);
+            }
             // Whoever held a job's lease or a webhook on this file is gone.
             store
                 .write::<_, StoreError, _>(|tx| {

@@ -243,5 +243,8 @@ fn difference(
             (State::Waiting | State::Refused, _) | (_, None) => batch.obsolete.push(referred),
         }
     }
+    // The same references make the same requests, whenever they are made.
+    batch.remove.sort_unstable_by_key(|(referred, _)| *referred);
+    batch.obsolete.sort_unstable();
     batch
 }

@@ -23,6 +23,7 @@ use crate::outcome::{LinkChange, Outcome};
 use crate::port::{Source, SourceError};
 use crate::progress::Phase;
 use crate::record::{BATCH, keep};
+use crate::rehearsal::selects_unique_value;
 
 /// Objects of one read while a cycle reads ahead; short, so that answers are not kept waiting.
 const STRETCH: u32 = 100;
@@ -78,6 +79,13 @@ impl Run<'_> {
             cleared: &self.cleared,
             intents,
         };
+        // Who is answered first would decide who gets a value that several want.
+        let chooses = mapping.attributes.iter().any(selects_unique_value);
+        let under_way = if chooses && !self.gate.is_live() {
+            1
+        } else {
+            UNDER_WAY
+        };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
         let (batches, mut waiting) = mpsc::channel::<(Vec<Outcome>, bool)>(WAITING);
         let reader = Reader {
@@ -94,7 +102,7 @@ impl Run<'_> {
             let work = stream::poll_fn(|cx| next.poll_recv(cx)).take_until(halted);
             let outcomes = work
                 .map(|work| path.carry(work, mapping))
-                .buffered(UNDER_WAY);
+                .buffered(under_way);
             let mut outcomes = Box::pin(outcomes);
             // Who is under way when no more are sent is waited for, but not for ever.
             let grace = async {

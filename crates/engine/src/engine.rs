@@ -56,8 +56,8 @@ pub struct Engine {
 
 /// What is known of a job in this process.
 #[derive(Debug)]
-struct Running {
-    turn: tokio::sync::Mutex<Kept>,
+pub(crate) struct Running {
+    pub(crate) turn: tokio::sync::Mutex<Kept>,
     progress: watch::Sender<Option<Progress>>,
 }
 
@@ -75,6 +75,7 @@ pub(crate) struct Opened {
 }
 
 /// What a cycle begins with.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) job: Job,
     pub(crate) schema: String,
@@ -135,7 +136,7 @@ impl Engine {
         &self.options.clock
     }
 
-    fn running(&self, job: JobId) -> Arc<Running> {
+    pub(crate) fn running(&self, job: JobId) -> Arc<Running> {
         let new = || {
             let (progress, _) = watch::channel(None);
             Arc::new(Running {
@@ -191,7 +192,7 @@ impl Engine {
     }
 
     /// Extends the lease while a cycle runs; comes back only when it is lost.
-    async fn hold(&self, lease: Lease) -> EngineError {
+    pub(crate) async fn hold(&self, lease: Lease) -> EngineError {
         loop {
             tokio::time::sleep(BEAT).await;
             let until = self.options.clock.now().plus_seconds(LEASE_SECONDS);
@@ -206,7 +207,7 @@ impl Engine {
     }
 
     /// Claims the lease; waits a little for another process to give it back.
-    async fn claim(&self, tenant: TenantId, job: JobId) -> Result<Lease, EngineError> {
+    pub(crate) async fn claim(&self, tenant: TenantId, job: JobId) -> Result<Lease, EngineError> {
         for _ in 0..(LEASE_SECONDS + 5) {
             let (now, owner) = (self.options.clock.now(), self.options.owner.clone());
             let lease = self
@@ -261,7 +262,7 @@ impl Engine {
             ),
             Some(plan) => {
                 let progress = (tenant, progress);
-                Box::pin(self.prove(plan, &loaded, &opened, &source, progress)).await?
+                Box::pin(self.prove(plan, loaded.clone(), &opened, &source, progress)).await?
             }
         };
         let requests = opened.target.requests();

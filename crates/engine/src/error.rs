@@ -34,8 +34,8 @@ pub enum EngineError {
     /// The mappings of the job do not compile.
     #[error("the mappings of the job are not valid: {0}")]
     Mappings(String),
-    /// Another process runs the job.
-    #[error("another muster process is running this job; try again when its cycle has ended")]
+    /// Somebody else runs the job.
+    #[error("a cycle of this job is running; try again when it has ended")]
     Busy,
     /// The cycle would take away more than the guard of the job allows; nothing was written.
     #[error(

@@ -230,7 +230,9 @@ fn silent(
             "NotEffectivelyEntitled",
             format!("its account is disabled already: {scope}"),
         ),
-        (_, Some(LinkState::Managed)) => ("RedundantExport", "there is nothing to do".to_owned()),
+        (_, Some(LinkState::Managed)) => {
+            ("RedundantExport", "both sides are equal already".to_owned())
+        }
         (_, None) => (
             "NotEffectivelyEntitled",
             format!("not provisioned: {scope}"),

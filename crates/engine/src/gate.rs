@@ -123,6 +123,21 @@ impl Gate<'_> {
         self.limiter.run(|| self.target.is_empty(kind)).await
     }
 
+    /// May this reference be written?
+    pub(crate) fn allows(
+        &self,
+        concerned: Concerned<'_>,
+        write: &Write<'_>,
+        referred: &SourceAnchor,
+    ) -> bool {
+        match (self.mode, referring(write)) {
+            (Mode::Planned(permit), Some((operation, path))) => {
+                permit.contains(&reference_mark(concerned, operation, path, referred))
+            }
+            _ => true,
+        }
+    }
+
     /// Is every write carried out, without a plan?
     pub(crate) const fn is_live(&self) -> bool {
         matches!(self.mode, Mode::Live)
@@ -141,25 +156,37 @@ impl Gate<'_> {
 /// a target may take them in other portions than was thought, and what is created has its id there only
 /// then.
 pub(crate) fn marks(concerned: Concerned<'_>, write: &Write<'_>, request: &Request) -> Vec<Mark> {
-    let (operation, path) = match write {
-        Write::AddReferences(References { path, .. }) => (&b"add"[..], *path),
-        Write::RemoveReferences(References { path, .. }) => (&b"remove"[..], *path),
-        Write::Create(_) | Write::Update(..) | Write::Delete(_) => {
-            let Request {
-                method, path, body, ..
-            } = request;
-            let body = body.as_deref().unwrap_or_default();
-            let parts = [method.as_bytes(), path.as_bytes(), body.as_bytes()];
-            return vec![mark(concerned, &parts)];
-        }
-    };
-    let one = |referred: &SourceAnchor| {
-        mark(
-            concerned,
-            &[operation, path.as_bytes(), referred.as_bytes()],
-        )
-    };
-    concerned.referred.iter().map(one).collect()
+    if let Some((operation, path)) = referring(write) {
+        let of = |one| reference_mark(concerned, operation, path, one);
+        return concerned.referred.iter().map(of).collect();
+    }
+    let Request {
+        method, path, body, ..
+    } = request;
+    let body = body.as_deref().unwrap_or_default();
+    let parts = [method.as_bytes(), path.as_bytes(), body.as_bytes()];
+    vec![mark(concerned, &parts)]
+}
+
+/// What a write does to references, and by which attribute.
+const fn referring<'w>(write: &Write<'w>) -> Option<(&'static [u8], &'w str)> {
+    match write {
+        Write::AddReferences(References { path, .. }) => Some((b"add", path)),
+        Write::RemoveReferences(References { path, .. }) => Some((b"remove", path)),
+        Write::Create(_) | Write::Update(..) | Write::Delete(_) => None,
+    }
+}
+
+fn reference_mark(
+    concerned: Concerned<'_>,
+    operation: &[u8],
+    path: &str,
+    referred: &SourceAnchor,
+) -> Mark {
+    mark(
+        concerned,
+        &[operation, path.as_bytes(), referred.as_bytes()],
+    )
 }
 
 fn mark(concerned: Concerned<'_>, parts: &[&[u8]]) -> Mark {

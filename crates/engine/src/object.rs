@@ -23,7 +23,7 @@ use crate::intents::Intents;
 use crate::limit::TRIES;
 use crate::matching::{NotFound, Uniqueness};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
-use crate::port::{Record, TargetError, Write, took};
+use crate::port::{Record, TargetError, TargetObject, Write, took};
 use crate::record::Entry;
 use crate::scope::{Judged, Policy, judge};
 
@@ -230,8 +230,19 @@ impl Path<'_> {
                 self.intents.note(intent).await?;
                 noted = true;
             }
-            let error = match self.perform(kind, anchor, &decision).await {
+            let seen = self.look(kind, &decision).await;
+            let done = match &seen {
+                Some(Err(TargetError::NotFound)) => Err(TargetError::NotFound),
+                _ => self.perform(kind, anchor, &decision).await,
+            };
+            let error = match done {
                 Ok(Written { created, noted }) => {
+                    let decision = match (seen, rehearsal) {
+                        (Some(Ok(object)), Some(rehearsal)) => {
+                            rehearsal.leaving(kind, object, decision)
+                        }
+                        _ => decision,
+                    };
                     noted_requests.extend(noted);
                     break match created {
                         // Somebody else matched it before its creation was answered.
@@ -405,13 +416,32 @@ impl Path<'_> {
             anchor,
             referred: &[],
         };
-        if let Decision::Disable { target, .. } = decision
-            && !self.gate.is_live()
-        {
-            // Nobody has looked yet whether it is still there, and a rehearsed write does not say so.
-            self.gate.read(kind, target).await?;
+        match self.gate.write(concerned, &write).await {
+            Err(TargetError::NotPlanned) if matches!(decision, Decision::Disable { .. }) => {
+                // What was gone when it was planned is gone.
+                let Write::Update(target, _) = write else {
+                    return Err(TargetError::NotPlanned);
+                };
+                match self.gate.read(kind, target).await {
+                    Err(TargetError::NotFound) => Err(TargetError::NotFound),
+                    _ => Err(TargetError::NotPlanned),
+                }
+            }
+            answer => answer,
         }
-        self.gate.write(concerned, &write).await
+    }
+
+    /// The object that is to be disabled, as the target has it: for a plan to show, and because a write
+    /// that is not sent does not say that it is gone. A cycle that writes does not ask.
+    async fn look(
+        &self,
+        kind: Kind,
+        decision: &Decision<'_>,
+    ) -> Option<Result<TargetObject, TargetError>> {
+        match (decision, self.gate.rehearsal()) {
+            (Decision::Disable { target, .. }, Some(_)) => Some(self.gate.read(kind, target).await),
+            _ => None,
+        }
     }
 
     #[expect(
@@ -450,7 +480,10 @@ impl Path<'_> {
                 )
             },
         );
-        let event = (!silent).then(|| {
+        // A plan says what would change.
+        let is_as_before = told.code == "RedundantExport" && matches!(told.link, LinkChange::Keep);
+        let is_left_out = is_as_before && self.gate.rehearsal().is_some();
+        let event = (!silent && !is_left_out).then(|| {
             if let Some(judged) = &judged {
                 steps.insert(0, scoping_step(judged));
             }

@@ -6,14 +6,17 @@
 //! followed it is made once more; only when that comes out the same does a cycle run, and it may write
 //! what was noted and nothing else.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use muster_model::cycle::{Counts, Cycle};
+use muster_model::event::Status;
 use muster_model::plan::Plan;
 use muster_model::{JobId, Position, Secret, TenantId};
 use muster_store::plans::{self, At, Digester, Placed};
-use muster_store::{Scratch, StoreError, jobs};
+use muster_store::{Scratch, Store, StoreError, escrows, jobs};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -33,6 +36,15 @@ const KEPT: u32 = 10;
 /// Operations that are read at once.
 const PAGE: u32 = 500;
 
+/// How long a plan waits for a cycle that runs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A job, and a copy of what is kept of it.
+struct Copied {
+    loaded: Loaded,
+    scratch: Scratch,
+}
+
 /// A cycle that was run without a write.
 struct Rehearsed {
     scratch: Scratch,
@@ -46,14 +58,15 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::run`], but what the guard would hold back stands in the plan.
+    /// Those of [`Engine::run`], but what the guard would hold back stands in the plan;
+    /// [`EngineError::Busy`] when a cycle runs, and does not end soon.
     pub async fn plan(
         &self,
         tenant: TenantId,
         job: JobId,
         progress: &watch::Sender<Option<Progress>>,
     ) -> Result<String, EngineError> {
-        let loaded = self.load(tenant, job).await?;
+        let Copied { loaded, scratch } = Box::pin(self.copy(tenant, job)).await?;
         let mut kept = Kept::default();
         let opened = self.open(tenant, &loaded, &mut kept).await?;
         let source: Arc<dyn Source> = Arc::from(self.options.connector.source(tenant, &loaded.job));
@@ -61,11 +74,38 @@ impl Engine {
             at: Some(self.options.clock.now()),
             ..Basis::fresh()
         };
-        let until = source.end().await?;
-        let rehearsed = self
-            .rehearse(&loaded, opened, &source, (basis, until), tenant, progress)
-            .await?;
+        let terms = Terms {
+            basis,
+            until: Some(source.end().await?),
+        };
+        let copied = Copied { loaded, scratch };
+        let rehearsed = self.rehearse(copied, opened, &source, terms, (tenant, progress));
+        let rehearsed = rehearsed.await?;
         self.keep_plan(tenant, rehearsed, basis).await
+    }
+
+    /// A copy of what is kept of a job, taken while no cycle of it runs.
+    async fn copy(&self, tenant: TenantId, job: JobId) -> Result<Copied, EngineError> {
+        let running = self.running(job);
+        let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
+        let _turn = turn.await.map_err(|_| EngineError::Busy)?;
+        let lease = self.claim(tenant, job).await?;
+        let copied = async {
+            let loaded = self.load(tenant, job).await?;
+            let scratch = Scratch::open(&self.options.store)?;
+            scratch.copy(&self.options.store, tenant, job).await?;
+            Ok(Copied { loaded, scratch })
+        };
+        let copied = tokio::select! {
+            copied = copied => copied,
+            lost = self.hold(lease) => Err(lost),
+        };
+        let release = self
+            .options
+            .store
+            .write::<_, StoreError, _>(move |tx| Box::pin(async move { lease.release(tx).await }));
+        release.await?;
+        copied
     }
 
     /// Runs the cycle that a plan says, and exactly that.
@@ -82,72 +122,64 @@ impl Engine {
     pub(crate) async fn prove(
         &self,
         kept: &plans::Kept,
-        loaded: &Loaded,
+        loaded: Loaded,
         opened: &Opened,
         source: &Arc<dyn Source>,
         (tenant, progress): (TenantId, &watch::Sender<Option<Progress>>),
     ) -> Result<(Mode, Terms), EngineError> {
         let plan = &kept.plan;
-        let moved = |what: &str| Err(EngineError::Moved(what.to_owned()));
+        let moved = |what: String| Err(EngineError::Moved(what));
+        let (id, settings) = (loaded.job.id, &loaded.job.settings);
         if loaded.job.watermark != plan.from {
-            return moved("another cycle has run since the plan was made");
+            return moved("another cycle has run since the plan was made".to_owned());
         }
-        let policy = Policy::new(&loaded.job.settings, source.has_roles().await?);
+        let policy = Policy::new(settings, source.has_roles().await?);
         if configuration(policy, opened) != plan.configuration {
-            return moved(
-                "mappings, settings or the tenant URL are not those for which the plan was made",
-            );
+            let what =
+                "mappings, settings or the tenant URL are not those for which the plan was made";
+            return moved(what.to_owned());
         }
-        if has_changed(&**source, plan.until).await? {
-            return moved("the directory has changed since the plan was made");
-        }
+        unless_changed(&**source, plan.until).await?;
         let seed = kept.seed(self.options.store.key())?;
         let seed = HEXLOWER
             .decode(seed.expose().as_bytes())
             .ok()
             .and_then(|seed| seed.try_into().ok())
             .ok_or_else(|| EngineError::Moved("the plan cannot be read".to_owned()))?;
-        let basis = Basis {
-            at: Some(plan.made),
-            seed,
-        };
-        let Rehearsed {
-            plan: again,
-            permit,
-            ..
-        } = self
-            .rehearse(
-                loaded,
-                opened,
-                source,
-                (basis, plan.until),
-                tenant,
-                progress,
-            )
-            .await?;
-        if again.operations != plan.operations {
-            return moved("the target answers otherwise than when the plan was made");
-        }
         let terms = Terms {
-            basis,
+            basis: Basis {
+                at: Some(plan.made),
+                seed,
+            },
             until: Some(plan.until),
         };
+        let scratch = Scratch::open(&self.options.store)?;
+        scratch.copy(&self.options.store, tenant, id).await?;
+        let copied = Copied { loaded, scratch };
+        let Rehearsed {
+            scratch, permit, ..
+        } = self
+            .rehearse(copied, opened, source, terms, (tenant, progress))
+            .await?;
+        unless_changed(&**source, plan.until).await?;
+        if let Some(what) = self.difference(tenant, &kept.id, &scratch).await? {
+            return moved(format!(
+                "what would be done to {what} is not what the plan says, because the target answers \
+                 otherwise or something has changed meanwhile"
+            ));
+        }
         Ok((Mode::Planned(permit), terms))
     }
 
     async fn rehearse(
         &self,
-        loaded: &Loaded,
+        Copied { loaded, scratch }: Copied,
         opened: &Opened,
         source: &Arc<dyn Source>,
-        (basis, until): (Basis, Position),
-        tenant: TenantId,
-        progress: &watch::Sender<Option<Progress>>,
+        terms: Terms,
+        (tenant, progress): (TenantId, &watch::Sender<Option<Progress>>),
     ) -> Result<Rehearsed, EngineError> {
-        let job = loaded.job.id;
-        let scratch = Scratch::open()?;
-        scratch.copy(&self.options.store, tenant, job).await?;
-        let now = self.options.clock.now();
+        let (job, now) = (loaded.job.id, self.options.clock.now());
         let claim = scratch.store().write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
                 let until = now.plus_seconds(LEASE_SECONDS);
@@ -155,21 +187,20 @@ impl Engine {
             })
         });
         let lease = claim.await?.ok_or(EngineError::NoSuchJob)?;
-        let rehearsal = Box::new(Rehearsal::new(&opened.rules, basis.seed));
+        let rehearsal = Box::new(Rehearsal::new(&opened.rules, terms.basis.seed));
         let mode = Mode::Rehearsed(rehearsal);
         let parts = Parts {
             store: scratch.store(),
             source,
             opened,
             mode: &mode,
-            terms: Terms {
-                basis,
-                until: Some(until),
-            },
+            terms,
             lease,
             progress,
         };
-        let mut run = self.begin(loaded, parts).await?;
+        let mut run = self.begin(&loaded, parts).await?;
+        // What an interrupted cycle has done is done.
+        let done = run.checkpoint.as_ref().map(|it| it.counts);
         Box::pin(run.go(loaded.job.watermark)).await?;
         let (policy, cycle) = (run.policy, run.cycle.clone());
         drop(run);
@@ -178,18 +209,23 @@ impl Engine {
             return Err(EngineError::NoSuchJob);
         };
         let (permit, requests, held) = rehearsal.end();
+        let (made, store) = (terms.basis.present(now), &self.options.store);
+        let waiting = store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { escrows::waiting(tx, tenant, job, made).await })
+        });
         let plan = Plan {
             job,
             kind: cycle.kind,
-            made: basis.at.unwrap_or(now),
+            made,
             from: loaded.job.watermark,
-            until,
+            until: terms.until.unwrap_or_default(),
             configuration: configuration(policy, opened),
             operations: digest(&scratch, tenant).await?,
             counts: Counts {
                 requests,
-                ..cycle.counts
+                ..cycle.counts.without(&done.unwrap_or_default())
             },
+            waiting: waiting.await?,
             held,
         };
         Ok(Rehearsed {
@@ -197,6 +233,43 @@ impl Engine {
             plan,
             permit,
         })
+    }
+
+    /// Whom the first operation is about that is another one now; in the order of the plan.
+    async fn difference(
+        &self,
+        tenant: TenantId,
+        plan: &str,
+        scratch: &Scratch,
+    ) -> Result<Option<String>, EngineError> {
+        let (mut before, mut now) = (VecDeque::new(), VecDeque::new());
+        let (mut before_at, mut now_at) = (At::default(), At::default());
+        loop {
+            if before.is_empty() {
+                let (store, after) = (&self.options.store, &before_at);
+                let page = operations(store, tenant, plan, after).await?;
+                before_at = page.last().map_or(before_at, |last| last.at.clone());
+                before.extend(page);
+            }
+            if now.is_empty() {
+                let page = operations(scratch.store(), tenant, REHEARSED, &now_at).await?;
+                now_at = page.last().map_or(now_at, |last| last.at.clone());
+                now.extend(page);
+            }
+            match (before.pop_front(), now.pop_front()) {
+                (None, None) => return Ok(None),
+                (Some(before), Some(now)) if is_same(&before, &now) => {}
+                (Some(one), None) | (None, Some(one)) => return Ok(Some(subject(&one))),
+                (Some(before), Some(now)) => {
+                    let first = if before.at.place <= now.at.place {
+                        before
+                    } else {
+                        now
+                    };
+                    return Ok(Some(subject(&first)));
+                }
+            }
+        }
     }
 
     /// Keeps a plan; answers its id.
@@ -220,7 +293,7 @@ impl Engine {
         }
         let mut at = At::default();
         loop {
-            let page = operations(&scratch, tenant, &at).await?;
+            let page = operations(scratch.store(), tenant, REHEARSED, &at).await?;
             let Some(last) = page.last() else { break };
             at = last.at.clone();
             let name = id.clone();
@@ -239,21 +312,42 @@ impl Engine {
 }
 
 async fn operations(
-    scratch: &Scratch,
+    store: &Store,
     tenant: TenantId,
+    plan: &str,
     after: &At,
 ) -> Result<Vec<Placed>, StoreError> {
-    let page = scratch.store().read(|tx| {
-        Box::pin(async move { plans::operations(tx, tenant, REHEARSED, after, PAGE).await })
-    });
-    page.await
+    store
+        .read(|tx| Box::pin(async move { plans::operations(tx, tenant, plan, after, PAGE).await }))
+        .await
+}
+
+/// Is it the same operation? In which words a failure was told makes no difference.
+fn is_same(before: &Placed, now: &Placed) -> bool {
+    if before.at.place != now.at.place {
+        return false;
+    }
+    let failure = |body: &str| {
+        let operation = plans::operation_from_json(body)?;
+        let failed = operation.status == Status::Failure;
+        failed.then_some((operation.code, operation.action))
+    };
+    before.body == now.body
+        || failure(&before.body).is_some_and(|it| failure(&now.body) == Some(it))
+}
+
+fn subject(placed: &Placed) -> String {
+    plans::operation_from_json(&placed.body).map_or_else(
+        || placed.at.place.clone(),
+        |it| format!("{} {}", it.kind, it.name),
+    )
 }
 
 /// The digest of all operations.
 async fn digest(scratch: &Scratch, tenant: TenantId) -> Result<String, StoreError> {
     let (mut digest, mut at) = (Digester::default(), At::default());
     loop {
-        let page = operations(scratch, tenant, &at).await?;
+        let page = operations(scratch.store(), tenant, REHEARSED, &at).await?;
         let Some(last) = page.last() else {
             return Ok(digest.end());
         };
@@ -273,17 +367,18 @@ fn configuration(policy: Policy, opened: &Opened) -> String {
     HEXLOWER.encode(&Sha256::digest(parts))
 }
 
-/// Has anything changed in the source that concerns the application?
-async fn has_changed(source: &dyn Source, since: Position) -> Result<bool, EngineError> {
+/// Refuses when anything has changed in the source that concerns the application.
+async fn unless_changed(source: &dyn Source, since: Position) -> Result<(), EngineError> {
     let mut at = since;
     loop {
         let entries = source.changes(at, FEED).await?;
         let Some(last) = entries.last() else {
-            return Ok(false);
+            return Ok(());
         };
         at = last.position;
         if entries.iter().any(|it| it.what != Changed::Elsewhere) {
-            return Ok(true);
+            let what = "the directory has changed since the plan was made";
+            return Err(EngineError::Moved(what.to_owned()));
         }
     }
 }

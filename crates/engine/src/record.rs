@@ -15,6 +15,7 @@ use muster_store::references::State;
 use muster_store::{Store, StoreError, Tx, escrows, events, intents, links, plans, references};
 
 use crate::outcome::{LinkChange, Outcome};
+use crate::port::TargetError;
 use crate::rehearsal::Rehearsal;
 
 /// Objects of one batch at most: as many as one statement writes, and few enough that the writer has
@@ -280,14 +281,21 @@ pub(crate) async fn escrow(
     failure: &Failure,
 ) -> Result<(), StoreError> {
     let before = escrows::find(tx, lease.tenant, lease.job, failure.anchor).await?;
-    let attempts = before.as_ref().map_or(1, |escrow| escrow.attempts + 1);
+    let failed = before.as_ref().map_or(0, |escrow| escrow.attempts);
+    // Nobody was asked for what a plan does not say: it has not failed, and is the next cycle's.
+    let is_asked = failure.code != TargetError::NotPlanned.code();
+    let attempts = failed + u32::from(is_asked);
     let escrow = Escrow {
         anchor: failure.anchor,
         kind: failure.kind,
         code: failure.code.to_owned(),
         first_failed: before.map_or(now, |escrow| escrow.first_failed),
         attempts,
-        next_attempt: now.plus_seconds(pause_seconds(attempts)),
+        next_attempt: if is_asked {
+            now.plus_seconds(pause_seconds(attempts))
+        } else {
+            now
+        },
     };
     escrows::put(tx, lease.tenant, lease.job, &escrow).await
 }

@@ -124,6 +124,15 @@ enum Operation {
     Remove,
 }
 
+impl Operation {
+    const fn write(self, references: References<'_>) -> Write<'_> {
+        match self {
+            Self::Add => Write::AddReferences(references),
+            Self::Remove => Write::RemoveReferences(references),
+        }
+    }
+}
+
 impl Settled {
     fn did_something(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()
@@ -225,7 +234,9 @@ impl Pass<'_> {
                 .await?;
         }
         let is_lost = |it: &Settled| it.lost.iter().any(|link| link.anchor == it.batch.owner);
-        let goes_on = settled.error.as_ref().is_none_or(is_refusal) && !is_lost(&settled);
+        let is_harmless =
+            |error: &TargetError| is_refusal(error) || *error == TargetError::NotPlanned;
+        let goes_on = settled.error.as_ref().is_none_or(is_harmless) && !is_lost(&settled);
         if goes_on {
             self.send_parts(Operation::Add, add, &mut settled).await?;
         }
@@ -243,31 +254,44 @@ impl Pass<'_> {
         referred: Vec<Referred>,
         settled: &mut Settled,
     ) -> Result<(), EngineError> {
-        let (kind, owner) = (settled.batch.kind, settled.batch.target.clone());
+        let (kind, anchor) = (settled.batch.kind, settled.batch.owner);
+        let owner = settled.batch.target.clone();
         let Some(path) = (self.path)(kind, &settled.batch.attribute) else {
             return Ok(());
         };
+        let none = Concerned {
+            kind,
+            anchor,
+            referred: &[],
+        };
+        let kept = operation.write(References {
+            owner: &owner,
+            path: &path,
+            referred: &[],
+        });
+        // Those that are not in the plan that is followed keep no others from being sent.
+        let (referred, unplanned): (Vec<Referred>, Vec<Referred>) = referred
+            .into_iter()
+            .partition(|(one, _)| self.gate.allows(none, &kept, one));
+        if !unplanned.is_empty() {
+            settled.error.get_or_insert(TargetError::NotPlanned);
+        }
         let chunk = self.gate.target.chunk().max(1);
         let mut parts: Vec<Vec<Referred>> = referred.chunks(chunk).map(<[_]>::to_vec).collect();
         parts.reverse();
         let mut refusals = 0;
         while let Some(mut part) = parts.pop() {
             let ids: Vec<TargetId> = part.iter().map(|(_, id)| id.clone()).collect();
-            let references = References {
+            let anchors: Vec<SourceAnchor> = part.iter().map(|(anchor, _)| *anchor).collect();
+            let concerned = Concerned {
+                referred: &anchors,
+                ..none
+            };
+            let write = operation.write(References {
                 owner: &owner,
                 path: &path,
                 referred: &ids,
-            };
-            let write = match operation {
-                Operation::Add => Write::AddReferences(references),
-                Operation::Remove => Write::RemoveReferences(references),
-            };
-            let anchors: Vec<SourceAnchor> = part.iter().map(|(anchor, _)| *anchor).collect();
-            let concerned = Concerned {
-                kind,
-                anchor: settled.batch.owner,
-                referred: &anchors,
-            };
+            });
             let error = match self.gate.write(concerned, &write).await {
                 Ok(written) => {
                     settled.noted.extend(written.noted);

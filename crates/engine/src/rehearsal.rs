@@ -9,10 +9,11 @@ use muster_model::directory::Kind;
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use muster_rules::schema::CompiledSchema;
-use muster_rules::{MappingSource, ObjectMapping};
+use muster_rules::{AttributeMapping, MappingSource, ObjectMapping};
 use parking_lot::Mutex;
 use sha2::Sha256;
 
+use crate::decide::Decision;
 use crate::gate::{Concerned, Permit, Written, marks};
 use crate::port::{Change, Target, TargetError, TargetObject, Write};
 
@@ -126,6 +127,26 @@ impl Rehearsal {
             created,
             noted: Some(self.shown(target, kind, write, request)?),
         })
+    }
+
+    /// What is done to an account that was looked at, with what it has now. What it loses is free.
+    pub(crate) fn leaving<'r>(
+        &self,
+        kind: Kind,
+        object: TargetObject,
+        mut decision: Decision<'r>,
+    ) -> Decision<'r> {
+        if let Decision::Disable { changes, .. } = &mut decision {
+            for change in changes {
+                change.old = object.values.get(&change.path).cloned().unwrap_or_default();
+                let is_sought = self.sought.contains(&(kind, change.path.clone()));
+                if is_sought && change.old != change.new {
+                    let before = (place(kind, &change.path, &change.old), object.id.clone());
+                    self.noted.lock().left.insert(before);
+                }
+            }
+        }
+        decision
     }
 
     fn holds(&self, noted: &mut Noted, kind: Kind, (path, value): (&str, &Value), id: &TargetId) {
@@ -245,11 +266,18 @@ impl Rehearsal {
 /// Target attributes by which objects are looked for: to match them, or to find out whether a value is
 /// taken.
 fn looked_for(mapping: &ObjectMapping) -> impl Iterator<Item = &str> {
-    let asks = |source: &MappingSource| match source {
+    let matching = mapping.matching().into_iter();
+    let unique = mapping
+        .attributes
+        .iter()
+        .filter(|it| selects_unique_value(it));
+    matching.chain(unique).map(|it| it.target.as_str())
+}
+
+/// Does a mapping ask the target whether a value is free?
+pub(crate) fn selects_unique_value(attribute: &AttributeMapping) -> bool {
+    match &attribute.source {
         MappingSource::Expression(expression) => expression.selects_unique_value(),
         MappingSource::Attribute(_) | MappingSource::Constant(_) | MappingSource::None => false,
-    };
-    let matching = mapping.matching().into_iter();
-    let unique = mapping.attributes.iter().filter(move |it| asks(&it.source));
-    matching.chain(unique).map(|it| it.target.as_str())
+    }
 }

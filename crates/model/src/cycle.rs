@@ -89,6 +89,20 @@ impl Counts {
         self.requests += other.requests;
     }
 
+    /// What was done besides what an earlier part of the cycle did.
+    #[must_use]
+    pub const fn without(&self, other: &Self) -> Self {
+        Self {
+            created: self.created - other.created,
+            updated: self.updated - other.updated,
+            disabled: self.disabled - other.disabled,
+            deleted: self.deleted - other.deleted,
+            skipped: self.skipped - other.skipped,
+            failed: self.failed - other.failed,
+            requests: self.requests.saturating_sub(other.requests),
+        }
+    }
+
     /// Objects that something was said about.
     pub const fn objects(&self) -> u64 {
         self.created + self.updated + self.disabled + self.deleted + self.skipped + self.failed

@@ -25,6 +25,8 @@ pub struct Plan {
     pub operations: String,
     /// What would be done; `requests` are writes alone.
     pub counts: Counts,
+    /// Objects that failed before and whose next attempt comes later, and when the first one does.
+    pub waiting: Option<(u64, Timestamp)>,
     /// More would be withdrawn than the job's guard allows: so many, of so many managed objects.
     pub held: Option<(u64, u64)>,
 }

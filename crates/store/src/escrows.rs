@@ -118,10 +118,24 @@ pub async fn due(
 ) -> Result<Vec<Escrow>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM escrows WHERE tenant = $1 AND job = $2 AND next_attempt <= $3 \
-         ORDER BY next_attempt LIMIT $4"
+         ORDER BY next_attempt, anchor LIMIT $4"
     );
     tx.all(&sql, &[tenant.into(), job.into(), now.into(), limit.into()])
         .await
+}
+
+/// How many escrows of a job are not due at an instant, and when the next one of them is.
+pub async fn waiting(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    at: Timestamp,
+) -> Result<Option<(u64, Timestamp)>, StoreError> {
+    let sql = "SELECT count(*), min(next_attempt) FROM escrows \
+               WHERE tenant = $1 AND job = $2 AND next_attempt > $3";
+    let row: Option<(u64, Option<Timestamp>)> =
+        tx.one(sql, &[tenant.into(), job.into(), at.into()]).await?;
+    Ok(row.and_then(|(count, next)| Some((count, next?))))
 }
 
 /// How many escrows a job has, and when the next one is due.

@@ -23,12 +23,17 @@ pub fn to_json(plan: &Plan) -> String {
     let held = plan
         .held
         .map(|(new, managed)| json!({ "withdrawn": new, "managed": managed }));
+    let waiting = plan.waiting.map(|(count, next)| {
+        json!({
+            "objects": count, "next": next.to_string(), "nextMicros": next.as_micros()
+        })
+    });
     json!({
         "job": plan.job.to_string(), "cycle": plan.kind.as_str(),
         "made": plan.made.to_string(), "madeMicros": plan.made.as_micros(),
         "from": plan.from.map(|at| at.to_string()), "until": plan.until.to_string(),
         "configuration": plan.configuration, "operations": plan.operations,
-        "counts": counts, "heldByGuard": held
+        "counts": counts, "waiting": waiting, "heldByGuard": held
     })
     .to_string()
 }
@@ -59,7 +64,8 @@ impl Digester {
 pub fn read(text: &str) -> Option<Plan> {
     let json: Json = serde_json::from_str(text).ok()?;
     let position = |json: &Json| json.as_str()?.parse::<Position>().ok();
-    let held = &json["heldByGuard"];
+    let (held, waiting) = (&json["heldByGuard"], &json["waiting"]);
+    let next = waiting["nextMicros"].as_i64().map(Timestamp::from_micros);
     Some(Plan {
         job: json["job"].as_str()?.parse().ok()?,
         kind: match json["cycle"].as_str()? {
@@ -73,6 +79,7 @@ pub fn read(text: &str) -> Option<Plan> {
         configuration: json["configuration"].as_str()?.to_owned(),
         operations: json["operations"].as_str()?.to_owned(),
         counts: counts_from_json(&json["counts"].to_string())?,
+        waiting: waiting["objects"].as_u64().zip(next),
         held: held["withdrawn"].as_u64().zip(held["managed"].as_u64()),
     })
 }

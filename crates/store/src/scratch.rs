@@ -1,5 +1,7 @@
 //! A store for a while, in which a job can be run without anything happening.
 
+use std::path::Path;
+
 use muster_model::{JobId, TenantId};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -8,6 +10,8 @@ use crate::sqlite::Durability;
 use crate::store::{Backend, open_file};
 use crate::{FromRow, Row, SealingKey, Store, StoreError, Tx, Val};
 
+/// How its folders begin.
+const PREFIX: &str = "scratch-";
 /// Rows that are copied at once.
 const PAGE: u32 = 1000;
 
@@ -53,28 +57,44 @@ impl FromRow for Raw {
 }
 
 impl Scratch {
-    /// A new one, empty.
+    /// A new one, empty: beside the file of another store, or among the temporary files when that is no
+    /// file.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when the folder for temporary files cannot be written.
-    pub fn open() -> Result<Self, StoreError> {
+    /// [`StoreError::Unavailable`] when the folder cannot be written.
+    pub fn open(beside: &Store) -> Result<Self, StoreError> {
         let unavailable = |error: std::io::Error| {
-            StoreError::Unavailable(format!("no folder for temporary files: {error}"))
+            StoreError::Unavailable(format!("no folder for a temporary database: {error}"))
         };
-        let folder = tempfile::Builder::new()
-            .prefix("muster-")
-            .tempdir()
-            .map_err(unavailable)?;
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix(PREFIX);
+        let folder = match beside.folder() {
+            Some(folder) => builder.tempdir_in(folder),
+            None => builder.tempdir(),
+        };
+        let folder = folder.map_err(unavailable)?;
         let (sender, changed) = watch::channel(0);
         let path = folder.path().join("scratch.db");
         let sqlite = open_file(&path, sender, Durability::None)?;
         // No secret is ever in it.
         let key = SealingKey::from_bytes(&[0; 32]);
         Ok(Self {
-            store: Store::new(Backend::Sqlite(sqlite), changed, key),
+            store: Store::new(Backend::Sqlite(sqlite), changed, key, None),
             _folder: folder,
         })
+    }
+
+    /// Removes what a process has left in a folder that it could not clean up. Nobody else may be at work
+    /// on a store in it.
+    pub fn clear(folder: &Path) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                // What cannot be removed is in nobody's way.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// The store.

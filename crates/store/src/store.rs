@@ -43,6 +43,8 @@ pub struct Store {
     backend: Arc<Backend>,
     changed: watch::Receiver<u64>,
     key: Arc<SealingKey>,
+    /// Where its file is, if it has one.
+    folder: Option<Arc<Path>>,
 }
 
 impl Store {
@@ -57,14 +59,24 @@ impl Store {
                 Backend::Postgres(postgres)
             }
         };
-        Ok(Self::new(backend, changed, key))
+        let folder = match url {
+            StoreUrl::File(path) => path.parent(),
+            StoreUrl::Postgres(_) => None,
+        };
+        Ok(Self::new(backend, changed, key, folder))
     }
 
-    pub(crate) fn new(backend: Backend, changed: watch::Receiver<u64>, key: SealingKey) -> Self {
+    pub(crate) fn new(
+        backend: Backend,
+        changed: watch::Receiver<u64>,
+        key: SealingKey,
+        folder: Option<&Path>,
+    ) -> Self {
         Self {
             backend: Arc::new(backend),
             changed,
             key: Arc::new(key),
+            folder: folder.map(Arc::from),
         }
     }
 
@@ -122,6 +134,11 @@ impl Store {
     /// The key that seals secrets.
     pub fn key(&self) -> &SealingKey {
         &self.key
+    }
+
+    /// The folder of its file, if it has one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Is it PostgreSQL?

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use muster_app::{AppError, plans};
-use muster_engine::EngineError;
 use muster_model::Value;
 use muster_model::event::{Action, Status};
 use muster_model::plan::Operation;
 use muster_store::plans::{At, Kept, operation_from_json, to_json};
+use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use crate::args::{Apply, Plan};
@@ -26,26 +26,30 @@ pub(super) async fn plan(node: &Node, task: Plan, out: &Out) -> Result<Exit, App
     let (progress, watched) = watch::channel(None);
     let made = plans::make(ctx, &task.app, &progress);
     let (application, kept) = shown(watched, made, out).await?;
-    let short = &kept.id[..SHORT];
-    if !out.json {
+    let to_file = task.out.is_some();
+    if out.json {
+        let plan: Json = serde_json::from_str(&to_json(&kept.plan)).unwrap_or_default();
+        out.line(json!({ "id": kept.id, "plan": plan }).to_string())
+            .await;
+    } else {
         out.line(summary(&kept, &application.display_name)).await;
     }
-    if out.json || task.out.is_some() {
-        document(to_json(&kept.plan), task.out.is_some(), out).await;
+    if to_file {
+        out.file(to_json(&kept.plan)).await;
     }
-    let (mut at, mut left) = (At::default(), u64::from(task.limit));
-    let mut more = 0_u64;
+    let (mut at, mut left, mut more) = (At::default(), u64::from(task.limit), 0_u64);
     loop {
         let page = plans::operations(ctx, &kept, &at, PAGE).await?;
         let Some(last) = page.last() else { break };
         at = last.at.clone();
         for placed in page {
-            if out.json || task.out.is_some() {
-                document(placed.body.clone(), task.out.is_some(), out).await;
+            let unreadable = || AppError::Refused("the plan cannot be read; plan again".to_owned());
+            let operation = operation_from_json(&placed.body).ok_or_else(unreadable)?;
+            if to_file {
+                out.file(placed.body).await;
+            } else if out.json {
+                out.line(placed.body).await;
             }
-            let Some(operation) = operation_from_json(&placed.body) else {
-                continue;
-            };
             if out.json || (operation.status == Status::Skipped && !task.all) {
                 continue;
             }
@@ -57,33 +61,33 @@ pub(super) async fn plan(node: &Node, task: Plan, out: &Out) -> Result<Exit, App
             tell(&operation, out).await;
         }
     }
-    if out.json {
-        return Ok(Exit::Done);
-    }
-    if more > 0 {
-        out.line(format!(
-            "… and {more} more: --limit shows more of them, --out FILE keeps all"
-        ))
-        .await;
-    }
-    if let Some((new, managed)) = kept.plan.held {
-        let would = EngineError::HeldBack { new, managed };
-        out.line(format!("The guard of the job would hold it: {would}"))
-            .await;
-    }
-    if kept.plan.counts.requests > 0 {
-        out.line(format!("Do exactly this with: muster apply {short}"))
-            .await;
+    if !out.json {
+        farewell(&kept, more, out).await;
     }
     Ok(Exit::Done)
 }
 
-/// A line of the plan as a document, for a file or for programs.
-async fn document(line: String, to_file: bool, out: &Out) {
-    if to_file {
-        out.file(line).await;
-    } else {
-        out.line(line).await;
+/// What there is to say after the operations.
+async fn farewell(kept: &Kept, more: u64, out: &Out) {
+    let (plan, short) = (&kept.plan, &kept.id[..SHORT]);
+    if more > 0 {
+        let told = format!("… and {more} more: --limit shows more of them, --out FILE keeps all");
+        out.line(told).await;
+    }
+    if let Some((count, next)) = plan.waiting {
+        let told = format!("{count} objects failed before and are tried again later, first {next}");
+        out.line(told).await;
+    }
+    if let Some((new, managed)) = plan.held {
+        out.line(format!(
+            "The guard of the job will hold it: {new} of {managed} managed objects would be disabled \
+             or deleted. muster apply {short} then lists them (muster job held); allow them \
+             (muster job allow), and apply it again"
+        ))
+        .await;
+    } else if plan.counts.requests > 0 {
+        out.line(format!("Do exactly this with: muster apply {short}"))
+            .await;
     }
 }
 
@@ -92,7 +96,7 @@ fn summary(kept: &Kept, application: &str) -> String {
     let (plan, counts) = (&kept.plan, &kept.plan.counts);
     let short = &kept.id[..SHORT];
     let what = if counts.requests == 0 && counts.failed == 0 {
-        "nothing to do".to_owned()
+        "nothing to send".to_owned()
     } else {
         format!(
             "{} to create, {} to update, {} to disable, {} to delete in {} requests; {} would fail",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::kill::{client, read_all};
 use crate::relay::{Relay, Seen};
 use crate::run::{APP, Server, everybody, json, receiver, refusal, run};
+use crate::unique::titles_are_unique;
 
 /// A directory whose application provisions everybody through a relay.
 struct Here {
@@ -81,6 +82,23 @@ impl Here {
     /// What a command that refuses says, and its exit code.
     fn refused(&self, args: &[&str]) -> (Option<i32>, String) {
         refusal(&run(&self.data, args))
+    }
+
+    /// Somebody changes an account at the target.
+    fn by_hand(&self, id: &str, path: &str, value: impl Into<Value>) {
+        let patch = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "replace", "path": path, "value": value.into() }]
+        });
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let patched = runtime.block_on(async {
+            let request = client().patch(format!("{}/Users/{id}", self.url));
+            let request = request.bearer_auth(&self.token);
+            let request = request.header("content-type", "application/scim+json");
+            let answer = request.body(patch.to_string()).send().await;
+            answer.unwrap().status()
+        });
+        assert!(patched.is_success(), "{patched}");
     }
 
     /// The ids that the target has given.
@@ -184,7 +202,7 @@ fn what_is_planned_is_what_the_target_gets_byte_for_byte() {
     let (code, said) = here.refused(&["apply", &first]);
     assert!(code == Some(4) && said.contains("another cycle"), "{said}");
 
-    // Changes: an update, a member who leaves, another manager, one who goes.
+    // Changes: an update, another manager, one who is disabled.
     let sent = here.relay.writes().len();
     let text = format!(
         "id,userPrincipalName,displayName,department,manager,accountEnabled\n\
@@ -239,25 +257,8 @@ fn a_plan_whose_ground_has_moved_is_refused_and_nothing_is_sent() {
     json(&here.data, &["job", "restart", APP]);
     let fourth = plan();
     let id = &here.ids()[&format!("planned-{}", user(1))];
-    let patch = json!({
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{ "op": "replace", "path": "displayName", "value": "by hand" }]
-    });
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let patched = runtime.block_on(async {
-        let request = client().patch(format!("{}/Users/{id}", here.url));
-        let request = request
-            .bearer_auth(&here.token)
-            .header("content-type", "application/scim+json");
-        request
-            .body(patch.to_string())
-            .send()
-            .await
-            .unwrap()
-            .status()
-    });
-    assert!(patched.is_success(), "{patched}");
-    refused(&fourth, "the target answers otherwise");
+    here.by_hand(id, "displayName", "by hand");
+    refused(&fourth, "User 1 is not what the plan says");
     let fifth = plan();
     let cycle = json(&here.data, &["apply", &fifth]);
     assert_eq!(cycle["updated"], 1, "{cycle}");
@@ -345,4 +346,61 @@ fn eh_17_a_plan_says_what_the_guard_would_hold_and_does_not_pass_it() {
     let cycle = json(&here.data, &["apply", &plan]);
     assert_eq!(cycle["disabled"], 10, "{cycle}");
     assert_eq!(here.relay.writes().len(), sent + 10);
+}
+
+#[test]
+fn who_gets_a_value_that_several_want_is_the_same_when_it_is_applied() {
+    let here = Here::with(0);
+    let exported = run(&here.data, &["schema", "export", APP]);
+    let mut schema: Value = serde_json::from_slice(&exported.stdout).unwrap();
+    titles_are_unique(&mut schema);
+    let file = here.file("schema.json");
+    std::fs::write(&file, schema.to_string()).unwrap();
+    json(&here.data, &["schema", "import", APP, &file]);
+    let mut text = String::from("id,userPrincipalName,displayName,surname\n");
+    for number in 0..120 {
+        // Three of each name, far from each other.
+        let name = number % 40;
+        let _ = writeln!(
+            text,
+            "{},u{number}@example.test,U{number},Name{name}x",
+            user(number)
+        );
+    }
+    here.import("users.csv", &text);
+    let (_, operations) = here.plan("a.plan");
+    let applied = json(&here.data, &["apply", &here.file("a.plan")]);
+    assert_eq!(
+        (&applied["created"], &applied["failed"]),
+        (&json!(120), &json!(0)),
+        "{applied}"
+    );
+    let planned = requests(&operations, &here.ids());
+    assert_eq!(seen(&here.relay, &here.url, 0), planned);
+}
+
+#[test]
+fn what_an_account_has_before_it_is_disabled_is_what_the_target_says() {
+    let here = Here::with(2);
+    json(&here.data, &["job", "run", APP]);
+    let ids = here.ids();
+    let id = &ids[&format!("planned-{}", user(0))];
+    here.by_hand(id, "active", false);
+    json(&here.data, &["app", "scope", APP, "assigned"]);
+    let (plan, operations) = here.plan("a.plan");
+    let told = run(&here.data, &["plan", APP, "--json"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    let first: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(first["id"].as_str().map(str::len), Some(64), "{first}");
+    assert_eq!(told.lines().count(), 1 + operations.len());
+    assert_eq!(plan["counts"]["disabled"], 2);
+    let before = |number: usize| {
+        let of = operations.iter().find(|it| it["source"] == user(number));
+        of.unwrap()["modified"][0]["before"].clone()
+    };
+    assert_eq!((before(0), before(1)), (json!(false), json!(true)));
+    // Somebody enables the account meanwhile: it is not what the plan says.
+    here.by_hand(id, "active", true);
+    let (code, said) = here.refused(&["apply", &here.file("a.plan")]);
+    assert!(code == Some(4) && said.contains("User 0"), "{said}");
 }

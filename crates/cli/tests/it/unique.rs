@@ -9,7 +9,7 @@ const EXPRESSION: &str =
     r#"SelectUniqueValue([surname], Append([surname], "2"), Append([surname], "3"))"#;
 
 /// The schema of the application, where a new account's title is a name that nobody has.
-fn titles_are_unique(schema: &mut Value) {
+pub(crate) fn titles_are_unique(schema: &mut Value) {
     let mappings = &mut schema["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"];
     let mappings = mappings.as_array_mut().unwrap().iter_mut();
     for mapping in mappings.filter(|it| it["targetAttributeName"] == "title") {

@@ -9,11 +9,15 @@ use muster_model::plan::Plan;
 use muster_model::{
     ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
 };
+use muster_store::escrows::Escrow;
 use muster_store::events::EventQuery;
+use muster_store::intents::Intent;
 use muster_store::plans::{self, At, Placed};
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
-use muster_store::{Scratch, StoreError, events, held_back, jobs, links, secrets};
+use muster_store::{
+    Scratch, Store, StoreError, escrows, events, held_back, intents, jobs, links, secrets,
+};
 use muster_testkit::TestStore;
 
 use crate::{NOW, TENANT, on_both};
@@ -187,6 +191,7 @@ fn plan(job: JobId, seconds: i64) -> Plan {
             created: 2,
             ..Counts::default()
         },
+        waiting: Some((3, later(60))),
         held: Some((9, 10)),
     }
 }
@@ -267,10 +272,36 @@ async fn a_copy_of_a_job_holds_what_the_engine_keeps_of_it(test: &TestStore) {
             (anchor(1), "members", anchor(3)),
         ];
         references::want(tx, TENANT, id, &wanted).await?;
+        let intent = Intent {
+            kind: Kind::User,
+            anchor: anchor(1),
+            path: "userName".to_owned(),
+            value: Value::from("ana"),
+        };
+        intents::put(tx, TENANT, id, &[intent]).await?;
+        let escrow = Escrow {
+            anchor: anchor(2),
+            kind: Kind::Group,
+            code: "Timeout".to_owned(),
+            first_failed: NOW,
+            attempts: 3,
+            next_attempt: later(60),
+        };
+        escrows::put(tx, TENANT, id, &escrow).await?;
+        let held = Withdrawal {
+            kind: Kind::User,
+            anchor: anchor(3),
+            name: "Ana".to_owned(),
+            target: TargetId("t".to_owned()),
+            action: Action::Disable,
+            reason: "it is not assigned".to_owned(),
+            allowed: true,
+        };
+        held_back::replace(tx, TENANT, id, vec![held]).await?;
         links::set_filled(tx, TENANT, id, all[0].anchor).await
     })
     .unwrap();
-    let scratch = Scratch::open().unwrap();
+    let scratch = Scratch::open(&test.store).unwrap();
     scratch.copy(&test.store, TENANT, id).await.unwrap();
     let (links, references, copied) = scratch
         .store()
@@ -285,6 +316,22 @@ async fn a_copy_of_a_job_holds_what_the_engine_keeps_of_it(test: &TestStore) {
         })
         .await
         .unwrap();
+    let others = |store: Store| async move {
+        let read = store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move {
+                Ok((
+                    intents::page(tx, TENANT, id, None, 10).await?,
+                    escrows::due(tx, TENANT, id, later(60), 10).await?,
+                    held_back::page(tx, TENANT, id, None, 10).await?,
+                ))
+            })
+        });
+        read.await.unwrap()
+    };
+    let (copy, original) = (scratch.store().clone(), test.store.clone());
+    let (copy, original) = (others(copy).await, others(original).await);
+    assert_eq!(copy, original);
+    assert_eq!((copy.0.len(), copy.1.len(), copy.2.len()), (1, 1, 1));
     assert_eq!((links.len(), references.len()), (expected, 2));
     assert_eq!(copied.settings.interval_seconds, 7);
     assert!(

@@ -13,6 +13,7 @@ use muster_model::job::{Credentials, Guard, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
 use muster_store::events::{self, EventQuery};
+use muster_store::links;
 use muster_testkit::{FixedClock, TestStore, sqlite_store};
 
 use super::Dice;
@@ -204,6 +205,46 @@ impl World {
             .unwrap();
     }
 
+    /// A team of all of them.
+    pub(crate) async fn gather(&self, many: usize) {
+        let set = [
+            ("id", group(0).to_string()),
+            ("displayName", "All".to_owned()),
+        ];
+        let set = set.map(|(name, value)| (name.to_owned(), value.into()));
+        directory::create_group(&self.ctx, set.to_vec())
+            .await
+            .unwrap();
+        for number in 0..many {
+            directory::add_member(&self.ctx, group(0), user(number).into())
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Some of them leave the team.
+    pub(crate) async fn scatter(&self, some: std::ops::Range<usize>) {
+        for number in some {
+            directory::remove_member(&self.ctx, group(0), user(number).into())
+                .await
+                .unwrap();
+        }
+    }
+
+    /// One of them gets another title once more.
+    pub(crate) async fn rename(&self, number: usize) {
+        let set = vec![("jobTitle".to_owned(), "once more".into())];
+        directory::update_user(&self.ctx, user(number), set)
+            .await
+            .unwrap();
+    }
+
+    /// The members that the target has of the only group.
+    pub(crate) fn members(&self) -> BTreeSet<TargetId> {
+        let held = self.provider.held.lock().unwrap();
+        held.members.values().next().cloned().unwrap_or_default()
+    }
+
     /// All of them get another title.
     pub(crate) async fn retitle(&self, many: usize) {
         for number in 0..many {
@@ -235,6 +276,18 @@ impl World {
             Box::pin(async move { events::list(tx, tenant, job, &query, 100_000).await })
         });
         read.await.unwrap()
+    }
+
+    /// The ids at the target by what stands for them in a plan.
+    pub(crate) async fn links(&self) -> BTreeMap<String, String> {
+        let (tenant, job) = (self.ctx.tenant, self.job);
+        let read = self.ctx.store.read::<_, muster_store::StoreError, _>(|tx| {
+            Box::pin(async move { links::page(tx, tenant, job, None, None, 1000).await })
+        });
+        let links = read.await.unwrap().into_iter();
+        links
+            .map(|it| (format!("planned-{}", it.anchor), it.target.0))
+            .collect()
     }
 
     pub(crate) async fn updates_told(&self) -> usize {
