@@ -46,7 +46,11 @@ pub async fn explain(
     Ok((application, subject, explanation))
 }
 
-async fn subject(ctx: &Ctx, application: &Application, text: &str) -> Result<Subject, AppError> {
+pub(crate) async fn subject(
+    ctx: &Ctx,
+    application: &Application,
+    text: &str,
+) -> Result<Subject, AppError> {
     let known = |kind, anchor| Subject {
         kind,
         anchor,

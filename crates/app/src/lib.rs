@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod log;
 pub mod mappings;
 pub mod plans;
+pub mod provision;
 pub mod received;
 pub mod webhooks;
 

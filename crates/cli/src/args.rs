@@ -170,6 +170,11 @@ pub(crate) enum Task {
         after_help = "Examples:\n  muster explain \"Symantec Web Security Service\" ana@example.com\n  muster explain \"Symantec Web Security Service\" \"Sales\"\n\nNothing is written, neither here nor at the target."
     )]
     Explain(Explain),
+    /// Provision one user, or a group with chosen members, now: every step is told.
+    #[command(
+        after_help = "Examples:\n  muster provision \"Symantec Web Security Service\" ana@example.com --dry-run\n  muster provision \"Symantec Web Security Service\" \"Sales\" --member ana@example.com\n\nThe job need not run. Its guard is not asked: whoever names somebody means it. Exit code 3 when it failed."
+    )]
+    Provision(Provision),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
@@ -204,6 +209,20 @@ pub(crate) struct Explain {
     pub(crate) app: String,
     /// A user or a group: sign-in name, mail address, display name or id; or the id of an event.
     pub(crate) subject: String,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Provision {
+    /// Name or id of the application.
+    pub(crate) app: String,
+    /// A user or a group: sign-in name, mail address, display name or id.
+    pub(crate) subject: String,
+    /// Of a group: a user who is provisioned, too, with the membership; up to five times.
+    #[arg(long = "member", value_name = "USER")]
+    pub(crate) members: Vec<String>,
+    /// Tell what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod integration;
 mod job;
 mod log;
 mod plan;
+mod provision;
 mod schema;
 
 use std::fs::File;
@@ -333,6 +334,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Plan(task) => Box::pin(plan::plan(node, task, out)).await,
         Task::Apply(task) => plan::apply(node, task, out).await,
         Task::Explain(task) => explain::perform(node, task, out).await,
+        Task::Provision(task) => Box::pin(provision::perform(node, task, out)).await,
     };
     out.progress_end().await;
     match done {

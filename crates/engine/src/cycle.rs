@@ -279,7 +279,7 @@ impl Run<'_> {
         }
     }
 
-    fn maps_members(&self) -> bool {
+    pub(crate) fn maps_members(&self) -> bool {
         self.rules
             .group
             .as_ref()
@@ -347,7 +347,10 @@ impl Run<'_> {
         .boxed()
     }
 
-    fn pass<'p>(&'p self, path: &'p (dyn Fn(Kind, &str) -> Option<String> + Sync)) -> Pass<'p> {
+    pub(crate) fn pass<'p>(
+        &'p self,
+        path: &'p (dyn Fn(Kind, &str) -> Option<String> + Sync),
+    ) -> Pass<'p> {
         Pass {
             store: self.store,
             clock: self.clock,
@@ -377,7 +380,7 @@ impl Run<'_> {
     }
 
     /// Single memberships that changed.
-    async fn memberships(
+    pub(crate) async fn memberships(
         &self,
         changed: Vec<(SourceAnchor, SourceAnchor)>,
     ) -> Result<(), EngineError> {
@@ -487,7 +490,7 @@ impl Run<'_> {
 }
 
 /// The target's path of a reference attribute, when it is mapped.
-fn path_of(rules: &CompiledSchema, kind: Kind, attribute: &str) -> Option<String> {
+pub(crate) fn path_of(rules: &CompiledSchema, kind: Kind, attribute: &str) -> Option<String> {
     let mapping = match kind {
         Kind::User => Some(&rules.user),
         Kind::Group => rules.group.as_ref(),

@@ -29,6 +29,9 @@ pub(crate) const LEASE_SECONDS: i64 = 30;
 /// How often the lease is extended while a cycle runs.
 const BEAT: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
 
+/// How long somebody who asks for something else waits for a cycle that runs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The names under which credentials are kept (1.6).
 pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
 pub(crate) const SECRET_TOKEN: &str = "SecretToken";
@@ -582,7 +585,7 @@ fn worth_keeping(cycle: &Cycle) -> bool {
         || !matches!(cycle.state, CycleState::Succeeded)
 }
 
-const fn code(error: &EngineError) -> &'static str {
+pub(crate) const fn code(error: &EngineError) -> &'static str {
     match error {
         EngineError::Target(error) => TargetError::code(error),
         EngineError::Restarted | EngineError::Busy | EngineError::Interrupted => "Interrupted",

@@ -17,6 +17,7 @@ mod compare;
 mod conveyor;
 mod cycle;
 pub mod decide;
+pub mod demand;
 mod engine;
 mod entitled;
 mod error;

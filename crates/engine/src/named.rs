@@ -126,7 +126,7 @@ impl Run<'_> {
             // Those that failed are tried again when it is their turn; an initial cycle tries all.
             let escrowed = match self.cycle.kind {
                 CycleKind::Initial => HashSet::new(),
-                CycleKind::Incremental => self.escrowed(&anchors).await?,
+                CycleKind::Incremental | CycleKind::OnDemand => self.escrowed(&anchors).await?,
             };
             for kind in [Kind::User, Kind::Group] {
                 let named = left

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use muster_model::cycle::{Counts, Cycle};
@@ -22,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::basis::Basis;
 use crate::cycle::FEED;
-use crate::engine::{Engine, Kept, LEASE_SECONDS, Loaded, Opened, Parts, Terms};
+use crate::engine::{Engine, Kept, LEASE_SECONDS, Loaded, Opened, PATIENCE, Parts, Terms};
 use crate::error::EngineError;
 use crate::gate::{Mode, Permit};
 use crate::port::{Changed, Source};
@@ -35,9 +34,6 @@ use crate::scope::Policy;
 const KEPT: u32 = 10;
 /// Operations that are read at once.
 const PAGE: u32 = 500;
-
-/// How long a plan waits for a cycle that runs.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A job, and a copy of what is kept of it.
 struct Copied {

@@ -200,6 +200,24 @@ impl Pass<'_> {
         Ok(counts)
     }
 
+    /// Works off what is due of one owner.
+    pub(crate) async fn of_owner(&self, owner: SourceAnchor) -> Result<Counts, EngineError> {
+        let nobody = SourceAnchor::from_bytes([0; 16]);
+        let next = u128::from_be_bytes(*owner.as_bytes()).checked_add(1);
+        let end = next.map(|next| SourceAnchor::from_bytes(next.to_be_bytes()));
+        let (mut counts, mut after) = (Counts::default(), (owner, String::new(), nobody));
+        loop {
+            let due = self.page(after, end).await?;
+            let Some(last) = due.last() else {
+                return Ok(counts);
+            };
+            after = (last.owner, last.attribute.clone(), last.referred);
+            let send = stream::iter(batches(due)).map(|batch| self.send(batch));
+            let settled = send.buffered(MOST).try_collect().await?;
+            counts.add(&self.keep(settled).await?);
+        }
+    }
+
     async fn page(
         &self,
         after: (SourceAnchor, String, SourceAnchor),

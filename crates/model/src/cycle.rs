@@ -2,21 +2,40 @@
 
 use crate::{CycleId, JobId, Timestamp};
 
-/// Everything, or what changed since the watermark.
+/// Everything, what changed since the watermark, or what somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CycleKind {
     /// Evaluates every object.
     Initial,
     /// Evaluates what changed.
     Incremental,
+    /// Evaluates one object and what belongs to it (section 9).
+    OnDemand,
+}
+
+/// A word that is no kind of cycle.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown kind of cycle")]
+pub struct UnknownKind;
+
+impl std::str::FromStr for CycleKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        [Self::Initial, Self::Incremental, Self::OnDemand]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownKind)
+    }
 }
 
 impl CycleKind {
-    /// `initial` or `incremental`.
+    /// `initial`, `incremental` or `onDemand`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",
             Self::Incremental => "incremental",
+            Self::OnDemand => "onDemand",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Cycles and what they did. Written by the engine.
 
-use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
+use muster_model::cycle::{Counts, Cycle, CycleState};
 use muster_model::{JobId, TenantId};
 use serde_json::{Value as Json, json};
 
@@ -11,12 +11,7 @@ const COLUMNS: &str = "id, job, kind, state, error, began, ended, counts";
 impl FromRow for Cycle {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
         let (id, job) = (row.take()?, row.take()?);
-        let kind: String = row.take()?;
-        let kind = match kind.as_str() {
-            "initial" => CycleKind::Initial,
-            "incremental" => CycleKind::Incremental,
-            _ => return Err(row.corrupt("unknown kind of cycle")),
-        };
+        let kind = row.parse()?;
         let (state, error): (String, Option<String>) = (row.take()?, row.take()?);
         let state = match state.as_str() {
             "Running" => CycleState::Running,

@@ -4,7 +4,6 @@
 //! to see.
 
 use data_encoding::HEXLOWER;
-use muster_model::cycle::CycleKind;
 use muster_model::directory::Kind;
 use muster_model::event::Modified;
 use muster_model::link::TargetId;
@@ -68,11 +67,7 @@ pub fn read(text: &str) -> Option<Plan> {
     let next = waiting["nextMicros"].as_i64().map(Timestamp::from_micros);
     Some(Plan {
         job: json["job"].as_str()?.parse().ok()?,
-        kind: match json["cycle"].as_str()? {
-            "initial" => CycleKind::Initial,
-            "incremental" => CycleKind::Incremental,
-            _ => return None,
-        },
+        kind: json["cycle"].as_str()?.parse().ok()?,
         made: Timestamp::from_micros(json["madeMicros"].as_i64()?),
         from: position(&json["from"]),
         until: position(&json["until"])?,

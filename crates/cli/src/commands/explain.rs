@@ -14,9 +14,10 @@ use serde_json::{Value as Json, json};
 
 use crate::args::Explain;
 use crate::commands::log::{event_json, event_line, value_json};
+use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
-use crate::output::{Out, Sign};
+use crate::output::Out;
 
 pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exit, AppError> {
     let explained = explain::explain(&node.ctx, &task.app, &task.subject);
@@ -44,19 +45,24 @@ pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exi
         }
         out.line("Now".to_owned()).await;
     }
-    for text in [
-        import(&explanation),
-        scope(&explanation),
-        matching(&explanation),
-        mapping(&explanation),
-        references(&explanation),
-    ] {
-        if !text.is_empty() {
-            out.line(text.trim_end().to_owned()).await;
-        }
+    for text in steps(&explanation) {
+        out.line(text).await;
     }
     decision(&explanation, out).await;
     Ok(Exit::Done)
+}
+
+/// The steps up to the decision, each a text of several lines.
+pub(super) fn steps(it: &Explanation) -> Vec<String> {
+    let all = [
+        import(it),
+        scope(it),
+        matching(it),
+        mapping(it),
+        references(it),
+    ];
+    let told = all.iter().filter(|text| !text.is_empty());
+    told.map(|text| text.trim_end().to_owned()).collect()
 }
 
 fn lines(head: &str, rest: impl IntoIterator<Item = String>) -> String {
@@ -221,16 +227,17 @@ fn references(it: &Explanation) -> String {
     )
 }
 
-async fn decision(it: &Explanation, out: &Out) {
+pub(super) async fn decision(it: &Explanation, out: &Out) {
     let operation = &it.operation;
-    let (sign, what) = match (operation.status, operation.action) {
-        (Status::Failure, _) => (Sign::Fails, "fails"),
-        (_, Action::Create) => (Sign::Adds, "create it"),
-        (_, Action::Update) => (Sign::Changes, "update it"),
-        (_, Action::Disable) => (Sign::Removes, "disable it"),
-        (_, Action::Delete) => (Sign::Removes, "delete it"),
-        (_, Action::Other | Action::StagedDelete) => (Sign::Skips, "nothing to send"),
+    let what = match (operation.status, operation.action) {
+        (Status::Failure, _) => "fails",
+        (_, Action::Create) => "create it",
+        (_, Action::Update) => "update it",
+        (_, Action::Disable) => "disable it",
+        (_, Action::Delete) => "delete it",
+        (_, Action::Other | Action::StagedDelete) => "nothing to send",
     };
+    let sign = sign(operation.status, operation.action);
     let code = if operation.code.is_empty() {
         String::new()
     } else {
@@ -271,7 +278,7 @@ async fn decision(it: &Explanation, out: &Out) {
     }
 }
 
-fn as_json(it: &Explanation) -> Json {
+pub(super) fn as_json(it: &Explanation) -> Json {
     let operation = muster_store::plans::operation_to_json(&it.operation);
     let operation: Json = serde_json::from_str(&operation).unwrap_or_default();
     let record = it.record.as_ref().map(|record| {

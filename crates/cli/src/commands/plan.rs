@@ -115,16 +115,25 @@ fn summary(kept: &Kept, application: &str) -> String {
     )
 }
 
+/// The sign of what is done.
+pub(super) const fn sign(status: Status, action: Action) -> Sign {
+    match (status, action) {
+        (Status::Failure, _) => Sign::Fails,
+        (Status::Skipped, _) | (_, Action::Other | Action::StagedDelete) => Sign::Skips,
+        (_, Action::Create) => Sign::Adds,
+        (_, Action::Update) => Sign::Changes,
+        (_, Action::Disable | Action::Delete) => Sign::Removes,
+    }
+}
+
 /// What would be done to one object: a line, and a line for each attribute.
 async fn tell(operation: &Operation, out: &Out) {
-    let (sign, what) = match (operation.status, operation.action) {
-        (Status::Failure, _) => (Sign::Fails, "fails"),
-        (Status::Skipped, _) | (_, Action::Other | Action::StagedDelete) => (Sign::Skips, "skip"),
-        (_, Action::Create) => (Sign::Adds, "create"),
-        (_, Action::Update) => (Sign::Changes, "update"),
-        (_, Action::Disable) => (Sign::Removes, "disable"),
-        (_, Action::Delete) => (Sign::Removes, "delete"),
+    let what = match (operation.status, operation.action) {
+        (Status::Failure, _) => "fails",
+        (Status::Skipped, _) | (_, Action::Other | Action::StagedDelete) => "skip",
+        (_, action) => action.as_str(),
     };
+    let sign = sign(operation.status, operation.action);
     let code = if operation.code.is_empty() {
         String::new()
     } else {

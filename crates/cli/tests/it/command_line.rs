@@ -87,6 +87,7 @@ fn every_command_has_help_with_an_example() {
         &["plan"],
         &["apply"],
         &["explain"],
+        &["provision"],
         &["log", "list"],
         &["log", "show"],
         &["log", "export"],

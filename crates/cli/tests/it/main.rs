@@ -12,6 +12,7 @@ mod kill;
 mod kill_provider;
 mod lost_answer;
 mod plan;
+mod provision;
 mod races;
 mod relay;
 mod run;

@@ -1,0 +1,68 @@
+//! Provision on demand: one user, or a group with chosen members, now (section 9).
+
+use muster_engine::demand::{Demand, MEMBERS};
+use muster_model::application::Application;
+use muster_model::cycle::Cycle;
+use muster_model::directory::Kind;
+use muster_model::event::Event;
+use muster_store::events::{self, EventQuery};
+
+use crate::applications::find as find_application;
+use crate::explain::subject;
+use crate::{AppError, Ctx, directory};
+
+/// Events of one demand at most: each object has one for itself and one for each reference.
+const EVENTS: u32 = 100;
+
+/// Whom somebody asks for.
+pub async fn demand(
+    ctx: &Ctx,
+    application: &str,
+    text: &str,
+    members: &[String],
+) -> Result<(Application, Demand), AppError> {
+    let application = find_application(ctx, application).await?;
+    let found = subject(ctx, &application, text.trim()).await?;
+    if members.len() > MEMBERS {
+        return Err(AppError::Invalid(format!(
+            "at most {MEMBERS} members of a group are provisioned at once; run it again for the others"
+        )));
+    }
+    if found.kind == Kind::User && !members.is_empty() {
+        return Err(AppError::Invalid(
+            "only a group has members; name the user alone".to_owned(),
+        ));
+    }
+    let mut demand = Demand {
+        kind: found.kind,
+        anchor: found.anchor,
+        members: Vec::with_capacity(members.len()),
+    };
+    for member in members {
+        let user = directory::find_user(ctx, member).await?;
+        demand.members.push(user.id.into());
+    }
+    Ok((application, demand))
+}
+
+/// Provisions somebody now; answers what the log says of it, oldest first.
+pub async fn provision(
+    ctx: &Ctx,
+    application: &Application,
+    demand: &Demand,
+) -> Result<(Cycle, Vec<Event>), AppError> {
+    let (tenant, job) = (ctx.tenant, application.job);
+    let cycle = ctx.engine.provision(tenant, job, demand).await?;
+    let query = EventQuery {
+        cycle: Some(cycle.id),
+        ..EventQuery::default()
+    };
+    let mut events: Vec<Event> = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(events::list(tx, tenant, job, &query, EVENTS).await?) })
+        })
+        .await?;
+    events.reverse();
+    Ok((cycle, events))
+}
