@@ -5,11 +5,11 @@ use muster_model::application::Application;
 use muster_model::directory::Kind;
 use muster_model::event::Event;
 use muster_model::link::SourceAnchor;
-use muster_model::{ObjectId, UserId};
-use muster_store::{links, users};
+use muster_model::{GroupId, ObjectId, UserId};
+use muster_store::{groups, links, users};
 
 use crate::applications::{find as find_application, job_of};
-use crate::directory::find::{named_group, named_user};
+use crate::directory::find::named_user;
 use crate::{AppError, Ctx, directory, log};
 
 /// Users that are read at once.
@@ -26,23 +26,24 @@ pub struct Subject {
     pub event: Option<Event>,
 }
 
-/// Explains somebody to an application, as the next cycle would see it; nothing is written anywhere. Who
-/// is meant may be named by sign-in name, mail address, display name, id, or by an event of the log.
+/// Explains somebody to an application, as a cycle that looks at it now would see it; nothing is written
+/// anywhere. Who is meant may be named by sign-in name, mail address, display name, id, or by an event of
+/// the log. There is no explanation of who is gone on both sides, but perhaps an event.
 pub async fn explain(
     ctx: &Ctx,
     application: &str,
     text: &str,
-) -> Result<(Application, Subject, Explanation), AppError> {
+) -> Result<(Application, Subject, Option<Explanation>), AppError> {
     let application = find_application(ctx, application).await?;
     let job = job_of(ctx, &application).await?;
     let subject = subject(ctx, &application, text.trim()).await?;
     let Subject { kind, anchor, .. } = subject;
-    let explained = ctx.engine.explain(ctx.tenant, job.id, kind, anchor).await?;
-    let explanation = explained.ok_or_else(|| {
-        AppError::NotFound(format!(
+    let explanation = ctx.engine.explain(ctx.tenant, job.id, kind, anchor).await?;
+    if explanation.is_none() && subject.event.is_none() {
+        return Err(AppError::NotFound(format!(
             "nothing is known of {kind} {anchor}: it is neither in the directory nor linked"
-        ))
-    })?;
+        )));
+    }
     Ok((application, subject, explanation))
 }
 
@@ -57,20 +58,27 @@ pub(crate) async fn subject(
         event: None,
     };
     let tenant = ctx.tenant;
-    let found = ctx
+    let (user, groups) = ctx
         .store
         .read::<_, AppError, _>(|tx| {
             Box::pin(async move {
-                if let Some(user) = named_user(tx, tenant, text).await? {
-                    return Ok(Some((Kind::User, user.id.into())));
+                let user = named_user(tx, tenant, text).await?;
+                if let Ok(id) = text.parse::<GroupId>()
+                    && let Some(group) = groups::find(tx, tenant, id).await?
+                {
+                    return Ok((user, vec![group]));
                 }
-                let group = named_group(tx, tenant, text).await?;
-                Ok(group.map(|group| (Kind::Group, group.id.into())))
+                Ok((user, groups::find_by_name(tx, tenant, text).await?))
             })
         })
         .await?;
-    if let Some((kind, anchor)) = found {
-        return Ok(known(kind, anchor));
+    if let Some(user) = user {
+        return Ok(known(Kind::User, user.id.into()));
+    }
+    if text.parse::<GroupId>().is_ok()
+        && let [group] = groups.as_slice()
+    {
+        return Ok(known(Kind::Group, group.id.into()));
     }
     if let Ok(id) = text.parse::<ObjectId>() {
         // Gone from the directory, and perhaps still linked.
@@ -91,20 +99,22 @@ pub(crate) async fn subject(
             event: Some(event),
         });
     }
-    match by_mail_or_name(ctx, text).await?.as_slice() {
-        [one] => Ok(known(Kind::User, (*one).into())),
-        // It says who may have been meant.
-        [] => {
+    let users = by_mail_or_name(ctx, text).await?;
+    match (users.as_slice(), groups.as_slice()) {
+        ([user], []) => Ok(known(Kind::User, (*user).into())),
+        ([], [group]) => Ok(known(Kind::Group, group.id.into())),
+        ([], []) => {
+            // It says who may have been meant.
             let user = directory::find_user(ctx, text).await?;
             Ok(known(Kind::User, user.id.into()))
         }
         _ => Err(AppError::Invalid(format!(
-            "several users have the mail address or display name `{text}`; give a sign-in name or an id"
+            "several users or groups are called `{text}`; give a sign-in name or an id"
         ))),
     }
 }
 
-/// Users with this mail address or display name; two suffice to tell that there are several.
+/// Users with this mail address, display name or, when they are deleted, sign-in name; two suffice to tell that there are several.
 async fn by_mail_or_name(ctx: &Ctx, text: &str) -> Result<Vec<UserId>, AppError> {
     let (tenant, wanted) = (ctx.tenant, text.to_lowercase());
     let (mut found, mut after) = (Vec::new(), None);
@@ -122,9 +132,10 @@ async fn by_mail_or_name(ctx: &Ctx, text: &str) -> Result<Vec<UserId>, AppError>
             let text = value.and_then(muster_model::Value::as_text);
             text.is_some_and(|text| text.to_lowercase() == wanted)
         };
-        let named = page
-            .iter()
-            .filter(|user| has(user, "mail") || has(user, "displayName"));
+        let named = page.iter().filter(|user| {
+            let signed_in = user.user_principal_name.to_lowercase() == wanted;
+            has(user, "mail") || has(user, "displayName") || signed_in
+        });
         found.extend(named.map(|user| user.id));
         if found.len() > 1 {
             break;

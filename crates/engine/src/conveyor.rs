@@ -18,6 +18,7 @@ use crate::decide::Cause;
 use crate::error::EngineError;
 use crate::intents::intents;
 use crate::limit::MOST;
+use crate::matching::matches_uniquely;
 use crate::object::{Path, Work};
 use crate::outcome::{LinkChange, Outcome};
 use crate::port::{Source, SourceError};
@@ -79,9 +80,10 @@ impl Run<'_> {
             cleared: &self.cleared,
             intents,
         };
-        // Who is answered first would decide who gets a value that several want.
-        let chooses = mapping.attributes.iter().any(selects_unique_value);
-        let under_way = if chooses && !self.gate.is_live() {
+        // Who is answered first would decide who gets a value, or an account, that several want.
+        let unique = matches_uniquely(mapping, |name| self.source.is_unique(kind, name));
+        let vies = !unique || mapping.attributes.iter().any(selects_unique_value);
+        let under_way = if vies && !self.gate.is_live() {
             1
         } else {
             UNDER_WAY

@@ -273,8 +273,14 @@ fn update<'r>(
     matched: bool,
     mapping: &ObjectMapping,
 ) -> Decision<'r> {
-    if changes.is_empty() || !mapping.actions.update {
+    if changes.is_empty() {
         Decision::Equal { target, matched }
+    } else if !mapping.actions.update {
+        Decision::Leave(
+            target,
+            LinkState::Managed,
+            "both sides differ, and the mapping does not update",
+        )
     } else {
         Decision::Update {
             target,

@@ -3,18 +3,19 @@
 //! The object goes the way of every cycle ([`crate::object`]), with its writes noted and not sent and
 //! nothing written down; what is told besides is what was seen on that way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Status};
-use muster_model::job::{Scope, Withdrawal};
+use muster_model::job::{JobStatus, Scope, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::plan::Operation;
-use muster_model::{CycleId, JobId, TenantId, Value};
+use muster_model::{CycleId, JobId, RoleId, TenantId, Value};
 use muster_rules::{Apply, Context, MappingSource, ObjectMapping};
 use muster_store::escrows::{self, Escrow};
 use muster_store::references::{self, State};
-use muster_store::{StoreError, held_back, intents, links};
+use muster_store::{Store, StoreError, held_back, intents, links};
 
 use crate::basis::{Basis, free};
 use crate::claims::Claims;
@@ -25,7 +26,7 @@ use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::intents::intents as intent_channel;
 use crate::object::{Path, Work};
-use crate::port::{Record, Source};
+use crate::port::{Grant, Record, Source};
 use crate::rehearsal::{REDACTED, Rehearsal};
 use crate::scope::{Judged, Policy, judge};
 
@@ -56,6 +57,8 @@ pub struct Explanation {
     pub escrow: Option<Escrow>,
     /// The guard holds back what would be done.
     pub held: Option<Withdrawal>,
+    /// Is the job running at all?
+    pub status: JobStatus,
     /// The smallest changes that would turn the decision about its scope around; each of them suffices.
     pub flips: Vec<String>,
 }
@@ -124,10 +127,14 @@ impl Engine {
         if record.is_none() && link.is_none() && intent.is_none() {
             return Ok(None);
         }
-        let left_out = record
-            .as_ref()
-            .is_some_and(|it| matches!(mapping.reads(&it.attributes), Ok(false)));
-        let basis = Basis::fresh();
+        // What was about to be done comes to its end, whatever the input filters say.
+        let reads = |it: &Record| matches!(mapping.reads(&it.attributes), Ok(false));
+        let left_out = intent.is_none() && record.as_ref().is_some_and(reads);
+        let now = self.options.clock.now();
+        let basis = Basis {
+            at: Some(now),
+            ..Basis::fresh()
+        };
         let mode = Mode::Rehearsed(Box::new(Rehearsal::new(&opened.rules, basis.seed)));
         let (claims, cleared) = (Claims::default(), Cleared::Everything);
         let (noted, _noting) = intent_channel();
@@ -158,9 +165,10 @@ impl Engine {
             intent: intent.filter(|it| it.kind == kind),
         };
         let outcome = Box::pin(path.carry(work, mapping)).await?;
-        let judged = record.as_mut().map(|it| judge(it, &policy, mapping));
+        let mut judged = record.as_mut().map(|it| judge(it, &policy, mapping));
         let (operation, steps) = match outcome.event {
             Some(entry) => entry.told(),
+            // What was judged says it all.
             None => (
                 silent(
                     kind,
@@ -172,22 +180,38 @@ impl Engine {
                 Vec::new(),
             ),
         };
-        let now = self.options.clock.now();
         let evaluate = |context: &Context<'_>| {
             let record = record.as_ref();
             record.map_or_else(Vec::new, |record| mapped(record, mapping, context))
         };
-        let mapped = basis.evaluate(anchor, now, &free, evaluate);
+        let mut mapped = basis.evaluate(anchor, now, &free, evaluate);
+        for it in &mut mapped {
+            // What was chosen is chosen, because the target was asked.
+            let chosen = operation.modified.iter().find(|set| set.name == it.target);
+            if let (Some(chosen), Ok(value)) = (chosen, &mut it.value) {
+                chosen.new.clone_into(value);
+            }
+        }
         let entitled_by = match &record {
             Some(record) if policy.scope == Scope::AssignedOnly => {
-                entitled_by(&*source, record).await?
+                entitled_by(&*source, record, policy).await?
             }
             _ => Vec::new(),
         };
         let flips = match (&record, &judged) {
+            (Some(record), _) if left_out => brought_in(record, mapping),
             (Some(record), Some(judged)) => flips(record, judged, policy, mapping, &entitled_by),
             _ => Vec::new(),
         };
+        let references = match &record {
+            Some(record) if kind == Kind::User => {
+                standings(store, (tenant, job), record, &outcome.references).await?
+            }
+            _ => references,
+        };
+        hide(mapping, record.as_mut(), judged.as_mut());
+        let withdraws = matches!(operation.action, Action::Disable | Action::Delete);
+        let held = held.filter(|it| withdraws && operation.target.as_ref() == Some(&it.target));
         Ok(Some(Explanation {
             kind,
             record,
@@ -201,6 +225,7 @@ impl Engine {
             references,
             escrow,
             held,
+            status: loaded.job.status.clone(),
             flips,
         }))
     }
@@ -224,11 +249,11 @@ fn silent(
         ),
         (_, Some(LinkState::Released)) => (
             "NotEffectivelyEntitled",
-            format!("it left scope before, and its account is not managed any more: {scope}"),
+            format!("it left scope before, and is not managed any more: {scope}"),
         ),
         (_, Some(LinkState::Disabled)) => (
             "NotEffectivelyEntitled",
-            format!("its account is disabled already: {scope}"),
+            format!("it left scope before; the log says what was sent then: {scope}"),
         ),
         (_, Some(LinkState::Managed)) => {
             ("RedundantExport", "both sides are equal already".to_owned())
@@ -263,9 +288,11 @@ fn mapped(record: &Record, mapping: &ObjectMapping, context: &Context<'_>) -> Ve
         };
         let value = match attribute.evaluate(&record.attributes, context) {
             Err(problem) => Err(problem.to_string()),
-            Ok(_) if attribute.redacted() => Ok(Value::from(REDACTED)),
             Ok(mapped) if mapped.skip => Err("left out of the flow".to_owned()),
-            Ok(mapped) => Ok(mapped.value.or(mapped.default).unwrap_or_default()),
+            Ok(mapped) => Ok(match mapped.value.or(mapped.default) {
+                Some(value) if attribute.redacted() && !value.is_empty() => Value::from(REDACTED),
+                value => value.unwrap_or_default(),
+            }),
         };
         MappedTo {
             target: attribute.target.clone(),
@@ -280,11 +307,21 @@ fn mapped(record: &Record, mapping: &ObjectMapping, context: &Context<'_>) -> Ve
 }
 
 /// What entitles an object, in plain words.
-async fn entitled_by(source: &dyn Source, record: &Record) -> Result<Vec<String>, EngineError> {
-    let groups: Vec<SourceAnchor> = record.grants.iter().filter_map(|it| it.via).collect();
+async fn entitled_by(
+    source: &dyn Source,
+    record: &Record,
+    policy: Policy,
+) -> Result<Vec<String>, EngineError> {
+    let counts =
+        |grant: &&Grant| !policy.exclude_default_access || grant.role != RoleId::DEFAULT_ACCESS;
+    let mut grants: Vec<&Grant> = record.grants.iter().filter(counts).collect();
+    if grants.is_empty() {
+        // They are all there is.
+        grants.extend(&record.grants);
+    }
+    let groups: Vec<SourceAnchor> = grants.iter().filter_map(|it| it.via).collect();
     let names = source.names(Kind::Group, &groups).await?;
-    let mut said: Vec<String> = record
-        .grants
+    let mut said: Vec<String> = grants
         .iter()
         .map(|grant| match grant.via {
             None => "its own assignment".to_owned(),
@@ -300,7 +337,88 @@ async fn entitled_by(source: &dyn Source, record: &Record) -> Result<Vec<String>
     Ok(said)
 }
 
-/// The smallest changes that would turn the decision about the scope around.
+/// What would make the input filters let an object through.
+fn brought_in(record: &Record, mapping: &ObjectMapping) -> Vec<String> {
+    let filters = [&mapping.input_filters, &mapping.category_filters];
+    let shut = filters
+        .into_iter()
+        .filter(|it| !it.evaluate(&record.attributes).passed);
+    let needed: Vec<String> = shut
+        .flat_map(|it| it.flip(&record.attributes))
+        .map(|flip| flip.to_string())
+        .collect();
+    if needed.is_empty() {
+        return Vec::new();
+    }
+    vec![needed.join(" and ")]
+}
+
+/// Takes out what the log would not tell: attributes that redacted mappings read (AM-20).
+fn hide(mapping: &ObjectMapping, record: Option<&mut Record>, judged: Option<&mut Judged>) {
+    let redacted = mapping.attributes.iter().filter(|it| it.redacted());
+    let hidden: HashSet<&str> = redacted.flat_map(|it| it.source_attributes()).collect();
+    let hide = |value: &mut Value| {
+        if !value.is_empty() {
+            *value = Value::from(REDACTED);
+        }
+    };
+    if let Some(record) = record {
+        for name in &hidden {
+            if let Some(mut value) = record.attributes.get(name).cloned() {
+                hide(&mut value);
+                record.attributes.set(*name, value);
+            }
+        }
+    }
+    let clauses = judged.into_iter().flat_map(|it| &mut it.filter.clauses);
+    for clause in clauses.filter(|it| hidden.contains(it.attribute.as_str())) {
+        hide(&mut clause.seen);
+    }
+}
+
+/// How the single references of an object stand, and how they should.
+async fn standings(
+    store: &Store,
+    (tenant, job): (TenantId, JobId),
+    record: &Record,
+    wanted: &[(&'static str, Option<SourceAnchor>)],
+) -> Result<Vec<(String, State, u64)>, StoreError> {
+    let mut all = Vec::new();
+    let owner = record.anchor;
+    for (attribute, wanted) in wanted {
+        let (known, linked) = store
+            .read::<_, StoreError, _>(|tx| {
+                Box::pin(async move {
+                    let known =
+                        references::of(tx, tenant, job, owner, attribute, None, 100).await?;
+                    let wanted: Vec<SourceAnchor> = wanted.iter().copied().collect();
+                    Ok((known, links::of(tx, tenant, job, &wanted).await?.pop()))
+                })
+            })
+            .await?;
+        let mut tell = |state| all.push(((*attribute).to_owned(), state, 1));
+        if let Some(wanted) = wanted {
+            let standing = known.iter().find(|(referred, _)| referred == wanted);
+            let target = linked.as_ref().map(|link| &link.target);
+            match standing {
+                Some((_, standing)) if standing.is_at_target(target) => tell(State::Exported),
+                Some((_, standing)) if standing.state == State::Refused => tell(State::Refused),
+                _ if target.is_some() => tell(State::Add),
+                _ => tell(State::Waiting),
+            }
+        }
+        let gone = known
+            .iter()
+            .filter(|(referred, _)| Some(*referred) != *wanted);
+        let held = [State::Exported, State::Remove, State::Sending];
+        for _ in gone.filter(|(_, standing)| held.contains(&standing.state)) {
+            tell(State::Remove);
+        }
+    }
+    Ok(all)
+}
+
+/// The smallest changes that would turn the decision about the scope around; each suffices.
 fn flips(
     record: &Record,
     judged: &Judged,
@@ -308,6 +426,10 @@ fn flips(
     mapping: &ObjectMapping,
     entitled_by: &[String],
 ) -> Vec<String> {
+    if judged.filter.problem.is_some() {
+        // Nobody knows.
+        return Vec::new();
+    }
     let filters: Vec<String> = mapping
         .filters
         .flip(&record.attributes)
@@ -315,7 +437,6 @@ fn flips(
         .map(ToString::to_string)
         .collect();
     if judged.in_scope() {
-        // Each of these takes it out.
         let mut all = Vec::new();
         if policy.scope == Scope::AssignedOnly {
             all.push(format!("{} ends", entitled_by.join(" and ")));
@@ -331,20 +452,27 @@ fn flips(
     if !judged.active {
         needed.push("it is enabled, or restored, in the directory".to_owned());
     }
-    if !judged.assigned {
-        let whom = match record.kind {
-            Kind::User => "it, or a group in which it is,",
-            Kind::Group => "it",
+    if !judged.entitled() {
+        let role = if policy.exclude_default_access {
+            ", with one of the application's own roles"
+        } else {
+            ""
         };
-        needed.push(format!("{whom} is assigned to the application"));
-    } else if !judged.role {
-        needed.push("it is assigned one of the application's own roles".to_owned());
+        needed.push(match record.kind {
+            Kind::User => format!(
+                "it, or a security-enabled group in which it is, is assigned to the application{role}"
+            ),
+            Kind::Group => {
+                format!("it is security-enabled and assigned to the application{role}")
+            }
+        });
     }
     if !judged.filter.passed {
+        if filters.is_empty() {
+            // No change of the object does it.
+            return Vec::new();
+        }
         needed.extend(filters);
-    }
-    if needed.is_empty() {
-        return needed;
     }
     vec![needed.join(" and ")]
 }

@@ -191,7 +191,7 @@ impl Uniqueness {
 }
 
 /// Does a mapping take its matching value straight from an attribute that is unique in the source?
-fn matches_uniquely(mapping: &ObjectMapping, is_unique: impl Fn(&str) -> bool) -> bool {
+pub(crate) fn matches_uniquely(mapping: &ObjectMapping, is_unique: impl Fn(&str) -> bool) -> bool {
     match mapping.matching().as_slice() {
         [only] => {
             matches!(&only.source, MappingSource::Attribute(name) if is_unique(name))

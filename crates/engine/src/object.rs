@@ -232,6 +232,8 @@ impl Path<'_> {
             }
             let seen = self.look(kind, &decision).await;
             let done = match &seen {
+                // Nobody would be disabled either.
+                Some(Err(error)) if error.stops_the_cycle() => Err(error.clone()),
                 Some(Err(TargetError::NotFound)) => Err(TargetError::NotFound),
                 _ => self.perform(kind, anchor, &decision).await,
             };

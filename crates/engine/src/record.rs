@@ -4,7 +4,7 @@
 
 use futures::future::BoxFuture;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Step, StepKind};
 use muster_model::link::SourceAnchor;
 use muster_model::plan::{Operation, Request};
 use muster_model::{TenantId, Timestamp};
@@ -70,7 +70,12 @@ fn operation(event: Event, requests: Vec<Request>) -> Operation {
         action: event.action,
         status: event.status,
         code: event.code,
-        reason: reason(&event.steps, event.detail, (event.action, event.status)),
+        // What is there already, although its answer was lost, is told as the log does.
+        reason: if requests.is_empty() {
+            event.detail
+        } else {
+            reason(&event.steps, event.detail)
+        },
         modified: event.modified,
         requests,
     }
@@ -79,13 +84,9 @@ fn operation(event: Event, requests: Vec<Request>) -> Operation {
 /// The plan of a cycle that is rehearsed, in the store in which it is.
 pub(crate) const REHEARSED: &str = "";
 
-/// Why something would be done: what was found out on the way there. What would not be done says it
-/// itself, and so do references.
-fn reason(steps: &[Step], detail: String, (action, status): (Action, Status)) -> String {
+/// Why something would be sent: what was found out on the way there. References say it themselves.
+fn reason(steps: &[Step], detail: String) -> String {
     let refers = |it: &Step| it.kind == StepKind::ReferenceResolution;
-    if action == Action::Other || status != Status::Success {
-        return detail;
-    }
     if steps.iter().any(refers) {
         // It is not there yet.
         return detail.trim_end_matches(" at the target").to_owned();

@@ -128,6 +128,8 @@ pub struct ScopeOutcome {
 /// What one clause says about an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClauseResult {
+    /// The source attribute that it looks at.
+    pub attribute: String,
     /// `{filter title}.{attribute} {operator} {value}`
     pub label: String,
     /// Does it hold?
@@ -244,6 +246,7 @@ impl ScopingFilters {
                 let seen = source.get(&clause.attribute);
                 let holds = clause.holds(seen).unwrap_or(false);
                 ClauseResult {
+                    attribute: clause.attribute.clone(),
                     label: clause.label.clone(),
                     passed: holds,
                     decided: if passed { lets_through } else { !holds },

@@ -6,6 +6,7 @@ use muster_app::{AppError, explain};
 use muster_engine::explain::{Explanation, MappedTo};
 use muster_engine::port::Life;
 use muster_model::event::{Action, Status, StepKind};
+use muster_model::job::JobStatus;
 use muster_model::link::LinkState;
 use muster_model::{Attributes, Value};
 use muster_rules::Apply;
@@ -13,7 +14,7 @@ use muster_store::references::State;
 use serde_json::{Value as Json, json};
 
 use crate::args::Explain;
-use crate::commands::log::{event_json, event_line, value_json};
+use crate::commands::log::{event_json, value_json};
 use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
@@ -23,28 +24,28 @@ pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exi
     let explained = explain::explain(&node.ctx, &task.app, &task.subject);
     let (application, subject, explanation) = Box::pin(explained).await?;
     if out.json {
-        let mut told = as_json(&explanation);
+        let mut told = explanation.as_ref().map_or_else(|| json!({}), as_json);
         told["application"] = application.display_name.into();
         told["event"] = subject.event.as_ref().map_or(Json::Null, event_json);
         out.line(told.to_string()).await;
         return Ok(Exit::Done);
     }
+    if let Some(event) = &subject.event {
+        out.line("Then, as the log has it".to_owned()).await;
+        super::log::show(event, out).await;
+        out.line("Now".to_owned()).await;
+    }
+    let Some(explanation) = explanation else {
+        let gone = "It is gone: neither in the directory nor linked to an account";
+        out.line(gone.to_owned()).await;
+        return Ok(Exit::Done);
+    };
     let operation = &explanation.operation;
     out.line(format!(
         "{} {} ({}) and {}",
         operation.kind, operation.name, operation.source, application.display_name
     ))
     .await;
-    if let Some(event) = &subject.event {
-        out.line("Then, as the log has it".to_owned()).await;
-        out.line(format!("  {}", event_line(event))).await;
-        for step in &event.steps {
-            let (kind, status) = (step.kind.as_str(), step.status.as_str());
-            out.line(format!("    {kind}: {status}: {}", step.description))
-                .await;
-        }
-        out.line("Now".to_owned()).await;
-    }
     for text in steps(&explanation) {
         out.line(text).await;
     }
@@ -109,6 +110,10 @@ fn scope(it: &Explanation) -> String {
         let head = "Scope      left out by the input filters of the mapping";
         return lines(head, []);
     }
+    if let Some(problem) = &judged.filter.problem {
+        let head = format!("Scope      not decided, and nothing is done: {problem}");
+        return lines(&head, []);
+    }
     let head = if judged.in_scope() {
         "Scope      in scope".to_owned()
     } else {
@@ -155,7 +160,7 @@ fn matching(it: &Explanation) -> String {
         Some(link) => {
             let state = match link.state {
                 LinkState::Managed => "managed",
-                LinkState::Disabled => "disabled there, because it left scope",
+                LinkState::Disabled => "it left scope, its account in use or not",
                 LinkState::Released => "not managed any more, because it left scope",
             };
             format!(
@@ -263,18 +268,31 @@ pub(super) async fn decision(it: &Explanation, out: &Out) {
         .await;
     }
     if let Some(escrow) = &it.escrow {
+        let failed = match escrow.attempts {
+            0 => "It was in the way of a plan".to_owned(),
+            times => format!("It failed {times} times, first {}", escrow.first_failed),
+        };
+        let (code, next) = (&escrow.code, escrow.next_attempt);
         out.line(format!(
-            "           It failed {} times, first {}, last with {}; tried again {}",
-            escrow.attempts, escrow.first_failed, escrow.code, escrow.next_attempt
+            "         {failed} [{code}]; looked at again {next}"
         ))
         .await;
     }
     let turns = match &it.judged {
-        Some(judged) if judged.in_scope() => "It would leave scope if",
-        _ => "It would come into scope if",
+        Some(judged) if judged.in_scope() && !it.left_out => "Takes it out of scope",
+        _ => "Brings it in",
     };
     for flip in &it.flips {
-        out.line(format!("  {turns} {flip}")).await;
+        out.line(format!("  {turns}: {flip}")).await;
+    }
+    let waits = match &it.status {
+        JobStatus::Active => None,
+        JobStatus::Paused => Some("Provisioning Status is Off: no cycle looks at it"),
+        JobStatus::NotConfigured => Some("The job has no credentials: no cycle looks at it"),
+        JobStatus::Quarantined { .. } => Some("The job is in quarantine; see muster job status"),
+    };
+    if let Some(waits) = waits {
+        out.line(format!("  {waits}")).await;
     }
 }
 
@@ -298,7 +316,8 @@ pub(super) fn as_json(it: &Explanation) -> Json {
             "inScope": judged.in_scope(), "active": judged.active, "assigned": judged.assigned,
             "entitledBy": it.entitled_by, "role": judged.role, "filterPassed": judged.filter.passed,
             "clauses": clauses.collect::<Vec<_>>(), "leftOut": it.left_out,
-            "reason": judged.reason()
+            "reason": judged.reason(),
+            "problem": judged.filter.problem.as_ref().map(ToString::to_string)
         })
     });
     let steps = it
@@ -340,6 +359,6 @@ pub(super) fn as_json(it: &Explanation) -> Json {
         },
         "map": mapped.collect::<Vec<_>>(), "references": references.collect::<Vec<_>>(),
         "decision": operation, "heldByGuard": it.held.is_some(), "escrow": escrow,
-        "turnsAround": it.flips
+        "turnsAround": it.flips, "jobStatus": it.status.code()
     })
 }

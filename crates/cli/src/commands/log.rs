@@ -150,7 +150,7 @@ pub(super) fn value_json(value: &Value) -> Json {
     }
 }
 
-async fn show(event: &Event, out: &Out) {
+pub(super) async fn show(event: &Event, out: &Out) {
     out.line(event_line(event)).await;
     out.line(format!("  source {}", event.source)).await;
     if let Some(target) = &event.target {

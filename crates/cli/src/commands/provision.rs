@@ -30,6 +30,9 @@ pub(super) async fn perform(node: &Node, task: Provision, out: &Out) -> Result<E
         let id = anchor.to_string();
         let explanation = explain::explain(ctx, &app, &id);
         let (_, _, explanation) = Box::pin(explanation).await?;
+        let Some(explanation) = explanation else {
+            continue;
+        };
         if !out.json {
             let operation = &explanation.operation;
             out.line(format!("{} {}", operation.kind, operation.name))
