@@ -9,6 +9,7 @@ mod load;
 mod memory;
 mod peers;
 mod people;
+mod plan;
 mod provider;
 mod replay;
 mod rules;
@@ -37,6 +38,7 @@ async fn main() -> Result<()> {
     match what.as_str() {
         "latency" => latency::run(number.unwrap_or(20)).await,
         "initial" => initial::run(number.unwrap_or(10_000)).await,
+        "plan" => plan::run(number.unwrap_or(10_000)).await,
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
         "memory" => memory::run(number.unwrap_or(100_000)),
         "rules" => rules::run(number.unwrap_or(3)),
@@ -53,7 +55,7 @@ async fn main() -> Result<()> {
             bare::serve(&place).await
         }
         _ => bail!(
-            "usage: muster-bench latency [SECONDS] | initial [USERS] | incremental [USERS] | \
+            "usage: muster-bench latency [SECONDS] | initial [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
              provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
              peers [CONNECTIONS]"

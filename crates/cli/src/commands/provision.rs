@@ -2,7 +2,7 @@
 
 use muster_app::{AppError, explain, provision};
 use muster_engine::demand::Demand;
-use muster_model::event::{Event, Status};
+use muster_model::event::{Action, Event, Status};
 use serde_json::json;
 
 use crate::args::Provision;
@@ -100,8 +100,11 @@ async fn action(event: &Event, out: &Out) {
     } else {
         ""
     };
+    let action = match event.action {
+        Action::Other => "nothing for",
+        action => action.as_str(),
+    };
     let Event {
-        action,
         kind,
         source_name,
         detail,
