@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use crate::basis::Basis;
 use crate::cycle::{Run, path_of};
 use crate::decide::Cause;
-use crate::engine::{Engine, Kept, PATIENCE, Parts, Terms, code};
+use crate::engine::{Engine, Kept, Parts, Terms, code};
 use crate::error::EngineError;
 use crate::gate::Mode;
 use crate::port::Source;
+use crate::turn::PATIENCE;
 
 /// Whom to provision.
 #[derive(Clone, Debug)]
@@ -54,16 +55,8 @@ impl Engine {
         let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
         let mut kept = turn.await.map_err(|_| EngineError::Busy)?;
         let lease = self.claim(tenant, job).await?;
-        let ended = tokio::select! {
-            ended = Box::pin(self.demanded(lease, &mut kept, demand)) => ended,
-            lost = self.hold(lease) => Err(lost),
-        };
-        let release = self
-            .options
-            .store
-            .write::<_, StoreError, _>(move |tx| Box::pin(async move { lease.release(tx).await }));
-        release.await?;
-        ended
+        let demanded = Box::pin(self.demanded(lease, &mut kept, demand));
+        self.leased(lease, demanded).await
     }
 
     async fn demanded(

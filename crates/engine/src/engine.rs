@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
 use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
@@ -23,14 +22,7 @@ use crate::limit::Limiter;
 use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
-
-/// How long a lease lasts without being extended.
-pub(crate) const LEASE_SECONDS: i64 = 30;
-/// How often the lease is extended while a cycle runs.
-const BEAT: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
-
-/// How long somebody who asks for something else waits for a cycle that runs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use crate::turn::Running;
 
 /// The names under which credentials are kept (1.6).
 pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
@@ -53,15 +45,8 @@ pub struct EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) options: EngineOptions,
-    jobs: Mutex<HashMap<JobId, Arc<Running>>>,
-    stop: CancellationToken,
-}
-
-/// What is known of a job in this process.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) turn: tokio::sync::Mutex<Kept>,
-    progress: watch::Sender<Option<Progress>>,
+    pub(crate) jobs: Mutex<HashMap<JobId, Arc<Running>>>,
+    pub(crate) stop: CancellationToken,
 }
 
 /// What one cycle of a job leaves for the next: compiled mappings and open connections.
@@ -139,17 +124,6 @@ impl Engine {
         &self.options.clock
     }
 
-    pub(crate) fn running(&self, job: JobId) -> Arc<Running> {
-        let new = || {
-            let (progress, _) = watch::channel(None);
-            Arc::new(Running {
-                turn: tokio::sync::Mutex::default(),
-                progress,
-            })
-        };
-        Arc::clone(self.jobs.lock().entry(job).or_insert_with(new))
-    }
-
     /// How far the running cycle of a job has come; `None` while none runs.
     pub fn progress(&self, job: JobId) -> watch::Receiver<Option<Progress>> {
         self.running(job).progress.subscribe()
@@ -175,63 +149,11 @@ impl Engine {
     ) -> Result<Cycle, EngineError> {
         let running = self.running(job);
         let mut kept = running.turn.lock().await;
-        if self.stop.is_cancelled() {
-            return Err(EngineError::Interrupted);
-        }
         let lease = self.claim(tenant, job).await?;
-        let ended = tokio::select! {
-            ended = Box::pin(self.cycle(lease, &mut kept, &running.progress, plan)) => ended,
-            lost = self.hold(lease) => Err(lost),
-        };
+        let cycle = Box::pin(self.cycle(lease, &mut kept, &running.progress, plan));
+        let ended = self.leased(lease, cycle).await;
         running.progress.send_replace(None);
-        let released: Result<(), StoreError> = self
-            .options
-            .store
-            .write(move |tx| Box::pin(async move { lease.release(tx).await }))
-            .await;
-        let cycle = ended?;
-        released?;
-        Ok(cycle)
-    }
-
-    /// Extends the lease while a cycle runs; comes back only when it is lost.
-    pub(crate) async fn hold(&self, lease: Lease) -> EngineError {
-        loop {
-            tokio::time::sleep(BEAT).await;
-            let until = self.options.clock.now().plus_seconds(LEASE_SECONDS);
-            let extended = self.options.store.write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move { lease.extend(tx, until).await })
-            });
-            // The cycle meets other errors itself, should they last.
-            if let Err(lost @ StoreError::LeaseLost) = extended.await {
-                return lost.into();
-            }
-        }
-    }
-
-    /// Claims the lease; waits a little for another process to give it back.
-    pub(crate) async fn claim(&self, tenant: TenantId, job: JobId) -> Result<Lease, EngineError> {
-        for _ in 0..(LEASE_SECONDS + 5) {
-            let (now, owner) = (self.options.clock.now(), self.options.owner.clone());
-            let lease = self
-                .options
-                .store
-                .write::<_, StoreError, _>(move |tx| {
-                    Box::pin(async move {
-                        let until = now.plus_seconds(LEASE_SECONDS);
-                        jobs::claim(tx, tenant, job, &owner, now, until).await
-                    })
-                })
-                .await?;
-            if let Some(lease) = lease {
-                return Ok(lease);
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                () = self.stop.cancelled() => return Err(EngineError::Interrupted),
-            }
-        }
-        Err(EngineError::Busy)
+        ended
     }
 
     async fn cycle(

@@ -37,6 +37,7 @@ mod record;
 mod references;
 mod rehearsal;
 pub mod scope;
+mod turn;
 mod worker;
 
 pub use engine::{Engine, EngineOptions};

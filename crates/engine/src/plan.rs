@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::basis::Basis;
 use crate::cycle::FEED;
-use crate::engine::{Engine, Kept, LEASE_SECONDS, Loaded, Opened, PATIENCE, Parts, Terms};
+use crate::engine::{Engine, Kept, Loaded, Opened, Parts, Terms};
 use crate::error::EngineError;
 use crate::gate::{Mode, Permit};
 use crate::port::{Changed, Source};
@@ -29,6 +29,7 @@ use crate::progress::Progress;
 use crate::record::REHEARSED;
 use crate::rehearsal::Rehearsal;
 use crate::scope::Policy;
+use crate::turn::{LEASE_SECONDS, PATIENCE};
 
 /// Plans of a job that are kept.
 const KEPT: u32 = 10;
@@ -92,16 +93,7 @@ impl Engine {
             scratch.copy(&self.options.store, tenant, job).await?;
             Ok(Copied { loaded, scratch })
         };
-        let copied = tokio::select! {
-            copied = copied => copied,
-            lost = self.hold(lease) => Err(lost),
-        };
-        let release = self
-            .options
-            .store
-            .write::<_, StoreError, _>(move |tx| Box::pin(async move { lease.release(tx).await }));
-        release.await?;
-        copied
+        self.leased(lease, copied).await
     }
 
     /// Runs the cycle that a plan says, and exactly that.

@@ -22,6 +22,8 @@ impl FromRow for Withdrawal {
     }
 }
 
+const COLUMNS: &str = "kind, anchor, name, target, action, reason, allowed";
+
 /// Replaces what is held back.
 pub async fn replace(
     tx: &mut Tx<'_>,
@@ -56,11 +58,13 @@ pub async fn page(
     after: Option<SourceAnchor>,
     limit: u32,
 ) -> Result<Vec<Withdrawal>, StoreError> {
-    let sql = "SELECT kind, anchor, name, target, action, reason, allowed FROM held_back \
-               WHERE tenant = $1 AND job = $2 AND anchor > $3 ORDER BY anchor LIMIT $4";
+    let sql = format!(
+        "SELECT {COLUMNS} FROM held_back WHERE tenant = $1 AND job = $2 AND anchor > $3 \
+         ORDER BY anchor LIMIT $4"
+    );
     let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
     let params = [tenant.into(), job.into(), after.into(), limit.into()];
-    tx.all(sql, &params).await
+    tx.all(&sql, &params).await
 }
 
 /// What is held back, or allowed and not done yet, of one object.
@@ -70,9 +74,9 @@ pub async fn find(
     job: JobId,
     anchor: SourceAnchor,
 ) -> Result<Option<Withdrawal>, StoreError> {
-    let sql = "SELECT kind, anchor, name, target, action, reason, allowed FROM held_back \
-               WHERE tenant = $1 AND job = $2 AND anchor = $3";
-    tx.one(sql, &[tenant.into(), job.into(), anchor.into()])
+    let sql =
+        format!("SELECT {COLUMNS} FROM held_back WHERE tenant = $1 AND job = $2 AND anchor = $3");
+    tx.one(&sql, &[tenant.into(), job.into(), anchor.into()])
         .await
 }
 

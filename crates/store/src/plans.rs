@@ -8,7 +8,7 @@ use muster_model::directory::Kind;
 use muster_model::event::Modified;
 use muster_model::link::TargetId;
 use muster_model::plan::{Operation, Plan, Request};
-use muster_model::{JobId, Position, Secret, TenantId, Timestamp, Value};
+use muster_model::{Position, Secret, TenantId, Timestamp, Value};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -244,13 +244,6 @@ pub async fn find(
     // No digit comes after `f`.
     let params = [tenant.into(), begins.into(), format!("{begins}g").into()];
     tx.all(sql, &params).await
-}
-
-/// The plans of a job, newest first.
-pub async fn list(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<Vec<Kept>, StoreError> {
-    let sql = "SELECT id, body, seed FROM plans WHERE tenant = $1 AND job = $2 AND complete \
-               ORDER BY made DESC, id";
-    tx.all(sql, &[tenant.into(), job.into()]).await
 }
 
 /// Where an operation stands in its plan: objects and then their references, in the order of their ids.
