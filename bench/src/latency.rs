@@ -26,7 +26,14 @@ pub(crate) async fn run(seconds: usize) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     let total = RATE as usize * seconds;
-    let watch = watch(&stage, total);
+    let title = |doc: &serde_json::Value| {
+        let title = doc["title"]
+            .as_str()
+            .filter(|it| it.starts_with("Engineer "))?;
+        Some(title.to_owned())
+    };
+    let limit = Duration::from_secs(seconds as u64 + 30);
+    let watch = watch(&stage, total, limit, title);
     let change = async {
         let mut committed = HashMap::new();
         let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
@@ -43,31 +50,50 @@ pub(crate) async fn run(seconds: usize) -> Result<()> {
     };
     let (committed, seen) = tokio::join!(change, watch);
     let (committed, seen) = (committed?, seen?);
-    let mut millis: Vec<f64> = committed
-        .iter()
-        .filter_map(|(title, at)| {
-            seen.get(title)
-                .map(|seen| seen.saturating_duration_since(*at).as_secs_f64() * 1000.0)
-        })
-        .collect();
-    millis.sort_by(f64::total_cmp);
-    let at = |share: f64| millis[((millis.len() - 1) as f64 * share) as usize];
     println!(
-        "{} of {total} changes arrived at {RATE} a second: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-        millis.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        "{total} changes at {RATE} a second: {}",
+        told(&committed, &seen)
     );
     stage.close();
     Ok(())
 }
 
-/// Looks every millisecond at what the target has committed; notes when it first saw each title.
-async fn watch(stage: &Stage, total: usize) -> Result<HashMap<String, Instant>> {
+/// How many arrived, and how long they took.
+pub(crate) fn told(
+    committed: &HashMap<String, Instant>,
+    seen: &HashMap<String, Instant>,
+) -> String {
+    let mut millis: Vec<f64> = committed
+        .iter()
+        .filter_map(|(what, at)| {
+            seen.get(what)
+                .map(|seen| seen.saturating_duration_since(*at).as_secs_f64() * 1000.0)
+        })
+        .collect();
+    millis.sort_by(f64::total_cmp);
+    let Some(last) = millis.len().checked_sub(1) else {
+        return "none arrived".to_owned();
+    };
+    let at = |share: f64| millis[(last as f64 * share) as usize];
+    format!(
+        "{} arrived, median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        millis.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    )
+}
+
+/// Looks every millisecond at what the target has committed; notes when it first saw what `what` finds in a
+/// user, until it has seen so many.
+pub(crate) async fn watch(
+    stage: &Stage,
+    total: usize,
+    limit: Duration,
+    what: impl Fn(&serde_json::Value) -> Option<String>,
+) -> Result<HashMap<String, Instant>> {
     let mut seen = HashMap::new();
     let (mut last, begun) = (0_i64, Instant::now());
-    let limit = Duration::from_secs(total as u64 / RATE + 30);
     while seen.len() < total && begun.elapsed() < limit {
         let after = last;
         let rows: Vec<(i64, String)> = stage
@@ -88,11 +114,8 @@ async fn watch(stage: &Stage, total: usize) -> Result<HashMap<String, Instant>> 
         for (number, doc) in rows {
             last = number;
             let doc: serde_json::Value = serde_json::from_str(&doc)?;
-            if let Some(title) = doc["title"]
-                .as_str()
-                .filter(|it| it.starts_with("Engineer "))
-            {
-                seen.entry(title.to_owned()).or_insert(now);
+            if let Some(what) = what(&doc) {
+                seen.entry(what).or_insert(now);
             }
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,6 +1,7 @@
 //! Measurements, each beside its reference in the same run. See README.md.
 
 mod bare;
+mod disable;
 mod incremental;
 mod initial;
 mod large;
@@ -38,6 +39,7 @@ async fn main() -> Result<()> {
     match what.as_str() {
         "latency" => latency::run(number.unwrap_or(20)).await,
         "initial" => initial::run(number.unwrap_or(10_000)).await,
+        "disable" => disable::run(number.unwrap_or(100_000)).await,
         "plan" => plan::run(number.unwrap_or(10_000)).await,
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
         "memory" => memory::run(number.unwrap_or(100_000)),
@@ -55,7 +57,7 @@ async fn main() -> Result<()> {
             bare::serve(&place).await
         }
         _ => bail!(
-            "usage: muster-bench latency [SECONDS] | initial [USERS] | plan [USERS] | incremental [USERS] | \
+            "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
              provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
              peers [CONNECTIONS]"

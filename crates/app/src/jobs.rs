@@ -96,7 +96,7 @@ pub async fn set_interval(
     Ok(application)
 }
 
-/// Sets how much one cycle may take away; answers what holds from now on (6.5).
+/// Sets how much a job may take away before it asks; answers what holds from now on (6.5).
 pub async fn set_guard(
     ctx: &Ctx,
     application: &str,

@@ -400,12 +400,12 @@ pub(crate) enum Job {
         /// Name or id of the application.
         app: String,
         /// 90s, 40m, 2h or 1d; from 10 seconds to 30 days.
-        #[arg(value_parser = seconds, value_name = "TIME")]
+        #[arg(value_parser = interval, value_name = "TIME")]
         every: u32,
     },
-    /// Show or set how many objects one cycle may disable or delete before it asks.
+    /// Show or set how many objects a job may disable or delete before it asks.
     #[command(
-        after_help = "Examples:\n  muster job guard \"Symantec Web Security Service\"\n  muster job guard \"Symantec Web Security Service\" --most 100 --share 10\n  muster job guard \"Symantec Web Security Service\" --off"
+        after_help = "Examples:\n  muster job guard \"Symantec Web Security Service\"\n  muster job guard \"Symantec Web Security Service\" --most 100 --share 10 --within 1d\n  muster job guard \"Symantec Web Security Service\" --off"
     )]
     Guard {
         /// Name or id of the application.
@@ -416,8 +416,11 @@ pub(crate) enum Job {
         /// Hold it when they are more than so many percent of the managed objects, and more than five.
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
         share: Option<u8>,
+        /// Count what was withdrawn in so much time: 90s, 40m, 2h or 1d; 0s counts each cycle alone.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        within: Option<u32>,
         /// Hold nothing back.
-        #[arg(long, conflicts_with_all = ["most", "share"])]
+        #[arg(long, conflicts_with_all = ["most", "share", "within"])]
         off: bool,
     },
     /// List what the guard holds back.
@@ -591,6 +594,16 @@ fn seconds(text: &str) -> Result<u32, String> {
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     number
         .checked_mul(unit)
-        .filter(|seconds| muster_app::jobs::INTERVALS.contains(seconds))
-        .ok_or_else(|| "it is from 10 seconds to 30 days".to_owned())
+        .filter(|seconds| *seconds <= 30 * 86_400)
+        .ok_or_else(|| "it is 30 days at most".to_owned())
+}
+
+/// A time between two cycles.
+fn interval(text: &str) -> Result<u32, String> {
+    let seconds = seconds(text)?;
+    if muster_app::jobs::INTERVALS.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("it is from 10 seconds to 30 days".to_owned())
+    }
 }

@@ -1,5 +1,6 @@
 //! Objects on their way, many at once: reading ahead, carrying and writing go on beside each other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use muster_model::link::SourceAnchor;
 use muster_store::Store;
 use muster_store::jobs::Lease;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,6 +18,7 @@ use crate::claims::Claims;
 use crate::cycle::{Run, intents_of, links_of, tell};
 use crate::decide::Cause;
 use crate::error::EngineError;
+use crate::hands::Hands;
 use crate::intents::intents;
 use crate::limit::MOST;
 use crate::matching::matches_uniquely;
@@ -36,6 +39,8 @@ const AHEAD: usize = 200;
 const UNDER_WAY: usize = 4 * MOST;
 /// How long a cycle that is to end waits for answers that are on their way.
 const GRACE: Duration = Duration::from_secs(4);
+/// How long an outcome waits for others to be written down with.
+const SOON: Duration = Duration::from_millis(100);
 /// Batches that may wait for the database.
 const WAITING: usize = 4;
 
@@ -94,7 +99,10 @@ impl Run<'_> {
             store: self.store.clone(),
             source: Arc::clone(self.source),
             lease: self.lease,
+            hands: Arc::clone(&self.hands),
         };
+        let (at_hand, path) = (reader.clone(), &path);
+        let withdrawn = &self.withdrawn;
         // Reading keeps a thread busy for milliseconds; answers must not wait for that.
         let read = AbortOnDropHandle::new(tokio::spawn(reader.read(feed, objects)));
         let carried_all = CancellationToken::new();
@@ -102,8 +110,13 @@ impl Run<'_> {
         let carry = async {
             let halted = halt.cancelled();
             let work = stream::poll_fn(|cx| next.poll_recv(cx)).take_until(halted);
-            let outcomes = work
-                .map(|work| path.carry(work, mapping))
+            let others = work.filter(|work| {
+                // What was withdrawn first of all is not looked at once more.
+                std::future::ready(!withdrawn.contains(&work.anchor))
+            });
+            let reader = &at_hand;
+            let outcomes = others
+                .map(|work| async move { path.carry(reader.take(work).await?, mapping).await })
                 .buffered(under_way);
             let mut outcomes = Box::pin(outcomes);
             // Who is under way when no more are sent is waited for, but not for ever.
@@ -113,19 +126,26 @@ impl Run<'_> {
             };
             let mut grace = std::pin::pin!(grace);
             let mut batch = Vec::with_capacity(BATCH);
+            let mut since = Instant::now();
             let mut failed = None;
             loop {
+                let late = tokio::time::sleep_until(since + SOON);
                 let outcome = tokio::select! {
-                    outcome = outcomes.next() => outcome,
-                    () = &mut grace => None,
+                    outcome = outcomes.next() => Some(outcome),
+                    () = late, if !batch.is_empty() => None,
+                    () = &mut grace => Some(None),
                 };
                 let is_full = match outcome {
-                    Some(Ok(outcome)) => {
+                    None => true,
+                    Some(Some(Ok(outcome))) => {
+                        if batch.is_empty() {
+                            since = Instant::now();
+                        }
                         batch.push(outcome);
                         batch.len() == BATCH
                     }
                     // What comes after it is written down, but nothing goes on behind it.
-                    Some(Err(error)) => {
+                    Some(Some(Err(error))) => {
                         let before = (std::mem::take(&mut batch), failed.is_none());
                         if !before.0.is_empty() {
                             let _ = batches.send(before).await;
@@ -134,7 +154,7 @@ impl Run<'_> {
                         failed.get_or_insert(error);
                         false
                     }
-                    None => break,
+                    Some(None) => break,
                 };
                 if is_full {
                     let full = (std::mem::take(&mut batch), failed.is_none());
@@ -159,7 +179,7 @@ impl Run<'_> {
         };
         let (store, clock, source, lease) = (self.store, self.clock, self.source, self.lease);
         let (cycle, checkpoint, progress) = (&mut self.cycle, &mut self.checkpoint, self.progress);
-        let has_escrows = &mut self.has_escrows;
+        let (has_escrows, hands) = (&mut self.has_escrows, &self.hands);
         let write = async {
             let mut written = Ok(());
             while let Some((mut outcomes, moves_on)) = waiting.recv().await {
@@ -182,14 +202,16 @@ impl Run<'_> {
                     checkpoint.to_json()
                 });
                 let anew = linked_anew(&outcomes, checkpoint.is_some());
-                let anchors = outcomes.iter().map(|outcome| outcome.anchor).collect();
+                let anchors: HashSet<_> = outcomes.iter().map(|outcome| outcome.anchor).collect();
                 let kept = async {
                     let referrers = source.referrers(&anew).await?;
                     let now = clock.now();
                     keep(store, lease, now, outcomes, referrers, place, *has_escrows).await?;
                     Ok(())
                 };
-                match kept.await {
+                let kept = kept.await;
+                hands.give_back(&anchors);
+                match kept {
                     Ok(()) => claims.give_back(&anchors),
                     // This one and what is under way is written down all the same.
                     Err(EngineError::Restarted) => {
@@ -232,13 +254,33 @@ fn linked_anew(outcomes: &[Outcome], initial: bool) -> Vec<SourceAnchor> {
 }
 
 /// Reads objects ahead of those that are being carried.
+#[derive(Clone)]
 struct Reader {
     store: Store,
     source: Arc<dyn Source>,
     lease: Lease,
+    hands: Arc<Hands>,
 }
 
 impl Reader {
+    /// Takes an object in hand; reads it anew when it has changed since the cycle began.
+    async fn take(&self, work: Work) -> Result<Work, EngineError> {
+        let (kind, anchor) = (work.kind, work.anchor);
+        self.hands.take(anchor).await;
+        if !self.hands.has_changed(anchor) {
+            return Ok(work);
+        }
+        let record = self.source.read(kind, &[anchor]).await?;
+        let mut linked = links_of(&self.store, self.lease, &[anchor]).await?;
+        let mut intents = intents_of(&self.store, self.lease, &[anchor]).await?;
+        Ok(Work {
+            record: record.into_iter().next(),
+            link: linked.remove(&anchor).filter(|link| link.kind == kind),
+            intent: intents.remove(&anchor).filter(|it| it.kind == kind),
+            ..work
+        })
+    }
+
     async fn read(self, feed: Feed, objects: mpsc::Sender<Work>) -> Result<(), EngineError> {
         let (kind, mut after) = match feed {
             Feed::These(work) => {

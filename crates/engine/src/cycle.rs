@@ -3,7 +3,7 @@
 //! Both put objects through the same path and differ only in which objects they look at. Order:
 //! users, groups, objects that are gone, memberships, then references; the watermark last.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +28,7 @@ use crate::decide::{Cause, reads};
 use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::guard::Cleared;
+use crate::hands::Hands;
 use crate::matching::no_users_yet;
 use crate::object::Work;
 use crate::port::{Source, SourceChange, SourceError};
@@ -67,6 +68,9 @@ pub(crate) struct Run<'a> {
     pub(crate) until: Option<Position>,
     /// What this cycle may take away.
     pub(crate) cleared: Cleared,
+    /// Users from which it has taken that already.
+    pub(crate) withdrawn: HashSet<SourceAnchor>,
+    pub(crate) hands: Arc<Hands>,
 }
 
 impl Run<'_> {
@@ -103,6 +107,14 @@ impl Run<'_> {
         self.cycle.counts = checkpoint.counts;
         self.guard_everything().await?;
         self.recover().await?;
+        let lane = self.lane(checkpoint.watermark);
+        let (done, counts) = lane.beside(Box::pin(self.all_phases(checkpoint))).await;
+        self.cycle.counts.add(&counts);
+        self.end(done?).await
+    }
+
+    /// Looks at everything; answers the watermark.
+    async fn all_phases(&mut self, checkpoint: Checkpoint) -> Result<Position, EngineError> {
         let (watermark, first) = (checkpoint.watermark, checkpoint.phase);
         self.checkpoint = Some(checkpoint);
         if first <= Phase::Users {
@@ -121,7 +133,7 @@ impl Run<'_> {
         self.enter(Phase::References);
         self.cycle.counts.failed += self.references(true).await?.failed;
         self.checkpoint = None;
-        self.end(watermark).await
+        Ok(watermark)
     }
 
     /// Evaluates what changed since the watermark (5.2), and what is due for another attempt.
@@ -142,17 +154,29 @@ impl Run<'_> {
             Cause::Entitlement
         };
         let named: Vec<_> = due.iter().map(|it| (it.kind, it.anchor)).collect();
-        if let Some(until) = self.guard_changes(&named, after).await? {
-            // What came after the guard had looked is the next cycle's.
-            self.until = Some(until);
-        }
+        // What comes after the guard has looked is the next cycle's.
+        let until = self.guard_changes(&named, after).await?;
+        self.until = Some(until);
         self.recover().await?;
         self.retry_references(now).await?;
         let mut changes = ChangeSet::default();
         for escrow in due {
             changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
         }
-        let mut at = after;
+        let lane = self.lane(until);
+        let work = Box::pin(self.work_off_changes(changes, after, assigned));
+        let (done, counts) = lane.beside(work).await;
+        self.cycle.counts.add(&counts);
+        done
+    }
+
+    /// Works off what is named already and the feed after a place, up to where this cycle reads.
+    async fn work_off_changes(
+        &mut self,
+        mut changes: ChangeSet,
+        mut at: Position,
+        assigned: Cause,
+    ) -> Result<(), EngineError> {
         loop {
             let (entries, more) = self.changes(at).await?;
             at = entries.last().map_or(at, |entry| entry.position);

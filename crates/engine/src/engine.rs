@@ -1,6 +1,6 @@
 //! Runs cycles: one at a time for each job, whoever asks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
@@ -18,7 +18,7 @@ use crate::cycle::{self, Run};
 use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
-use crate::limit::Limiter;
+use crate::limit::{Limiter, Rank};
 use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
@@ -269,6 +269,7 @@ impl Engine {
             gate: Gate {
                 target: &*parts.opened.target,
                 limiter: &parts.opened.limiter,
+                rank: Rank::Ordinary,
                 mode: parts.mode,
             },
             rules: &parts.opened.rules,
@@ -286,6 +287,8 @@ impl Engine {
             guard: job.settings.guard,
             until: parts.terms.until,
             cleared: Cleared::default(),
+            withdrawn: HashSet::new(),
+            hands: Arc::default(),
         })
     }
 

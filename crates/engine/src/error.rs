@@ -40,13 +40,16 @@ pub enum EngineError {
     /// The cycle would take away more than the guard of the job allows; nothing was written.
     #[error(
         "this cycle would disable or delete {new} of the {managed} objects that are managed at the \
-         target, and the job's guard allows fewer; nothing was changed. Look at them (muster job held), \
-         then let them go (muster job allow), or undo the cause, and the job goes on by itself"
+         target{}, and the job's guard allows fewer; nothing was changed. Look at them (muster job held), \
+         then let them go (muster job allow), or undo the cause, and the job goes on by itself",
+        besides(*.recent)
     )]
     HeldBack {
         /// Objects that would be withdrawn and were not allowed.
         new: u64,
-        /// Objects that are managed at the target.
+        /// Objects from which something was taken away a while ago.
+        recent: u64,
+        /// Objects that are managed at the target, and those from which something was taken away.
         managed: u64,
     },
     /// A plan was to be followed, and what it rests on is not so any more; nothing was written.
@@ -55,6 +58,13 @@ pub enum EngineError {
     /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
     #[error("the cycle was interrupted; it goes on from here when the job runs again")]
     Interrupted,
+}
+
+fn besides(recent: u64) -> String {
+    match recent {
+        0 => String::new(),
+        recent => format!(", after {recent} a short while ago"),
+    }
 }
 
 impl From<StoreError> for EngineError {

@@ -25,6 +25,7 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::intents::intents as intent_channel;
+use crate::limit::Rank;
 use crate::object::{Path, Work};
 use crate::port::{Grant, Record, Source};
 use crate::rehearsal::{REDACTED, Rehearsal};
@@ -144,6 +145,7 @@ impl Engine {
             gate: &Gate {
                 target: &*opened.target,
                 limiter: &opened.limiter,
+                rank: Rank::Ordinary,
                 mode: &mode,
             },
             policy,

@@ -12,14 +12,16 @@ use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
 
-use crate::limit::Limiter;
-use crate::port::{References, Target, TargetError, TargetObject, Write};
+use crate::limit::{Limiter, Rank};
+use crate::port::{References, Retry, Target, TargetError, TargetObject, Write};
 use crate::rehearsal::Rehearsal;
 
 /// A target behind its limiter.
+#[derive(Clone, Copy)]
 pub(crate) struct Gate<'a> {
     pub(crate) target: &'a dyn Target,
     pub(crate) limiter: &'a Limiter,
+    pub(crate) rank: Rank,
     pub(crate) mode: &'a Mode,
 }
 
@@ -67,7 +69,8 @@ impl Gate<'_> {
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
         let find = || self.target.find(kind, path, value);
-        let mut found = self.limiter.run(find).await?;
+        let found = self.limiter.run(self.rank, find).await;
+        let mut found = self.heard(found).await?;
         if let Mode::Rehearsed(rehearsal) = self.mode {
             for id in rehearsal.correct(kind, path, value, &mut found) {
                 found.push(match Rehearsal::created(&id) {
@@ -85,7 +88,9 @@ impl Gate<'_> {
         kind: Kind,
         id: &TargetId,
     ) -> Result<TargetObject, TargetError> {
-        self.limiter.run(|| self.target.read(kind, id)).await
+        let read = || self.target.read(kind, id);
+        let read = self.limiter.run(self.rank, read).await;
+        self.heard(read).await
     }
 
     /// Writes. A creation is sent once, whatever comes of it; everything else does the same when it is
@@ -109,9 +114,10 @@ impl Gate<'_> {
         }
         let send = || self.target.write(kind, write);
         let created = match write {
-            Write::Create(_) => self.limiter.once(send).await?,
-            _ => self.limiter.run(send).await?,
+            Write::Create(_) => self.limiter.once(self.rank, send).await,
+            _ => self.limiter.run(self.rank, send).await,
         };
+        let created = self.heard(created).await?;
         Ok(Written {
             created,
             noted: None,
@@ -120,7 +126,24 @@ impl Gate<'_> {
 
     /// Does the target say that it holds no object of this kind?
     pub(crate) async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError> {
-        self.limiter.run(|| self.target.is_empty(kind)).await
+        self.limiter
+            .run(self.rank, || self.target.is_empty(kind))
+            .await
+    }
+
+    /// Tells a target that is out of order from one that does not get on with some objects: it is asked
+    /// something that has to do with none of them.
+    async fn heard<T>(&self, answer: Result<T, TargetError>) -> Result<T, TargetError> {
+        let Err(error) = answer else { return answer };
+        if error.retry() == Retry::No || !self.limiter.is_failing() {
+            return Err(error);
+        }
+        match self.is_empty(Kind::User).await {
+            Err(other) if other.retry() != Retry::No => {
+                Err(TargetError::OutOfOrder(other.to_string()))
+            }
+            _ => Err(error),
+        }
     }
 
     /// May this reference be written?

@@ -1,9 +1,9 @@
 //! The guard: what a cycle would take away is judged as a whole before the first write (6.5).
 //!
-//! To withdraw an object needs nothing of the target: [`decide`] says so from the source, the rules and
-//! the link alone. So all objects that the cycle will look at are decided once before, and only what was
-//! counted here is withdrawn in this cycle. Whatever leaves scope meanwhile stands in the feed behind the
-//! place that was judged, and is the next cycle's.
+//! To withdraw an object needs nothing of the target ([`Onlooker`]). So all objects that the cycle will look
+//! at are decided once before, and only what was counted here is withdrawn by this cycle, and before it
+//! does anything else. Whatever leaves scope meanwhile stands in the feed behind the place that was judged:
+//! there the lane beside the cycle finds it, or the next cycle.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,34 +11,50 @@ use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::job::{Guard, TOO_MANY_DELETES, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_model::{EventId, Position};
-use muster_rules::Context;
+use muster_model::{EventId, Position, Timestamp};
 use muster_store::jobs::Lease;
-use muster_store::{StoreError, Tx, events, held_back, intents, links};
+use muster_store::{StoreError, Tx, events, held_back, intents, links, withdrawn};
 
-use crate::basis::free;
 use crate::changes::ChangeSet;
 use crate::cycle::{PAGE, Run};
-use crate::decide::{Cause, Decision, Seen, Verdict, decide};
+use crate::decide::Cause;
 use crate::error::EngineError;
-use crate::port::Record;
-use crate::scope::judge;
+use crate::withdrawals::Onlooker;
 
 /// What a cycle would withdraw, by object.
 type Found = HashMap<SourceAnchor, Withdrawal>;
 
-/// Writes down what is held back, if it is too much, and answers how much and of how many. What was allowed stays
-/// so until it is done, or its cause is gone; what came on top is judged (EH-18).
-async fn hold_back(
+/// What was taken away a while ago without having been allowed, and of how many objects.
+pub(crate) async fn withdrawn_lately(
     tx: &mut Tx<'_>,
     Lease { tenant, job, .. }: Lease,
     guard: Guard,
+    now: Timestamp,
+) -> Result<(u64, u64), StoreError> {
+    let since = now.plus_seconds(-i64::from(guard.within_seconds));
+    let recent = withdrawn::count(tx, tenant, job, since).await?;
+    let counts = links::counts(tx, tenant, job).await?;
+    let managed = counts
+        .into_iter()
+        .filter(|(_, state, _)| *state == LinkState::Managed);
+    let managed: u64 = managed.map(|(_, _, count)| count).sum();
+    Ok((recent, managed + recent))
+}
+
+/// Writes down what is held back, if it is too much. Answers what the cycle may take away, and whether that
+/// was allowed before; and an error when the cycle is held. What was allowed stays so until it is done, or its
+/// cause is gone; what came on top is judged (EH-18).
+async fn hold_back(
+    tx: &mut Tx<'_>,
+    lease: Lease,
+    (guard, now): (Guard, Timestamp),
     (mut found, looked_at, mut staged): (
         Found,
         Option<HashSet<SourceAnchor>>,
         HashMap<SourceAnchor, Event>,
     ),
-) -> Result<Option<(u64, u64)>, EngineError> {
+) -> Result<(HashMap<SourceAnchor, bool>, Option<EngineError>), EngineError> {
+    let Lease { tenant, job, .. } = lease;
     let mut before = Found::new();
     loop {
         let after = before.keys().max().copied();
@@ -56,12 +72,12 @@ async fn hold_back(
         });
     }
     let new = found.values().filter(|it| !it.allowed).count() as u64;
-    let counts = links::counts(tx, tenant, job).await?;
-    let managed = counts
-        .into_iter()
-        .filter(|(_, state, _)| *state == LinkState::Managed);
-    let managed = managed.map(|(_, _, count)| count).sum();
-    let is_held = guard.holds_back(new, managed);
+    let (recent, managed) = withdrawn_lately(tx, lease, guard, now).await?;
+    let since = now.plus_seconds(-i64::from(guard.within_seconds));
+    withdrawn::forget(tx, tenant, job, since).await?;
+    let is_held = new > 0 && guard.holds_back(recent + new, managed);
+    let cleared = found.iter().map(|(anchor, it)| (*anchor, it.allowed));
+    let cleared = cleared.collect();
     let known: HashSet<SourceAnchor> = before.keys().copied().collect();
     let waits = |it: &Withdrawal| {
         let will_look = looked_at
@@ -81,7 +97,12 @@ async fn hold_back(
         events::append(tx, tenant, &told).await?;
         held_back::replace(tx, tenant, job, after).await?;
     }
-    Ok(is_held.then_some((new, managed)))
+    let held = EngineError::HeldBack {
+        new,
+        recent,
+        managed,
+    };
+    Ok((cleared, is_held.then_some(held)))
 }
 
 /// What a cycle may withdraw.
@@ -90,8 +111,8 @@ pub(crate) enum Cleared {
     /// Anything: the job has no guard.
     #[default]
     Everything,
-    /// What was judged.
-    These(HashSet<SourceAnchor>),
+    /// What was judged, and whether it had been allowed.
+    These(HashMap<SourceAnchor, bool>),
 }
 
 impl Cleared {
@@ -99,17 +120,22 @@ impl Cleared {
     pub(crate) fn holds(&self, anchor: SourceAnchor) -> bool {
         match self {
             Self::Everything => true,
-            Self::These(judged) => judged.contains(&anchor),
+            Self::These(judged) => judged.contains_key(&anchor),
+        }
+    }
+
+    /// Does it count when the guard judges next?
+    pub(crate) fn counts(&self, anchor: SourceAnchor) -> bool {
+        match self {
+            Self::Everything => false,
+            Self::These(judged) => judged.get(&anchor) == Some(&false),
         }
     }
 }
 
-impl Run<'_> {
-    /// Judges what an initial cycle would take away.
+impl<'a> Run<'a> {
+    /// Judges what an initial cycle would take away, and takes it from the users first of all.
     pub(crate) async fn guard_everything(&mut self) -> Result<(), EngineError> {
-        if self.guard.is_off() {
-            return Ok(());
-        }
         let (mut found, mut after) = (self.given_in_doubt().await?, None);
         loop {
             let page = self.links_page(after, None).await?;
@@ -125,15 +151,13 @@ impl Run<'_> {
         self.judge(found, None).await
     }
 
-    /// Judges what an incremental cycle would take away; answers up to where it may read the feed.
+    /// Judges what an incremental cycle would take away, and takes it from the users first of all; answers up
+    /// to where it may read the feed.
     pub(crate) async fn guard_changes(
         &mut self,
         due: &[(Kind, SourceAnchor)],
         after: Position,
-    ) -> Result<Option<Position>, EngineError> {
-        if self.guard.is_off() {
-            return Ok(None);
-        }
+    ) -> Result<Position, EngineError> {
         let mut changes = ChangeSet::default();
         for (kind, anchor) in due {
             changes.object(*kind, *anchor, Cause::Attributes);
@@ -163,7 +187,7 @@ impl Run<'_> {
             looked_at.extend(anchors);
         }
         self.judge(found, Some(looked_at)).await?;
-        Ok(Some(at))
+        Ok(at)
     }
 
     /// What would be taken back of what a cycle was about to give when it was broken off: an account that
@@ -213,64 +237,28 @@ impl Run<'_> {
         links: Vec<Link>,
         found: &mut Found,
     ) -> Result<(), EngineError> {
-        let mapping = match (kind, &self.rules.group) {
-            (Kind::User, _) => &self.rules.user,
-            (Kind::Group, Some(group)) => group,
-            (Kind::Group, None) => return Ok(()),
-        };
-        let held = links
-            .into_iter()
-            .filter(|link| link.state != LinkState::Released);
-        let links: Vec<Link> = held.collect();
-        let anchors: Vec<SourceAnchor> = links.iter().map(|link| link.anchor).collect();
-        if anchors.is_empty() {
-            return Ok(());
+        for withdrawal in self.onlooker().withdrawals(kind, links).await? {
+            found.entry(withdrawal.anchor).or_insert(withdrawal);
         }
-        let records = self.source.read(kind, &anchors).await?;
-        let mut records: HashMap<SourceAnchor, Record> = records
-            .into_iter()
-            .map(|record| (record.anchor, record))
-            .collect();
-        let now = self.clock.now();
-        for link in links {
-            let mut record = records.remove(&link.anchor);
-            let left_out = record
-                .as_ref()
-                .is_some_and(|it| matches!(mapping.reads(&it.attributes), Ok(false)));
-            if left_out {
-                continue;
-            }
-            let judged = record.as_mut().map(|it| judge(it, &self.policy, mapping));
-            let seen = Seen {
-                record: record.as_ref().zip(judged.as_ref()),
-                link: Some(&link),
-                matched: None,
-                current: None,
-                cause: Cause::Attributes,
-            };
-            let decide = |context: &Context<'_>| decide(&seen, &self.policy, mapping, context);
-            let verdict = self.basis.evaluate(link.anchor, now, &free, decide);
-            let action = match verdict {
-                Verdict::Do(Decision::Disable { .. }) => Action::Disable,
-                Verdict::Do(Decision::Delete(_)) => Action::Delete,
-                _ => continue,
-            };
-            let reason = judged.as_ref().map_or_else(
-                || "it is gone from the source".to_owned(),
-                crate::scope::Judged::reason,
-            );
-            let name = record.map_or_else(|| link.anchor.to_string(), |record| record.name);
-            let withdrawal = Withdrawal {
-                kind,
-                anchor: link.anchor,
-                name,
-                target: link.target,
-                action,
-                reason,
-                allowed: false,
-            };
-            found.entry(link.anchor).or_insert(withdrawal);
+        Ok(())
+    }
+
+    /// Looks at objects as this cycle does.
+    pub(crate) fn onlooker(&self) -> Onlooker<'a> {
+        Onlooker {
+            source: self.source,
+            rules: self.rules,
+            policy: self.policy,
+            basis: self.basis,
+            clock: self.clock,
         }
+    }
+
+    /// Withdraws the users that were found, before anything else is done.
+    async fn withdraw(&mut self, found: Vec<SourceAnchor>) -> Result<(), EngineError> {
+        let named = found.iter().map(|anchor| (*anchor, Cause::Attributes));
+        self.some(Kind::User, named.collect()).await?;
+        self.withdrawn.extend(found);
         Ok(())
     }
 
@@ -281,26 +269,33 @@ impl Run<'_> {
         found: Found,
         looked_at: Option<HashSet<SourceAnchor>>,
     ) -> Result<(), EngineError> {
-        let (lease, guard) = (self.lease, self.guard);
-        let cleared = found.keys().copied().collect();
-        let staged: HashMap<SourceAnchor, Event> = found
-            .iter()
-            .map(|(anchor, it)| (*anchor, self.staged(it)))
-            .collect();
-        let held = self.store.write::<_, EngineError, _>(move |tx| {
-            Box::pin(async move {
-                lease.check(tx).await?;
-                hold_back(tx, lease, guard, (found, looked_at, staged)).await
-            })
-        });
-        match (held.await?, self.gate.rehearsal()) {
-            (Some((new, managed)), None) => return Err(EngineError::HeldBack { new, managed }),
-            // A plan says so, and what it is.
-            (Some((new, managed)), Some(rehearsal)) => rehearsal.held(new, managed),
-            (None, _) => {}
+        let users = found.values().filter(|it| it.kind == Kind::User);
+        let users = users.map(|it| it.anchor).collect();
+        if !self.guard.is_off() {
+            let staged: HashMap<SourceAnchor, Event> = found
+                .iter()
+                .map(|(anchor, it)| (*anchor, self.staged(it)))
+                .collect();
+            let (lease, guard) = (self.lease, self.guard);
+            let now = self.basis.present(self.clock.now());
+            let judged = self.store.write::<_, EngineError, _>(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    hold_back(tx, lease, (guard, now), (found, looked_at, staged)).await
+                })
+            });
+            let (cleared, held) = judged.await?;
+            match (held, self.gate.rehearsal()) {
+                (Some(held), None) => return Err(held),
+                // A plan says so, and what it is.
+                (Some(EngineError::HeldBack { new, managed, .. }), Some(rehearsal)) => {
+                    rehearsal.held(new, managed);
+                }
+                _ => {}
+            }
+            self.cleared = Cleared::These(cleared);
         }
-        self.cleared = Cleared::These(cleared);
-        Ok(())
+        self.withdraw(users).await
     }
 
     /// What the log says of something that is held back.

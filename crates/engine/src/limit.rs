@@ -1,7 +1,9 @@
-//! How many requests a target takes at once, found out by watching it; and trying again.
+//! How fast a target takes requests, found out by watching it; and trying again.
 //!
-//! Concurrency grows by one for each round of answers while the target keeps up, and is halved when
-//! it throttles or fails. A wait that it asks for holds everybody back.
+//! The number of requests at once grows by one for each round of answers while the target keeps up, and
+//! is halved when it fails. The number in a second is nobody's business until the target throttles
+//! ([`Pace`]). A wait that it asks for holds everybody back. What takes access away goes ahead of
+//! everything else.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,141 +12,304 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::pace::Pace;
 use crate::port::{Retry, TargetError};
 
 /// Requests in flight to begin with.
 const FIRST: f64 = 16.0;
 /// Requests in flight at most.
 pub(crate) const MOST: usize = 64;
+/// Places beside those, for what is urgent.
+const RESERVED: usize = 4;
 /// Attempts of one request at most.
 pub(crate) const TRIES: u32 = 4;
+/// How often one request may be throttled.
+const THROTTLED: u32 = 40;
+/// A target that took nothing for so long is out of order.
+const REFUSING: Duration = Duration::from_mins(15);
+/// So many failures, one after the other and for a while, and a target may be out of order.
+const FAILING: (u32, Duration) = (30, Duration::from_secs(5));
 /// The longest wait that a target may ask for.
 const LONGEST: Duration = Duration::from_mins(5);
+
+/// What is sent first when not everything can be sent at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// In the order in which it comes.
+    Ordinary,
+    /// Ahead of what is ordinary.
+    Urgent,
+}
 
 #[derive(Debug)]
 pub(crate) struct Limiter {
     state: Mutex<State>,
     freed: Notify,
+    /// Who stands here is next; the others wait behind.
+    door: tokio::sync::Mutex<()>,
+    urgent_door: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     limit: f64,
     in_flight: usize,
+    /// Urgent requests that wait.
+    urgent: usize,
     not_before: Option<Instant>,
+    pace: Option<Pace>,
+    /// When the target throttled last.
+    throttled: Option<Instant>,
+    /// How often it throttled since it took something.
+    refused: u32,
+    /// How often it failed since it answered properly.
+    failed: u32,
+    begun: Instant,
+    /// When it last answered properly.
+    well: Instant,
+    taken: u64,
+}
+
+/// How often one request was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tries {
+    failed: u32,
+    throttled: u32,
+}
+
+impl Tries {
+    /// Is another attempt worth it? A throttled request was not looked at.
+    fn again(&mut self, error: &TargetError) -> bool {
+        match (error.retry(), error) {
+            (Retry::No, _) => false,
+            (Retry::After(_), TargetError::Throttled { .. }) => {
+                self.throttled += 1;
+                self.throttled < THROTTLED
+            }
+            (Retry::After(_), _) => {
+                self.failed += 1;
+                self.failed < TRIES
+            }
+        }
+    }
+}
+
+/// May a request be sent?
+enum Admission {
+    Now,
+    At(Instant),
+    /// When another one has been answered.
+    Later,
 }
 
 impl Limiter {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self {
             state: Mutex::new(State {
                 limit: FIRST,
                 in_flight: 0,
+                urgent: 0,
                 not_before: None,
+                pace: None,
+                throttled: None,
+                refused: 0,
+                failed: 0,
+                begun: now,
+                well: now,
+                taken: 0,
             }),
             freed: Notify::new(),
+            door: tokio::sync::Mutex::default(),
+            urgent_door: tokio::sync::Mutex::default(),
         }
     }
 
     /// Runs a request within the limit; repeats it while its error says that this may help. For
     /// requests that may safely be sent twice.
-    pub(crate) async fn run<T, F>(&self, request: impl Fn() -> F) -> Result<T, TargetError>
+    pub(crate) async fn run<T, F>(
+        &self,
+        rank: Rank,
+        request: impl Fn() -> F,
+    ) -> Result<T, TargetError>
     where
         F: Future<Output = Result<T, TargetError>>,
     {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
-            match self.once(&request).await {
-                Err(error) if tries < TRIES && self.pause(&error, tries).await => tries += 1,
+            match self.once(rank, &request).await {
+                Err(error) if self.pause(&error, &mut tries).await => {}
                 answer => return answer,
             }
         }
     }
 
     /// Runs a request within the limit, once: for those whose repetition could do something twice.
-    pub(crate) async fn once<T, F>(&self, request: impl Fn() -> F) -> Result<T, TargetError>
+    ///
+    /// # Errors
+    ///
+    /// Those of the request; [`TargetError::OutOfOrder`] when the target has taken nothing for long.
+    pub(crate) async fn once<T, F>(
+        &self,
+        rank: Rank,
+        request: impl Fn() -> F,
+    ) -> Result<T, TargetError>
     where
         F: Future<Output = Result<T, TargetError>>,
     {
-        self.enter().await;
-        let place = Place(self);
+        let place = self.enter(rank).await;
         let answer = request().await;
+        let sent = place.sent;
         drop(place);
+        let mut state = self.state.lock();
         match &answer {
-            Ok(_) => self.faster(),
-            Err(error) => {
-                if let Retry::After(asked) = error.retry() {
-                    let throttled = matches!(error, TargetError::Throttled { .. });
-                    let wait = asked.unwrap_or_else(|| own_pause(1)).min(LONGEST);
-                    self.slower(throttled.then_some(wait));
-                }
-            }
+            Err(error) if error.retry() != Retry::No => state.slower(sent, error)?,
+            _ => state.faster(),
         }
+        drop(state);
         answer
+    }
+
+    /// Has the target done nothing but fail for a while? Then it is either out of order, or does not get on
+    /// with these objects.
+    pub(crate) fn is_failing(&self) -> bool {
+        let state = self.state.lock();
+        state.failed >= FAILING.0 && state.well.elapsed() >= FAILING.1
     }
 
     /// Waits before the next attempt; false when another attempt is no use. A throttled target makes
     /// everybody wait at the door instead.
-    pub(crate) async fn pause(&self, error: &TargetError, tries: u32) -> bool {
-        match error.retry() {
-            Retry::No => false,
-            Retry::After(_) if matches!(error, TargetError::Throttled { .. }) => true,
-            Retry::After(asked) => {
-                tokio::time::sleep(asked.unwrap_or_else(|| own_pause(tries)).min(LONGEST)).await;
-                true
-            }
+    pub(crate) async fn pause(&self, error: &TargetError, tries: &mut Tries) -> bool {
+        let again = tries.again(error);
+        if again && !matches!(error, TargetError::Throttled { .. }) {
+            tokio::time::sleep(own_pause(tries.failed)).await;
         }
+        again
     }
 
-    async fn enter(&self) {
+    async fn enter(&self, rank: Rank) -> Place<'_> {
+        let _ahead = (rank == Rank::Urgent).then(|| Ahead::new(self));
+        let door = match rank {
+            Rank::Ordinary => &self.door,
+            Rank::Urgent => &self.urgent_door,
+        };
+        let _next = door.lock().await;
         loop {
             let freed = self.freed.notified();
-            let wait = {
-                let mut state = self.state.lock();
-                let now = Instant::now();
-                match state.not_before.filter(|until| *until > now) {
-                    Some(until) => Some(until),
-                    None if (state.in_flight as f64) < state.limit.floor() => {
-                        state.in_flight += 1;
-                        return;
-                    }
-                    None => None,
+            let admission = self.state.lock().admit(rank);
+            match admission {
+                Admission::Now => {
+                    return Place {
+                        limiter: self,
+                        sent: Instant::now(),
+                    };
                 }
-            };
-            match wait {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => freed.await,
+                Admission::At(at) => tokio::time::sleep_until(at).await,
+                Admission::Later => freed.await,
             }
-        }
-    }
-
-    fn faster(&self) {
-        let mut state = self.state.lock();
-        state.limit = (state.limit + 1.0 / state.limit).min(MOST as f64);
-    }
-
-    fn slower(&self, wait: Option<Duration>) {
-        let mut state = self.state.lock();
-        state.limit = (state.limit / 2.0).max(1.0);
-        if let Some(wait) = wait {
-            let until = Instant::now() + wait;
-            state.not_before = Some(state.not_before.map_or(until, |other| other.max(until)));
         }
     }
 }
 
-struct Place<'a>(&'a Limiter);
+impl State {
+    fn admit(&mut self, rank: Rank) -> Admission {
+        let now = Instant::now();
+        if let Some(until) = self.not_before.filter(|until| *until > now) {
+            return Admission::At(until);
+        }
+        let most = match rank {
+            Rank::Ordinary if self.urgent > 0 => return Admission::Later,
+            Rank::Ordinary => self.limit as usize,
+            Rank::Urgent => self.limit as usize + RESERVED,
+        };
+        if self.in_flight >= most {
+            return Admission::Later;
+        }
+        if let Some(Err(next)) = self.pace.as_mut().map(|pace| pace.admit(now)) {
+            return Admission::At(next);
+        }
+        self.in_flight += 1;
+        Admission::Now
+    }
+
+    fn faster(&mut self) {
+        self.limit = (self.limit + 1.0 / self.limit).min(MOST as f64);
+        (self.refused, self.failed, self.well) = (0, 0, Instant::now());
+        self.taken += 1;
+        if let Some(pace) = &mut self.pace {
+            pace.took();
+        }
+    }
+
+    fn slower(&mut self, sent: Instant, error: &TargetError) -> Result<(), TargetError> {
+        let now = Instant::now();
+        let lasts = now.saturating_duration_since(self.well);
+        let TargetError::Throttled { wait } = error else {
+            self.limit = (self.limit / 2.0).max(1.0);
+            self.failed += 1;
+            return Ok(());
+        };
+        let wait = wait.unwrap_or_else(|| unasked(self.refused)).min(LONGEST);
+        let wait = wait.max(Duration::from_millis(100));
+        let until = now + wait;
+        // What was on its way when it throttled was not sent too fast once more.
+        if self.throttled.is_none_or(|throttled| throttled < sent) {
+            self.throttled = Some(now);
+            self.refused += 1;
+            match &mut self.pace {
+                Some(pace) => pace.throttled(now, wait),
+                None => self.pace = Some(Pace::new(self.begun, self.taken, now, wait)),
+            }
+        }
+        self.not_before = Some(self.not_before.map_or(until, |other| other.max(until)));
+        if let (Some(pace), Some(until)) = (&mut self.pace, self.not_before) {
+            pace.wait(until);
+        }
+        if lasts >= REFUSING && self.refused > 10 {
+            return Err(TargetError::OutOfOrder(error.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// A request under way.
+struct Place<'a> {
+    limiter: &'a Limiter,
+    sent: Instant,
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().in_flight -= 1;
-        self.0.freed.notify_one();
+        self.limiter.state.lock().in_flight -= 1;
+        self.limiter.freed.notify_waiters();
+    }
+}
+
+/// Something urgent that waits to be sent.
+struct Ahead<'a>(&'a Limiter);
+
+impl<'a> Ahead<'a> {
+    fn new(limiter: &'a Limiter) -> Self {
+        limiter.state.lock().urgent += 1;
+        Self(limiter)
+    }
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().urgent -= 1;
+        self.0.freed.notify_waiters();
     }
 }
 
 /// 100 ms, 400 ms, 1.6 s.
-fn own_pause(tries: u32) -> Duration {
-    Duration::from_millis(100 * 4_u64.pow(tries.min(6) - 1))
+fn own_pause(failed: u32) -> Duration {
+    Duration::from_millis(100 * 4_u64.pow(failed.clamp(1, 6) - 1))
+}
+
+/// How long a target is left alone that throttles and does not say how long: 1, 2, 4, … 64 seconds.
+fn unasked(refused: u32) -> Duration {
+    Duration::from_secs(1 << refused.min(6))
 }
 
 #[cfg(test)]
@@ -158,7 +323,7 @@ mod tests {
         let (limiter, tries) = (Limiter::new(), AtomicU32::new(0));
         let begun = Instant::now();
         let answer = limiter
-            .run(|| async {
+            .run(Rank::Ordinary, || async {
                 match tries.fetch_add(1, Ordering::Relaxed) {
                     0 => Err(TargetError::Throttled {
                         wait: Some(Duration::from_secs(7)),
@@ -191,7 +356,7 @@ mod tests {
         ] {
             let (limiter, tries) = (Limiter::new(), AtomicU32::new(0));
             let answer: Result<(), _> = limiter
-                .run(|| async {
+                .run(Rank::Ordinary, || async {
                     tries.fetch_add(1, Ordering::Relaxed);
                     Err(error.clone())
                 })
@@ -203,11 +368,67 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn being_throttled_is_no_failed_attempt() {
+        // Two thirds of all requests are throttled; 500 requests lose 12 % of four attempts each otherwise.
+        let (limiter, sent) = (Limiter::new(), AtomicU32::new(0));
+        let requests = (0..500).map(|_| {
+            limiter.run(Rank::Ordinary, || async {
+                if sent.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
+                    return Ok(());
+                }
+                Err(TargetError::Throttled { wait: None })
+            })
+        });
+        let answers = futures::future::join_all(requests).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_urgent_goes_ahead_of_what_waits() {
+        let (limiter, order) = (Limiter::new(), Mutex::new(Vec::new()));
+        let slow = |name: usize| {
+            let order = &order;
+            move || async move {
+                order.lock().push(name);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(())
+            }
+        };
+        let ordinary = (0..200).map(|number| limiter.run(Rank::Ordinary, slow(number)));
+        let ordinary = futures::future::join_all(ordinary);
+        let urgent = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let begun = Instant::now();
+            let many = (0..8).map(|_| limiter.run(Rank::Urgent, slow(usize::MAX)));
+            futures::future::join_all(many).await;
+            begun.elapsed()
+        };
+        let (_, urgent) = tokio::join!(ordinary, urgent);
+        // Four beside what is under way, the others as soon as there is a place.
+        assert!(urgent < Duration::from_millis(1600), "{urgent:?}");
+        assert_eq!(order.lock().len(), 208);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_only_throttles_is_out_of_order_in_the_end() {
+        let (limiter, begun) = (Limiter::new(), Instant::now());
+        let mut answered = Ok(());
+        while !matches!(answered, Err(TargetError::OutOfOrder(_))) {
+            answered = limiter
+                .run(Rank::Ordinary, || async {
+                    Err(TargetError::Throttled { wait: None })
+                })
+                .await;
+        }
+        assert!((900..1100).contains(&begun.elapsed().as_secs()));
+    }
+
     #[tokio::test]
     async fn never_more_requests_than_the_limit_are_in_flight() {
         let (limiter, now, most) = (Limiter::new(), AtomicU32::new(0), AtomicU32::new(0));
         let requests = (0..300).map(|_| {
-            limiter.run(|| async {
+            limiter.run(Rank::Ordinary, || async {
                 most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 now.fetch_sub(1, Ordering::Relaxed);

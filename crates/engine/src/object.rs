@@ -20,7 +20,7 @@ use crate::error::EngineError;
 use crate::gate::{Concerned, Gate, Written};
 use crate::guard::Cleared;
 use crate::intents::Intents;
-use crate::limit::TRIES;
+use crate::limit::Tries;
 use crate::matching::{NotFound, Uniqueness};
 use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
 use crate::port::{Record, TargetError, TargetObject, Write, took};
@@ -115,7 +115,7 @@ impl Path<'_> {
         let (mut matched, mut current) = (None, None);
         let mut attempts = Vec::new();
         let mut steps = Vec::new();
-        let (mut repaired, mut lost, mut tries) = (false, adopted, 1);
+        let (mut repaired, mut lost, mut tries) = (false, adopted, Tries::default());
         let since = link.as_ref().map_or(began, |link| link.since);
         let linked = |target, state| {
             let wanted = Link {
@@ -263,12 +263,7 @@ impl Path<'_> {
             match error {
                 // The answer to a create is lost or throttled: it is never sent again blindly, but
                 // preceded by the match (section 15, 4).
-                error
-                    if creating
-                        && tries < TRIES
-                        && self.gate.limiter.pause(&error, tries).await =>
-                {
-                    tries += 1;
+                error if creating && self.gate.limiter.pause(&error, &mut tries).await => {
                     if !matches!(error, TargetError::Throttled { .. })
                         && let Some(record) = &record
                     {
@@ -519,6 +514,7 @@ impl Path<'_> {
             Entry::new(event, self.gate.rehearsal(), || format!("{rank}/{anchor}"))
         });
         let failed = (told.status == Status::Failure).then_some(told.code);
+        let withdraws = counts.disabled + counts.deleted > 0;
         Outcome {
             kind,
             anchor,
@@ -527,6 +523,7 @@ impl Path<'_> {
             failed,
             references,
             counts,
+            withdrawn: withdraws && self.cleared.counts(anchor),
             answered: false,
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     /// Single-valued references that it should have at the target.
     pub(crate) references: Vec<(&'static str, Option<SourceAnchor>)>,
     pub(crate) counts: Counts,
+    /// Something was taken away from it that the guard counts.
+    pub(crate) withdrawn: bool,
     /// It is known what came of a creation that was noted.
     pub(crate) answered: bool,
 }

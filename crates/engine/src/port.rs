@@ -259,6 +259,9 @@ pub enum TargetError {
     /// It answered something that is not of its protocol.
     #[error("the target's answer is not understood: {0}")]
     Incompatible(String),
+    /// It does nothing but fail.
+    #[error("the target does nothing but fail, and is left alone for a while; it said last: {0}")]
+    OutOfOrder(String),
     /// The write is not in the plan that is followed.
     #[error(
         "this is not in the plan: the source or the target has changed since it was made; plan again"
@@ -290,6 +293,7 @@ impl TargetError {
             | Self::NoTarget(_)
             | Self::Refused { .. }
             | Self::Incompatible(_)
+            | Self::OutOfOrder(_)
             | Self::NotPlanned
             | Self::NotAllowed(_) => Retry::No,
         }
@@ -299,7 +303,7 @@ impl TargetError {
     pub const fn stops_the_cycle(&self) -> bool {
         match self {
             Self::Unauthorized { status, .. } => *status == 401,
-            Self::Unreachable { .. } | Self::NotAllowed(_) => true,
+            Self::Unreachable { .. } | Self::OutOfOrder(_) | Self::NotAllowed(_) => true,
             _ => false,
         }
     }
@@ -310,6 +314,7 @@ impl TargetError {
             Self::Unreachable { .. }
             | Self::Timeout(_)
             | Self::Failed { .. }
+            | Self::OutOfOrder(_)
             | Self::Incompatible(_) => true,
             Self::Unauthorized { .. }
             | Self::Throttled { .. }
@@ -327,6 +332,7 @@ impl TargetError {
         match self {
             Self::Unauthorized { .. } => "Unauthorized",
             Self::Throttled { .. } => "TooManyRequests",
+            Self::OutOfOrder(_) => "ServiceUnavailable",
             Self::Unreachable { .. } => "WebExceptionProtocolError",
             Self::Timeout(_) => "Timeout",
             Self::Conflict(_) => "Conflict",

@@ -12,7 +12,9 @@ use muster_store::escrows::Escrow;
 use muster_store::jobs::Lease;
 use muster_store::plans::{At, Placed};
 use muster_store::references::State;
-use muster_store::{Store, StoreError, Tx, escrows, events, intents, links, plans, references};
+use muster_store::{
+    Store, StoreError, Tx, escrows, events, intents, links, plans, references, withdrawn,
+};
 
 use crate::outcome::{LinkChange, Outcome};
 use crate::port::TargetError;
@@ -178,10 +180,12 @@ async fn write(
 ) -> Result<(), StoreError> {
     let (tenant, job) = (lease.tenant, lease.job);
     let (mut changed, mut wanted, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    let mut withdrawn = Vec::new();
     let mut answered = Vec::new();
     for outcome in outcomes {
         let anchor = outcome.anchor;
         answered.extend(outcome.answered.then_some(anchor));
+        withdrawn.extend(outcome.withdrawn.then_some(anchor));
         let mut is_new = false;
         match outcome.link {
             LinkChange::Keep => {}
@@ -228,6 +232,7 @@ async fn write(
     }
     links::put(tx, tenant, job, &changed).await?;
     intents::remove(tx, tenant, job, &answered).await?;
+    withdrawn::add(tx, tenant, job, now, &withdrawn).await?;
     references::settle(tx, tenant, job, &wanted, State::Add).await?;
     references::wake(tx, tenant, job, &referrers).await?;
     log(tx, tenant, written).await

@@ -104,14 +104,17 @@ impl Default for JobSettings {
     }
 }
 
-/// How many objects one cycle may disable or delete at the target before it asks (6.5). Users and groups,
-/// disables and deletions are counted together (EH-15), anew in each cycle (EH-16).
+/// How many objects a job may disable or delete at the target before it asks (6.5). Users and groups,
+/// disables and deletions are counted together (EH-15), those of a while together, because a cycle begins
+/// with every change (EH-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// More than so many are held back.
     pub most: Option<u32>,
     /// More than so many percent of the managed objects are held back, unless they are only a few.
     pub share: Option<u8>,
+    /// For so many seconds what was withdrawn counts; 0 counts each cycle alone.
+    pub within_seconds: u32,
 }
 
 impl Guard {
@@ -119,11 +122,15 @@ impl Guard {
     pub const OFF: Self = Self {
         most: None,
         share: None,
+        within_seconds: Self::WITHIN,
     };
 
+    /// As long as a cycle of the service that people know takes to come round (SC-1).
+    pub const WITHIN: u32 = 40 * 60;
+
     /// Does it allow everything?
-    pub fn is_off(self) -> bool {
-        self == Self::OFF
+    pub const fn is_off(self) -> bool {
+        self.most.is_none() && self.share.is_none()
     }
 
     /// So few objects are no share of anything: whoever has ten users may dismiss two.
@@ -145,6 +152,7 @@ impl Default for Guard {
         Self {
             most: Some(500),
             share: Some(20),
+            within_seconds: Self::WITHIN,
         }
     }
 }
@@ -195,7 +203,7 @@ mod tests {
     fn eh_17_a_guard_holds_back_what_is_strictly_more_than_it_allows() {
         let guard = Guard {
             most: Some(3),
-            share: None,
+            ..Guard::OFF
         };
         assert!(!guard.holds_back(3, 10_000));
         assert!(guard.holds_back(4, 10_000));
@@ -205,8 +213,8 @@ mod tests {
     #[test]
     fn a_share_is_of_the_managed_objects_and_few_are_never_too_many() {
         let guard = Guard {
-            most: None,
             share: Some(20),
+            ..Guard::OFF
         };
         assert!(!guard.holds_back(5, 6));
         assert!(guard.holds_back(6, 6));

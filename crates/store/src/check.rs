@@ -36,6 +36,7 @@ const OWNED: &[(&str, [&str; 4])] = &[
     ("escrows", ["escrows", "job", "jobs", "id"]),
     ("cycles", ["cycles", "job", "jobs", "id"]),
     ("what guards hold back", ["held_back", "job", "jobs", "id"]),
+    ("withdrawals", ["withdrawn", "job", "jobs", "id"]),
     ("plans", ["plans", "job", "jobs", "id"]),
     ("operations", ["plan_operations", "plan", "plans", "id"]),
     (

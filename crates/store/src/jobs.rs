@@ -92,6 +92,7 @@ fn read_settings(text: &str) -> Option<JobSettings> {
         guard: Guard {
             most: number(&json["guard"]["most"]),
             share: number(&json["guard"]["share"]),
+            within_seconds: number(&json["guard"]["withinSeconds"])?,
         },
     })
 }
@@ -108,7 +109,10 @@ fn settings_json(settings: &JobSettings) -> String {
         "skipOutOfScopeDeletions": settings.skip_out_of_scope_deletions,
         "intervalSeconds": settings.interval_seconds,
         "notificationEmail": settings.notification_email,
-        "guard": { "most": settings.guard.most, "share": settings.guard.share },
+        "guard": {
+            "most": settings.guard.most, "share": settings.guard.share,
+            "withinSeconds": settings.guard.within_seconds
+        },
     })
     .to_string()
 }

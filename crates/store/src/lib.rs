@@ -55,6 +55,7 @@ mod tx;
 pub mod users;
 mod val;
 pub mod webhooks;
+pub mod withdrawn;
 
 pub use error::StoreError;
 pub use json::{attributes_from_json, attributes_to_json};

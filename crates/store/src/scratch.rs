@@ -45,6 +45,7 @@ const STATE: &[(&str, &[&str], &[&str])] = &[
         &["anchor"],
         &["kind", "name", "target", "action", "reason", "allowed"],
     ),
+    ("withdrawn", &["anchor"], &["at"]),
 ];
 
 /// A row as it is.

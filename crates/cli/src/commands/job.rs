@@ -44,6 +44,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             app,
             most,
             share,
+            within,
             off,
         } => {
             let (app, guard) = jobs::set_guard(ctx, &app, move |guard| {
@@ -52,11 +53,11 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 }
                 guard.most = most.or(guard.most);
                 guard.share = share.or(guard.share);
+                guard.within_seconds = within.unwrap_or(guard.within_seconds);
             })
             .await?;
             if out.json {
-                let told = json!({ "most": guard.most, "share": guard.share });
-                out.line(told.to_string()).await;
+                out.line(guard_json(guard).to_string()).await;
                 return Ok(Exit::Done);
             }
             format!("{}: {}", app.display_name, guard_text(guard))
@@ -206,6 +207,12 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
     )
 }
 
+fn guard_json(guard: Guard) -> Value {
+    json!({
+        "most": guard.most, "share": guard.share, "withinSeconds": guard.within_seconds
+    })
+}
+
 /// What a guard does, in a sentence.
 fn guard_text(guard: Guard) -> String {
     let share = guard.share.map(|share| {
@@ -215,13 +222,22 @@ fn guard_text(guard: Guard) -> String {
         )
     });
     let most = guard.most.map(|most| format!("more than {most} objects"));
+    let within = match guard.within_seconds {
+        0 => "each cycle for itself".to_owned(),
+        seconds => match every_text(seconds) {
+            one if one.starts_with(char::is_alphabetic) => format!("within one {one}"),
+            several => format!("within {several}"),
+        },
+    };
     match (most, share) {
         (None, None) => "no guard: a cycle may disable and delete any number of objects".to_owned(),
         (Some(one), None) | (None, Some(one)) => {
-            format!("a cycle that would disable or delete {one} is held")
+            format!("a cycle that would disable or delete {one} is held, counted {within}")
         }
         (Some(most), Some(share)) => {
-            format!("a cycle that would disable or delete {most}, or {share}, is held")
+            format!(
+                "a cycle that would disable or delete {most}, or {share}, is held, counted {within}"
+            )
         }
     }
 }
@@ -307,7 +323,7 @@ async fn report(report: &JobReport, out: &Out) {
             "lastCycle": job.last_cycle.map(|at| at.to_string()),
             "intervalSeconds": job.settings.interval_seconds, "linked": linked,
             "heldBack": held_back,
-            "guard": { "most": job.settings.guard.most, "share": job.settings.guard.share },
+            "guard": guard_json(job.settings.guard),
             "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()), "cycles": cycles
         });
         out.line(all.to_string()).await;

@@ -17,6 +17,7 @@ use muster_engine::EngineError;
 use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
 use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::job::Guard;
 use muster_model::link::SourceAnchor;
 use muster_store::plans::{At, Placed, operation_from_json};
 use muster_store::{escrows, jobs};
@@ -390,9 +391,18 @@ fn a_restart_in_the_middle_of_a_long_cycle_ends_it_and_loses_nothing_of_what_was
 
 /// Runs a test in a world of its own, where nothing goes wrong by itself.
 fn quietly<F: Future<Output = ()>>(test: impl FnOnce(Arc<World>) -> F) {
+    in_world(true, test);
+}
+
+/// As [`quietly`], and a target takes the time it takes.
+fn in_real_time<F: Future<Output = ()>>(test: impl FnOnce(Arc<World>) -> F) {
+    in_world(false, test);
+}
+
+fn in_world<F: Future<Output = ()>>(paused: bool, test: impl FnOnce(Arc<World>) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .start_paused(true)
+        .start_paused(paused)
         .build()
         .unwrap();
     runtime.block_on(async { test(World::empty(0).await).await });
@@ -467,5 +477,156 @@ fn what_is_not_planned_is_not_written_and_keeps_nothing_planned_from_being_writt
         world.cycle_now().await.unwrap().unwrap();
         assert_eq!(world.members().len(), 996);
         assert_eq!(world.count("update ") - before, 1000);
+    });
+}
+
+/// A moment for whoever waits until something has happened.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
+
+#[test]
+fn who_is_disabled_during_a_long_cycle_is_disabled_at_once() {
+    in_real_time(|world| async move {
+        const MANY: usize = 1000;
+        jobs_app::set_guard(&world.ctx, APP, |it| *it = Guard::OFF)
+            .await
+            .unwrap();
+        world.fill(MANY).await;
+        world.cycle_now().await.unwrap().unwrap();
+        jobs_app::restart(&world.ctx, APP).await.unwrap();
+        *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
+        let before = world.count("read ");
+        let meanwhile = async {
+            while world.count("read ") < before + 5 {
+                tokio::time::sleep(MOMENT).await;
+            }
+            // One is looked at just now, one is read ahead, one comes last.
+            for number in [4, 100, MANY - 1] {
+                world.enable(number, false).await;
+            }
+            while [4, 100, MANY - 1]
+                .iter()
+                .any(|it| world.is_active(*it) == Some(true))
+            {
+                tokio::time::sleep(MOMENT).await;
+            }
+            world.count("read ") - before
+        };
+        let (ended, read) = tokio::join!(world.cycle_now(), meanwhile);
+        let ended = ended.unwrap().unwrap();
+        assert!(read < MANY / 2, "{read} others came first");
+        assert_eq!((ended.counts.disabled, ended.counts.failed), (3, 0));
+        let again = world.cycle_now().await.unwrap().unwrap();
+        assert_eq!((again.counts.requests, again.counts.disabled), (0, 0));
+        let log = world.log().await;
+        let disabled = log.iter().filter(|it| it.action == Action::Disable);
+        assert_eq!(disabled.count(), 3);
+        assert_eq!(world.count("update "), 3, "{}", world.told());
+    });
+}
+
+#[test]
+fn who_is_disabled_while_being_created_is_disabled_as_soon_as_that_is_known() {
+    in_real_time(|world| async move {
+        const MANY: usize = 400;
+        jobs_app::set_guard(&world.ctx, APP, |it| *it = Guard::OFF)
+            .await
+            .unwrap();
+        world.fill(MANY).await;
+        *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
+        let meanwhile = async {
+            while world.count("create ") < 20 {
+                tokio::time::sleep(MOMENT).await;
+            }
+            // Some have an account, some are about to get one, one would come last.
+            for number in (0..60).step_by(10).chain([MANY - 1]) {
+                world.enable(number, false).await;
+            }
+        };
+        let (ended, ()) = tokio::join!(world.cycle_now(), meanwhile);
+        let ended = ended.unwrap().unwrap();
+        for number in (0..60).step_by(10) {
+            assert_ne!(world.is_active(number), Some(true), "{}", world.told());
+        }
+        // It was not created to be disabled (OM-15).
+        assert_eq!(world.is_active(MANY - 1), None);
+        assert!(ended.counts.created < MANY as u64);
+    });
+}
+
+#[test]
+fn what_is_withdrawn_one_by_one_counts_together_for_a_while() {
+    quietly(|world| async move {
+        world.fill(20).await;
+        let guard = Guard {
+            most: Some(3),
+            ..Guard::OFF
+        };
+        jobs_app::set_guard(&world.ctx, APP, move |it| *it = guard)
+            .await
+            .unwrap();
+        world.cycle_now().await.unwrap().unwrap();
+        for number in 0..3 {
+            world.enable(number, false).await;
+            world.cycle_now().await.unwrap().unwrap();
+        }
+        // EH-16: the cycles of one interval are one cycle there.
+        world.enable(3, false).await;
+        let held = world.cycle_now().await.unwrap();
+        assert!(
+            matches!(
+                held,
+                Err(EngineError::HeldBack {
+                    new: 1,
+                    recent: 3,
+                    managed: 20
+                })
+            ),
+            "{held:?}"
+        );
+        assert_eq!(world.is_active(3), Some(true));
+        // Who is allowed counts no more.
+        jobs_app::allow(&world.ctx, APP, Some(1)).await.unwrap();
+        world.cycle_now().await.unwrap().unwrap();
+        assert_eq!(world.is_active(3), Some(false));
+        world.enable(4, false).await;
+        assert!(world.cycle_now().await.unwrap().is_err());
+        // Forty minutes later everything is as if nothing had happened.
+        world.clock.advance_seconds(Guard::WITHIN.into());
+        let ended = world.cycle_now().await.unwrap().unwrap();
+        assert_eq!(ended.counts.disabled, 1);
+    });
+}
+
+#[test]
+fn the_lane_beside_a_cycle_does_not_pass_the_guard() {
+    in_real_time(|world| async move {
+        const MANY: usize = 400;
+        world.fill(MANY).await;
+        let guard = Guard {
+            most: Some(2),
+            ..Guard::OFF
+        };
+        jobs_app::set_guard(&world.ctx, APP, move |it| *it = guard)
+            .await
+            .unwrap();
+        world.cycle_now().await.unwrap().unwrap();
+        jobs_app::restart(&world.ctx, APP).await.unwrap();
+        *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
+        let before = world.count("read ");
+        let meanwhile = async {
+            while world.count("read ") < before + 5 {
+                tokio::time::sleep(MOMENT).await;
+            }
+            for number in 300..305 {
+                world.enable(number, false).await;
+            }
+        };
+        let (ended, ()) = tokio::join!(world.cycle_now(), meanwhile);
+        assert!(ended.unwrap().unwrap().counts.disabled <= 2);
+        let held = world.cycle_now().await.unwrap();
+        assert!(
+            matches!(held, Err(EngineError::HeldBack { .. })),
+            "{held:?}"
+        );
     });
 }

@@ -85,6 +85,7 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
         ),
         TargetError::NotAllowed(reason) => ("NotAllowed", reason.clone()),
         TargetError::NotPlanned => ("NotAllowed", error.to_string()),
+        TargetError::OutOfOrder(_) => ("OtherStatus", error.to_string()),
         TargetError::Throttled { .. } => (
             "OtherStatus",
             format!(

@@ -198,6 +198,15 @@ CREATE TABLE held_back (
     PRIMARY KEY (tenant, job, anchor)
 );
 
+-- What was taken away lately without having been allowed.
+CREATE TABLE withdrawn (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    anchor BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+);
+
 -- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.
 CREATE TABLE plans (
     tenant BIGINT NOT NULL,

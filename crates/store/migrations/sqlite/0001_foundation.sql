@@ -197,6 +197,15 @@ CREATE TABLE held_back (
     PRIMARY KEY (tenant, job, anchor)
 ) WITHOUT ROWID;
 
+-- What was taken away lately without having been allowed.
+CREATE TABLE withdrawn (
+    tenant BIGINT NOT NULL,
+    job BLOB NOT NULL,
+    anchor BLOB NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, anchor)
+) WITHOUT ROWID;
+
 -- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.
 CREATE TABLE plans (
     tenant BIGINT NOT NULL,

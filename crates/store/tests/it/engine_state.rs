@@ -55,8 +55,9 @@ fn job() -> Job {
             scope: Scope::All,
             interval_seconds: 7,
             guard: Guard {
-                most: None,
                 share: Some(7),
+                within_seconds: 11,
+                ..Guard::OFF
             },
             ..JobSettings::default()
         },

@@ -33,6 +33,8 @@ pub(crate) struct Held {
     requests: u64,
     disturbed: bool,
     dead: bool,
+    /// Objects that are being changed.
+    busy: BTreeSet<TargetId>,
 }
 
 impl Held {
@@ -80,6 +82,8 @@ pub(crate) struct Provider {
     pub(crate) world: OnceLock<Weak<World>>,
     /// What was to be written, as requests say it.
     pub(crate) written: Mutex<Vec<String>>,
+    /// How long it takes to answer.
+    pub(crate) takes: Mutex<Duration>,
 }
 
 impl Provider {
@@ -90,6 +94,7 @@ impl Provider {
             died: Notify::new(),
             world: OnceLock::new(),
             written: Mutex::default(),
+            takes: Mutex::default(),
         })
     }
 
@@ -108,6 +113,15 @@ impl Provider {
     pub(crate) fn revive(&self) {
         self.held.lock().unwrap().dead = false;
         let _ = futures::FutureExt::now_or_never(self.died.notified());
+    }
+
+    /// Never are two requests that change the same object under way.
+    fn busy(self: &Arc<Self>, id: &TargetId) -> Busy {
+        let is_first = self.held.lock().unwrap().busy.insert(id.clone());
+        let busy = Busy(Arc::clone(self), id.clone());
+        let world = self.world.get().and_then(Weak::upgrade).unwrap();
+        assert!(is_first, "two requests about {id}:\n{}", world.told());
+        busy
     }
 
     fn fate(world: &World) -> Fate {
@@ -140,6 +154,10 @@ impl Provider {
             Fate::Answered
         };
         world.tell(&format!("  {what}: {fate:?}"));
+        let takes = *self.takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let dead = self.held.lock().unwrap().dead;
         if dead {
             // The process that asks is dead; it only has not been told yet.
@@ -168,6 +186,18 @@ impl Provider {
                 self.died.notify_one();
                 std::future::pending().await
             }
+        }
+    }
+}
+
+/// An object that is being changed.
+#[derive(Debug)]
+struct Busy(Arc<Provider>, TargetId);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Ok(mut held) = self.0.held.lock() {
+            held.busy.remove(&self.1);
         }
     }
 }
@@ -233,6 +263,7 @@ impl Connection {
             Ok(())
         };
         let what = format!("update {id} {}", told.join(" "));
+        let _busy = self.0.busy(id);
         self.0.request(&what, update).await
     }
 
@@ -241,6 +272,7 @@ impl Connection {
             held.remove(kind, id);
             Ok(())
         };
+        let _busy = self.0.busy(id);
         self.0.request(&format!("delete {id}"), delete).await
     }
 

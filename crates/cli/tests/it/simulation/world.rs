@@ -23,6 +23,7 @@ pub(crate) const APP: &str = "Wiki";
 pub(crate) const GUARD: Guard = Guard {
     most: Some(1),
     share: None,
+    within_seconds: 0,
 };
 const PEOPLE: usize = 7;
 const TEAMS: usize = 3;
@@ -237,6 +238,23 @@ impl World {
         directory::update_user(&self.ctx, user(number), set)
             .await
             .unwrap();
+    }
+
+    /// The account of one of them is switched off, or on.
+    pub(crate) async fn enable(&self, number: usize, on: bool) {
+        let set = vec![("accountEnabled".to_owned(), on.into())];
+        directory::update_user(&self.ctx, user(number), set)
+            .await
+            .unwrap();
+    }
+
+    /// May one of them sign in at the target? `None` when it has no account there.
+    pub(crate) fn is_active(&self, number: usize) -> Option<bool> {
+        let held = self.provider.held.lock().unwrap();
+        let name = Value::from(login(number, 0));
+        let mut users = held.users.values();
+        let account = users.find(|it| it.get("userName") == Some(&name))?;
+        account.get("active").and_then(Value::as_bool)
     }
 
     /// The members that the target has of the only group.

@@ -1,0 +1,50 @@
+//! What was taken away lately without having been allowed: what a guard counts besides the cycle that it
+//! judges (6.5). Written by the engine.
+
+use muster_model::link::SourceAnchor;
+use muster_model::{JobId, TenantId, Timestamp};
+
+use crate::{StoreError, Tx};
+
+/// Adds objects from which something was taken away.
+pub async fn add(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    at: Timestamp,
+    anchors: &[SourceAnchor],
+) -> Result<(), StoreError> {
+    let rows = anchors
+        .iter()
+        .map(|anchor| vec![tenant.into(), job.into(), (*anchor).into(), at.into()]);
+    let head = "INSERT INTO withdrawn (tenant, job, anchor, at)";
+    let tail = "ON CONFLICT (tenant, job, anchor) DO UPDATE SET at = excluded.at";
+    tx.insert_many(head, tail, rows.collect()).await.map(|_| ())
+}
+
+/// How many objects of a job something was taken away from after an instant.
+pub async fn count(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    after: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM withdrawn WHERE tenant = $1 AND job = $2 AND at > $3";
+    let row: Option<(i64,)> = tx
+        .one(sql, &[tenant.into(), job.into(), after.into()])
+        .await?;
+    Ok(row.map_or(0, |(count,)| count as u64))
+}
+
+/// Forgets what was taken away up to an instant.
+pub async fn forget(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM withdrawn WHERE tenant = $1 AND job = $2 AND at <= $3";
+    tx.exec(sql, &[tenant.into(), job.into(), until.into()])
+        .await
+        .map(|_| ())
+}
