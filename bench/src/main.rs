@@ -16,6 +16,7 @@ mod replay;
 mod rules;
 mod side;
 mod stage;
+mod throttled;
 
 use anyhow::{Context, Result, bail};
 use side::{Kept, PLACE};
@@ -40,6 +41,7 @@ async fn main() -> Result<()> {
         "latency" => latency::run(number.unwrap_or(20)).await,
         "initial" => initial::run(number.unwrap_or(10_000)).await,
         "disable" => disable::run(number.unwrap_or(100_000)).await,
+        "throttled" => throttled::run(number.unwrap_or(20_000)).await,
         "plan" => plan::run(number.unwrap_or(10_000)).await,
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
         "memory" => memory::run(number.unwrap_or(100_000)),
@@ -57,7 +59,7 @@ async fn main() -> Result<()> {
             bare::serve(&place).await
         }
         _ => bail!(
-            "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | plan [USERS] | incremental [USERS] | \
+            "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
              provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
              peers [CONNECTIONS]"

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
+use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
@@ -19,7 +20,7 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
-use crate::port::{Connector, Shape, Source, Target, TargetError};
+use crate::port::{Connector, Retry, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::turn::Running;
@@ -201,7 +202,10 @@ impl Engine {
             progress,
         };
         let mut run = self.begin(&loaded, parts).await?;
-        let outcome = run.go(loaded.job.watermark).await;
+        let outcome = match probe(&loaded.job, &run.gate).await {
+            Ok(()) => Box::pin(run.go(loaded.job.watermark)).await,
+            Err(error) => Err(error),
+        };
         let mut cycle = run.cycle;
         cycle.counts.requests += opened.target.requests() - requests;
         cycle.ended = Some(clock.now());
@@ -465,6 +469,21 @@ impl Engine {
             })
             .await
     }
+}
+
+/// A target that was out of order is asked one thing before everybody asks it.
+async fn probe(job: &Job, gate: &Gate<'_>) -> Result<(), EngineError> {
+    let is_quarantined = matches!(job.status, JobStatus::Quarantined { .. });
+    if is_quarantined && !job.status.is_held_by_guard() {
+        match gate.is_empty(Kind::User).await {
+            Err(error) if error.stops_the_cycle() => return Err(error.into()),
+            Err(error) if error.retry() != Retry::No => {
+                return Err(TargetError::OutOfOrder(error.to_string()).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Compiles a schema document.

@@ -28,7 +28,7 @@ const THROTTLED: u32 = 40;
 /// A target that took nothing for so long is out of order.
 const REFUSING: Duration = Duration::from_mins(15);
 /// So many failures, one after the other and for a while, and a target may be out of order.
-const FAILING: (u32, Duration) = (30, Duration::from_secs(5));
+const FAILING: (u32, Duration) = (30, Duration::from_secs(1));
 /// The longest wait that a target may ask for.
 const LONGEST: Duration = Duration::from_mins(5);
 

@@ -21,7 +21,7 @@ fn each_step_is_told_with_what_would_turn_it_around_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (folder, data) = (folder.path(), folder.path().join("data"));
     let server = Server::start(&data, "127.0.0.1:0");
-    let relay = Relay::before(&server.url, 0);
+    let relay = Relay::before(&server.url);
     let (url, token) = receiver(&data);
     let through = url.replace(&server.url, &relay.url);
     json(&data, &["app", "add", APP]);

@@ -19,4 +19,5 @@ mod run;
 mod schema;
 mod security_group;
 mod simulation;
+mod troubled;
 mod unique;

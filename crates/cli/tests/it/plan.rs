@@ -31,7 +31,7 @@ impl Here {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let server = Server::start(&data, "127.0.0.1:0");
-        let relay = Relay::before(&server.url, 0);
+        let relay = Relay::before(&server.url);
         let (url, token) = receiver(&data);
         everybody(&data, &url.replace(&server.url, &relay.url), &token);
         let here = Self {

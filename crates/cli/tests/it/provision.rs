@@ -19,7 +19,7 @@ fn one_user_or_a_group_with_chosen_members_is_provisioned_now_and_nobody_else() 
     let folder = tempfile::tempdir().unwrap();
     let (folder, data) = (folder.path(), folder.path().join("data"));
     let server = Server::start(&data, "127.0.0.1:0");
-    let relay = Relay::before(&server.url, 0);
+    let relay = Relay::before(&server.url);
     let (url, token) = receiver(&data);
     json(&data, &["app", "add", APP]);
     let through = url.replace(&server.url, &relay.url);

@@ -1,9 +1,10 @@
-//! Hands requests on to a server, remembers them, and may swallow answers.
+//! Hands requests on to a server, remembers them, and makes trouble as it is told.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A request as it came.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +13,28 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) body: String,
 }
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing.
+    None,
+    /// It is answered so without being handed on, with a header or without.
+    Answer(u16, &'static str),
+    /// A page for people, as a proxy shows it.
+    Html(u16),
+    /// It is not handed on, and the connection ends.
+    Cut,
+    /// It is carried out, and the connection ends.
+    LostAnswer,
+    /// It is carried out, and half of its answer comes.
+    HalfAnAnswer,
+    /// It is carried out, and its answer comes later.
+    Late(Duration),
+}
+
+/// Tells the trouble of each request, which are counted from 0.
+type Script = dyn Fn(usize, &Seen) -> Trouble + Send + Sync;
 
 /// A place between a client and a server.
 pub(crate) struct Relay {
@@ -22,21 +45,32 @@ pub(crate) struct Relay {
 
 struct Inner {
     server: String,
-    swallow: u32,
-    swallowed: AtomicU32,
+    script: Box<Script>,
+    /// Of requests before it begins, nothing is known here.
+    begun: AtomicBool,
     seen: Mutex<Vec<Seen>>,
+    troubles: Mutex<Vec<Trouble>>,
 }
 
 impl Relay {
-    /// Swallows the first `swallow` answers to `POST /Users`: the connection ends instead.
-    pub(crate) fn before(server: &str, swallow: u32) -> Self {
+    /// Hands everything on.
+    pub(crate) fn before(server: &str) -> Self {
+        Self::scripted(server, |_, _| Trouble::None)
+    }
+
+    /// Makes trouble.
+    pub(crate) fn scripted(
+        server: &str,
+        script: impl Fn(usize, &Seen) -> Trouble + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner {
             server: server.strip_prefix("http://").unwrap().to_owned(),
-            swallow,
-            swallowed: AtomicU32::new(0),
+            script: Box::new(script),
+            begun: AtomicBool::new(true),
             seen: Mutex::default(),
+            troubles: Mutex::default(),
         });
         let shared = Arc::clone(&inner);
         // Ends with the test's process; every connection ends with the one who made it.
@@ -51,8 +85,14 @@ impl Relay {
         Self { url, inner }
     }
 
-    pub(crate) fn swallowed(&self) -> u32 {
-        self.inner.swallowed.load(Ordering::Relaxed)
+    /// Hands everything on, and counts nothing, until it is to begin.
+    pub(crate) fn begin(&self, on: bool) {
+        self.inner.begun.store(on, Ordering::Relaxed);
+    }
+
+    /// All that went wrong so far.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.inner.troubles.lock().unwrap().clone()
     }
 
     /// Requests that change something, in the order in which they came.
@@ -73,17 +113,52 @@ impl Inner {
         loop {
             let request = message(&mut requests)?;
             let seen = read(&request);
-            let creates = seen.method == "POST" && seen.path.ends_with("/Users");
-            self.seen.lock().unwrap().push(seen);
+            let trouble = {
+                let mut all = self.seen.lock().unwrap();
+                if self.begun.load(Ordering::Relaxed) {
+                    let trouble = (self.script)(all.len(), &seen);
+                    all.push(seen);
+                    trouble
+                } else {
+                    Trouble::None
+                }
+            };
+            if trouble != Trouble::None {
+                self.troubles.lock().unwrap().push(trouble);
+            }
+            let mut client = client;
+            match trouble {
+                Trouble::Answer(status, header) => {
+                    let told = answer(status, header, "");
+                    client.write_all(told.as_bytes())?;
+                    continue;
+                }
+                Trouble::Html(status) => {
+                    let page = "<!doctype html><title>Oops</title><p>Something went wrong";
+                    let told = answer(status, "Content-Type: text/html\r\n", page);
+                    client.write_all(told.as_bytes())?;
+                    continue;
+                }
+                Trouble::Cut => return Ok(()),
+                _ => {}
+            }
             (&server).write_all(&request)?;
             // The server has done it once its answer is here.
             let reply = message(&mut replies)?;
-            if creates && self.swallowed.fetch_add(1, Ordering::Relaxed) < self.swallow {
-                return Ok(());
+            match trouble {
+                Trouble::LostAnswer => return Ok(()),
+                Trouble::HalfAnAnswer => return client.write_all(&reply[..reply.len() - 5]),
+                Trouble::Late(by) => std::thread::sleep(by),
+                _ => {}
             }
-            (&mut &*client).write_all(&reply)?;
+            client.write_all(&reply)?;
         }
     }
+}
+
+fn answer(status: u16, header: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status} Trouble\r\n{header}Content-Length: {length}\r\n\r\n{body}")
 }
 
 fn read(request: &[u8]) -> Seen {

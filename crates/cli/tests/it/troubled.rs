@@ -1,0 +1,230 @@
+//! Targets that make trouble: whatever they do, everybody arrives once.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::kill::read_all;
+use crate::relay::{Relay, Seen, Trouble};
+use crate::run::{APP, Server, everybody, json, receiver, run};
+
+/// A directory of some people, each with a manager, all in one group, and a target behind trouble.
+struct Here {
+    _folder: tempfile::TempDir,
+    data: PathBuf,
+    _server: Server,
+    relay: Relay,
+    url: String,
+    token: String,
+    people: usize,
+}
+
+impl Here {
+    fn with(
+        people: usize,
+        script: impl Fn(usize, &Seen) -> Trouble + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let server = Server::start(&data, "127.0.0.1:0");
+        let id = |kind: u8, number: usize| format!("0000000{kind}-0000-4000-8000-{number:012}");
+        let mut users = String::from("id,userPrincipalName,displayName,manager\n");
+        let mut members = String::from("groupId,memberId,memberType\n");
+        for number in 0..people {
+            let manager = number
+                .checked_sub(1)
+                .map_or_else(String::new, |it| id(1, it));
+            let user = id(1, number);
+            let _ = writeln!(
+                users,
+                "{user},u{number}@example.test,User {number},{manager}"
+            );
+            let _ = writeln!(members, "{},{user},user", id(2, 0));
+        }
+        let groups = format!(
+            "id,displayName,securityEnabled\n{},Everybody,true\n",
+            id(2, 0)
+        );
+        for (name, text) in [
+            ("users", users),
+            ("groups", groups),
+            ("memberships", members),
+        ] {
+            let file = folder.path().join(format!("{name}.csv"));
+            std::fs::write(&file, text).unwrap();
+            json(&data, &["import", file.to_str().unwrap()]);
+        }
+        let (url, token) = receiver(&data);
+        let relay = Relay::scripted(&server.url, script);
+        relay.begin(false);
+        everybody(&data, &url.replace(&server.url, &relay.url), &token);
+        relay.begin(true);
+        Self {
+            _folder: folder,
+            data,
+            _server: server,
+            relay,
+            url,
+            token,
+            people,
+        }
+    }
+
+    /// Everybody is there once, with a manager, and in the group.
+    fn check(&self, what: &str) {
+        let users = read_all(&self.url, &self.token, "Users");
+        let names: BTreeSet<&str> = users
+            .iter()
+            .map(|it| it["userName"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            (users.len(), names.len()),
+            (self.people, self.people),
+            "{what}"
+        );
+        let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        let led = users
+            .iter()
+            .filter(|it| it[enterprise]["manager"]["value"].is_string());
+        assert_eq!(led.count(), self.people - 1, "{what}");
+        let groups = read_all(&self.url, &self.token, "Groups");
+        assert_eq!(groups.len(), 1, "{what}");
+        let members = groups[0]["members"].as_array().map_or(0, Vec::len);
+        assert_eq!(members, self.people, "{what}");
+    }
+
+    /// Runs cycles from the beginning until one has nothing to do, while nothing goes wrong any more.
+    fn settle(&self, what: &str) {
+        self.relay.begin(false);
+        for _ in 0..5 {
+            json(&self.data, &["job", "restart", APP]);
+            let ended = json(&self.data, &["job", "run", APP]);
+            let did = |name: &str| ended[name].as_u64().unwrap();
+            if did("failed") + did("created") + did("updated") == 0 {
+                return;
+            }
+        }
+        panic!("{what}: it does not come to rest");
+    }
+}
+
+/// One request in so many goes wrong, as long as there is trouble.
+fn sometimes(
+    one_in: usize,
+    trouble: Trouble,
+    until: usize,
+) -> impl Fn(usize, &Seen) -> Trouble + Send + Sync + 'static {
+    move |number, _| {
+        if number < until && number % one_in == 1 {
+            trouble
+        } else {
+            Trouble::None
+        }
+    }
+}
+
+const TROUBLES: &[Trouble] = &[
+    Trouble::Answer(429, "Retry-After: 1\r\n"),
+    Trouble::Answer(429, ""),
+    Trouble::Answer(500, ""),
+    Trouble::Answer(503, "Retry-After: 1\r\n"),
+    Trouble::Answer(502, ""),
+    Trouble::Html(200),
+    Trouble::Html(502),
+    Trouble::Cut,
+    Trouble::LostAnswer,
+    Trouble::HalfAnAnswer,
+    Trouble::Late(Duration::from_millis(300)),
+];
+
+/// The first requests go wrong now and then; afterwards the target is well.
+#[test]
+fn after_any_trouble_everybody_is_there_once() {
+    for (number, trouble) in TROUBLES.iter().enumerate() {
+        let what = format!("{trouble:?}");
+        let here = Here::with(8, sometimes(4, *trouble, 24));
+        // Every other one is planned.
+        let planned = number % 2 == 1;
+        let ended = if planned {
+            let plan = here.data.join("first.plan");
+            let plan = plan.to_str().unwrap();
+            let made = run(&here.data, &["plan", APP, "--out", plan]);
+            let applied = run(&here.data, &["apply", plan]);
+            format!("{made:?} {applied:?}")
+        } else {
+            format!("{:?}", run(&here.data, &["job", "run", APP]))
+        };
+        assert!(!here.relay.troubles().is_empty(), "{what}: {ended}");
+        here.settle(&what);
+        here.check(&what);
+    }
+}
+
+/// A third of all requests is told to come back a second later: nothing fails.
+#[test]
+fn a_target_that_throttles_every_third_request_fails_nobody() {
+    let here = Here::with(6, |number, _| match number % 3 {
+        1 => Trouble::Answer(429, "Retry-After: 1\r\n"),
+        _ => Trouble::None,
+    });
+    let ended = json(&here.data, &["job", "run", APP]);
+    assert_eq!(ended["failed"], 0, "{ended}");
+    assert_eq!(ended["created"], 7, "{ended}");
+    here.check("every third");
+    assert!(here.relay.troubles().len() >= 6);
+}
+
+/// A target takes so many requests in a second and throttles what is more.
+#[test]
+fn a_target_that_takes_a_few_requests_in_a_second_fails_nobody() {
+    const RATE: f64 = 40.0;
+    let bucket = Mutex::new((Instant::now(), RATE));
+    let here = Here::with(150, move |_, _| {
+        let mut bucket = bucket.lock().unwrap();
+        let (at, held) = *bucket;
+        let now = Instant::now();
+        let held = (now - at).as_secs_f64().mul_add(RATE, held).min(RATE);
+        let takes = held >= 1.0;
+        *bucket = (now, held - f64::from(u8::from(takes)));
+        if takes {
+            Trouble::None
+        } else {
+            Trouble::Answer(429, "Retry-After: 1\r\n")
+        }
+    });
+    let ended = json(&here.data, &["job", "run", APP]);
+    assert_eq!(ended["failed"], 0, "{ended}");
+    here.check("so many in a second");
+    assert!(!here.relay.troubles().is_empty());
+}
+
+/// A target that is out of order is left alone, and nobody's failure is counted.
+#[test]
+fn a_target_that_is_out_of_order_is_left_alone_and_asked_first_when_it_is_tried_again() {
+    let here = Here::with(40, |number, _| match number {
+        0 => Trouble::None,
+        _ => Trouble::Answer(500, ""),
+    });
+    json(&here.data, &["job", "start", APP]);
+    let status = |name: &str| -> Value { json(&here.data, &["job", "status", APP])[name].clone() };
+    let begun = Instant::now();
+    while status("status") != "Quarantine" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            status("status")
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let seen = here.relay.troubles().len();
+    assert!(seen < 1000, "it was asked {seen} times");
+    let why = status("quarantine");
+    assert!(
+        why["detail"].as_str().unwrap().contains("nothing but fail"),
+        "{why}"
+    );
+}
