@@ -2,6 +2,7 @@
 //! what must have arrived at them.
 
 mod conversation;
+mod mail;
 mod muster;
 mod peer;
 mod picture;
@@ -12,6 +13,7 @@ mod sample;
 use std::path::{Path, PathBuf};
 
 pub use conversation::{Conversation, conversations};
+pub use mail::{MailServer, Strict};
 pub use muster::{Muster, Said};
 pub use peer::{Peer, TOKEN, client};
 pub use picture::{Account, Picture};

@@ -20,6 +20,7 @@ const COMMAND: Duration = Duration::from_mins(20);
 pub struct Muster {
     program: PathBuf,
     data: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 /// How a command ended, and what it said.
@@ -39,7 +40,13 @@ impl Muster {
         Ok(Self {
             program: program()?,
             data: TempDir::with_prefix("muster-e2e-")?,
+            environment: Vec::new(),
         })
+    }
+
+    /// Sets a variable of the environment for what runs from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// The data folder.
@@ -104,6 +111,7 @@ impl Muster {
         }
         without_proxy(&mut command);
         command
+            .envs(self.environment.iter().cloned())
             .env("MUSTER_DATA", self.data())
             .env("MUSTER_ALLOW_INSECURE_TARGETS", "true")
             .stdin(std::process::Stdio::null())

@@ -381,7 +381,7 @@ pub async fn save_credentials(
     ctx.engine
         .save_credentials(ctx.tenant, job.id, credentials)
         .await?;
-    let (tenant, id) = (ctx.tenant, job.id);
+    let (tenant, id, at) = (ctx.tenant, job.id, ctx.clock.now());
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -394,7 +394,7 @@ pub async fn save_credentials(
                     JobStatus::Quarantined { .. } => JobStatus::Active,
                     JobStatus::Active | JobStatus::Paused => return Ok(()),
                 };
-                Ok(jobs::set_status(tx, tenant, id, &next).await?)
+                Ok(muster_engine::set_status(tx, tenant, id, &next, at).await?)
             })
         })
         .await

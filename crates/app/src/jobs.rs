@@ -25,7 +25,7 @@ async fn set_status(
     job: JobId,
     next: impl FnOnce(&JobStatus) -> Option<JobStatus> + Send + 'static,
 ) -> Result<bool, AppError> {
-    let tenant = ctx.tenant;
+    let (tenant, at) = (ctx.tenant, ctx.clock.now());
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -33,7 +33,7 @@ async fn set_status(
                 let Some(status) = now.and_then(|job| next(&job.status)) else {
                     return Ok(false);
                 };
-                jobs::set_status(tx, tenant, job, &status).await?;
+                muster_engine::set_status(tx, tenant, job, &status, at).await?;
                 Ok(true)
             })
         })
@@ -144,7 +144,7 @@ pub async fn allow(
     expected: Option<u64>,
 ) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
-    let (tenant, id) = (ctx.tenant, job.id);
+    let (tenant, id, at) = (ctx.tenant, job.id, ctx.clock.now());
     let allowed = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
@@ -160,7 +160,7 @@ pub async fn allow(
                 let is_quarantined =
                     |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
                 if allowed > 0 && now.as_ref().is_some_and(is_quarantined) {
-                    jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
+                    muster_engine::set_status(tx, tenant, id, &JobStatus::Active, at).await?;
                 }
                 Ok(allowed)
             })

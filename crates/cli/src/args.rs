@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use ahead::{Apply, Explain, Plan, Provision};
+pub(crate) use ahead::{Apply, Explain, Notice, Plan, Provision};
 pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
@@ -177,6 +177,9 @@ pub(crate) enum Task {
         after_help = "Examples:\n  muster provision \"Symantec Web Security Service\" ana@example.com --dry-run\n  muster provision \"Symantec Web Security Service\" \"Sales\" --member ana@example.com\n\nThe job need not run. Its guard is not asked: whoever names somebody means it. Exit code 3 when it failed."
     )]
     Provision(Provision),
+    /// What somebody should know of a job: list, acknowledge, test mail.
+    #[command(subcommand)]
+    Notice(Notice),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
@@ -237,6 +240,20 @@ pub(crate) enum App {
     Gallery {
         /// Part of a name; everything without it.
         search: Option<String>,
+    },
+    /// Set who is told by mail when provisioning is held, goes on, or fails.
+    #[command(
+        after_help = "Examples:\n  muster app notify \"Symantec Web Security Service\" identity@example.com\n  muster app notify \"Symantec Web Security Service\" --nobody\n\nA mail server is configured with [mail] server and from; try it with: muster notice test"
+    )]
+    Notify {
+        /// Name or id of the application.
+        app: String,
+        /// A person or a distribution list.
+        #[arg(required_unless_present = "nobody")]
+        email: Option<String>,
+        /// Tell nobody.
+        #[arg(long, conflicts_with = "email")]
+        nobody: bool,
     },
     /// Add an application from the gallery, or any SCIM application with --custom.
     #[command(

@@ -9,6 +9,7 @@ mod import;
 mod integration;
 mod job;
 mod log;
+mod notice;
 mod plan;
 mod provision;
 mod schema;
@@ -328,6 +329,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Import(task) => import::perform(node, task, input, out).await,
         Task::App(task) => app::perform(node, task, out).await,
         Task::Job(task) => job::perform(node, task, out).await,
+        Task::Notice(task) => notice::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
         Task::Check => check::perform(node, out).await,

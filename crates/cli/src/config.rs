@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
+use muster_connect::MailServer;
+use muster_model::Secret;
 use muster_store::StoreUrl;
 use serde::Deserialize;
 
@@ -27,6 +29,21 @@ struct File {
     /// Networks of proxies in front of this server, whose `X-Forwarded-For` is believed.
     trusted_proxies: Option<Vec<IpNet>>,
     targets: Targets,
+    mail: Mail,
+}
+
+/// Who brings notifications.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mail {
+    /// `smtps://host`, `smtp://host:587` (STARTTLS), or `smtp+plain://127.0.0.1:25`.
+    server: Option<String>,
+    /// `Muster <muster@example.com>`
+    from: Option<String>,
+    /// Who signs in; the password comes from MUSTER_MAIL_PASSWORD.
+    user: Option<String>,
+    /// A file of certificates that are trusted besides those of the system.
+    authority: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) allow_insecure_targets: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) mail: Option<MailServer>,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
     pub(crate) key: Option<String>,
     /// Who gives commands: the user of the operating system.
@@ -146,6 +164,7 @@ impl Config {
             public_url,
             allow_insecure_targets,
             trusted_proxies,
+            mail: mail(file.mail, allow_insecure_targets)?,
             key,
             actor: actor(),
         })
@@ -157,6 +176,33 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("http://{listen}"))
     }
+}
+
+/// The mail server, if there is one.
+fn mail(file: Mail, allow_plain: bool) -> Result<Option<MailServer>> {
+    let server = environment("MUSTER_MAIL_SERVER").or(file.server);
+    let from = environment("MUSTER_MAIL_FROM").or(file.from);
+    let user = environment("MUSTER_MAIL_USER").or(file.user);
+    let password = environment("MUSTER_MAIL_PASSWORD");
+    let (url, from) = match (server, from) {
+        (None, None) => return Ok(None),
+        (Some(url), Some(from)) => (url, from),
+        _ => bail!("mail needs both a server and a sender: [mail] server and from"),
+    };
+    let login = match (user, password) {
+        (None, None) => None,
+        (Some(user), Some(password)) => Some((user, Secret::new(password))),
+        _ => bail!("mail needs both a user ([mail] user) and MUSTER_MAIL_PASSWORD, or neither"),
+    };
+    Ok(Some(MailServer {
+        url,
+        login,
+        authority: environment("MUSTER_MAIL_AUTHORITY")
+            .map(PathBuf::from)
+            .or(file.authority),
+        from,
+        allow_plain,
+    }))
 }
 
 fn read(path: &Path) -> Result<File> {

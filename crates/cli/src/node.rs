@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use muster_app::Ctx;
-use muster_connect::{Connections, Http, OutboundPolicy};
+use muster_connect::{Connections, Http, OutboundPolicy, Smtp};
+use muster_engine::port::Mailer;
 use muster_engine::{Engine, EngineOptions};
 use muster_model::{JobId, SystemClock, TenantId};
 use muster_store::{Scratch, Store, StoreError, StoreUrl, jobs, webhooks};
@@ -25,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) holder: String,
     /// Networks of proxies that say whom they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Who sends mail, if that is configured.
+    pub(crate) mailer: Option<Arc<dyn Mailer>>,
     _home: Option<Home>,
 }
 
@@ -67,6 +70,10 @@ impl Node {
             allow_insecure: config.allow_insecure_targets,
         };
         let http = Http::new(policy)?;
+        let mailer = match &config.mail {
+            Some(server) => Some(Arc::new(Smtp::new(server)?) as Arc<dyn Mailer>),
+            None => None,
+        };
         let connections = Connections::new(store.clone(), http.clone());
         let clock = SystemClock::shared();
         let holder = format!("{} {}", std::process::id(), JobId::new());
@@ -89,6 +96,7 @@ impl Node {
             public_url: config.public_url(config.listen),
             holder,
             trusted_proxies: config.trusted_proxies.clone(),
+            mailer,
             _home: home,
         })
     }
@@ -103,6 +111,7 @@ impl Node {
             public_url: self.public_url.clone(),
             holder: self.holder.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
+            mailer: self.mailer.clone(),
             _home: None,
         }
     }

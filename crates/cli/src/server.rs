@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use muster_app::notices::Postman;
 use muster_app::received::Provider;
 use muster_app::webhooks::Deliverer;
 use muster_engine::Worker;
@@ -75,6 +76,16 @@ impl Server {
                 }
             }),
         ];
+        if let Some(mailer) = &node.mailer {
+            let postman = Postman::new(node.ctx.clone(), Arc::clone(mailer));
+            let stop = stop.clone();
+            running.push(tokio::spawn(async move {
+                tokio::select! {
+                    () = postman.run() => {}
+                    () = stop.cancelled() => {}
+                }
+            }));
+        }
         if let Some(path) = &socket {
             let listening = remote::listen(path)?;
             let (node, stop, poke) = (Arc::clone(&node), stop.clone(), Arc::clone(&poke));

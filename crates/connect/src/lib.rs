@@ -2,6 +2,7 @@
 
 mod courier;
 mod http;
+mod mail;
 mod source;
 mod target;
 
@@ -12,6 +13,7 @@ use muster_model::job::{Credentials, Job};
 use muster_store::Store;
 
 pub use http::{Http, HttpError, OutboundPolicy};
+pub use mail::{MailError, MailServer, Smtp};
 pub use source::DirectorySource;
 pub use target::ScimTarget;
 

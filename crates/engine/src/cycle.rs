@@ -11,9 +11,9 @@ use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
-use muster_model::job::{Guard, Job, JobStatus};
+use muster_model::job::{Guard, Job};
 use muster_model::link::{Link, LinkState, SourceAnchor};
-use muster_model::{Clock, CycleId, Position, Timestamp};
+use muster_model::{Clock, CycleId, Position};
 use muster_rules::schema::CompiledSchema;
 use muster_store::intents::{self, Intent};
 use muster_store::jobs::Lease;
@@ -589,20 +589,5 @@ pub(crate) fn begin(job: &Job, kind: CycleKind, clock: &Arc<dyn Clock>) -> Cycle
         began: clock.now(),
         ended: None,
         counts: Counts::default(),
-    }
-}
-
-/// The status of a job after the whole target failed: tried again soon, then less and less often.
-pub(crate) fn quarantined(job: &Job, now: Timestamp, reason: &str, detail: &str) -> JobStatus {
-    let since = match &job.status {
-        JobStatus::Quarantined { since, .. } => *since,
-        _ => now,
-    };
-    let waited = (now.millis_since(since) / 1000) as i64;
-    JobStatus::Quarantined {
-        since,
-        reason: reason.to_owned(),
-        detail: detail.to_owned(),
-        next_attempt: now.plus_seconds(waited.clamp(60, 6 * 3600)),
     }
 }

@@ -9,7 +9,7 @@ use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, held_back, jobs, plans, schemas, secrets};
+use muster_store::{Store, StoreError, cycles, escrows, jobs, plans, schemas, secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::limit::{Limiter, Rank};
 use crate::port::{Connector, Retry, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
+use crate::status;
 use crate::turn::Running;
 
 /// The names under which credentials are kept (1.6).
@@ -298,68 +299,32 @@ impl Engine {
 
     /// Keeps what is worth it of a cycle that ended.
     async fn finish(&self, lease: Lease, cycle: &Cycle) -> Result<(), EngineError> {
-        let Lease {
-            tenant, job: id, ..
-        } = lease;
-        let cycle = cycle.clone();
-        self.options
-            .store
-            .write::<_, EngineError, _>(move |tx| {
-                Box::pin(async move {
-                    if !matches!(cycle.state, CycleState::Failed { .. }) {
-                        lease.check(tx).await?;
-                        let job = jobs::find(tx, tenant, id).await?;
-                        let is_quarantined =
-                            |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
-                        let ended = !matches!(cycle.state, CycleState::Running);
-                        if ended && job.as_ref().is_some_and(is_quarantined) {
-                            // Any success lifts quarantine (EH-9).
-                            jobs::set_status(tx, tenant, id, &JobStatus::Active).await?;
-                        }
-                        if ended {
-                            held_back::settle(tx, tenant, id).await?;
-                        }
-                    }
-                    if worth_keeping(&cycle) {
-                        cycles::put(tx, tenant, &cycle).await?;
-                    }
-                    Ok(())
-                })
+        let (cycle, now) = (cycle.clone(), self.options.clock.now());
+        let kept = self.options.store.write::<_, EngineError, _>(move |tx| {
+            Box::pin(async move {
+                if !matches!(cycle.state, CycleState::Failed { .. }) {
+                    status::after_cycle(tx, lease, &cycle.state, now).await?;
+                }
+                if worth_keeping(&cycle) {
+                    cycles::put(tx, lease.tenant, &cycle).await?;
+                }
+                Ok(())
             })
-            .await
+        });
+        kept.await
     }
 
-    /// The target as a whole failed, or the guard holds the job: it goes into quarantine, unless it was switched off meanwhile
-    /// (6.2).
+    /// The target as a whole failed, or the guard holds the job.
     async fn fail(&self, lease: Lease, error: &EngineError) -> Result<(), EngineError> {
-        let Lease {
-            tenant, job: id, ..
-        } = lease;
         let (now, detail) = (self.options.clock.now(), error.to_string());
         let reason = match error {
             EngineError::HeldBack { .. } => TOO_MANY_DELETES,
             _ => "EncounteredQuarantineException",
         };
-        self.options
-            .store
-            .write::<_, EngineError, _>(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let job = jobs::find(tx, tenant, id)
-                        .await?
-                        .ok_or(EngineError::NoSuchJob)?;
-                    if matches!(job.status, JobStatus::Paused | JobStatus::NotConfigured) {
-                        return Ok(());
-                    }
-                    if reason == TOO_MANY_DELETES && held_back::count(tx, tenant, id).await? == 0 {
-                        // It was allowed in the meantime.
-                        return Ok(());
-                    }
-                    let status = cycle::quarantined(&job, now, reason, &detail);
-                    Ok(jobs::set_status(tx, tenant, id, &status).await?)
-                })
-            })
-            .await
+        let failed = self.options.store.write::<_, EngineError, _>(move |tx| {
+            Box::pin(async move { status::failed(tx, lease, reason, &detail, now).await })
+        });
+        failed.await
     }
 
     /// Compiles the mappings and opens the target, unless the last cycle left both as needed.
@@ -451,6 +416,7 @@ impl Engine {
     /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates
     /// everything. Links stay (CY-6).
     pub async fn restart(&self, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+        let now = self.options.clock.now();
         self.options
             .store
             .write(move |tx| {
@@ -462,7 +428,7 @@ impl Engine {
                         ..
                     }) = jobs::find(tx, tenant, job).await?
                     {
-                        jobs::set_status(tx, tenant, job, &JobStatus::Active).await?;
+                        status::set_status(tx, tenant, job, &JobStatus::Active, now).await?;
                     }
                     Ok(())
                 })

@@ -446,6 +446,24 @@ pub trait Courier: Send + Sync + fmt::Debug {
     ) -> Result<Receipt, String>;
 }
 
+/// Sends mail.
+#[async_trait]
+pub trait Mailer: Send + Sync + fmt::Debug {
+    /// Sends a mail. The error says why it could not be sent.
+    async fn send(&self, mail: &Mail) -> Result<(), String>;
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The recipient's address.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// The text.
+    pub text: String,
+}
+
 /// What somebody answered to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {

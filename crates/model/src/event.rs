@@ -86,7 +86,7 @@ macro_rules! named {
         impl FromStr for $name {
             type Err = UnknownWord;
             fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                match text { $($text => Ok(Self::$variant),)+ _ => Err(UnknownWord(text.chars().take(40).collect())) }
+                match text { $($text => Ok(Self::$variant),)+ _ => Err(UnknownWord::of(text)) }
             }
         }
     };
@@ -96,6 +96,12 @@ macro_rules! named {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a known word here")]
 pub struct UnknownWord(String);
+
+impl UnknownWord {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.chars().take(40).collect())
+    }
+}
 
 named! {
     /// What was done (10.2).

@@ -25,6 +25,25 @@ pub struct Job {
 /// Why a guard holds a job (6.2).
 pub const TOO_MANY_DELETES: &str = "TooManyDeletes";
 
+/// How long a job may be in quarantine before it is switched off, in seconds (EH-10).
+pub const QUARANTINED_AT_MOST: i64 = 28 * 86_400;
+
+/// Must a job be quarantined because so many of its objects fail (6.3)? Answers the reason code of 6.2.
+/// `failed` counts objects, `references` references that fail, `well` objects that are as they should be.
+pub const fn too_many_fail(failed: u64, references: u64, well: u64) -> Option<&'static str> {
+    if failed + references > 60_000 {
+        Some("EncounteredTotalEscrowThreshold")
+    } else if failed < 5_000 {
+        None
+    } else if failed > 40_000 {
+        Some("EncounteredBaseEscrowThreshold")
+    } else if failed * 100 > (failed + well) * 40 {
+        Some("EncounteredEscrowProportionThreshold")
+    } else {
+        None
+    }
+}
+
 /// Provisioning status (5.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobStatus {
@@ -197,7 +216,40 @@ pub struct Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::Guard;
+    use super::{Guard, too_many_fail};
+
+    #[test]
+    fn quarantine_by_count_follows_the_published_examples() {
+        // The vectors of 17.1, in their order.
+        const PROPORTION: Option<&str> = Some("EncounteredEscrowProportionThreshold");
+        let vectors = [
+            ((4_000, 0, 0), None),
+            ((5_000, 0, 20_000), None),
+            ((5_000, 0, 5_000), PROPORTION),
+            (
+                (45_000, 0, 1_000_000),
+                Some("EncounteredBaseEscrowThreshold"),
+            ),
+            ((30_000, 0, 5_000), PROPORTION),
+            ((20_000, 0, 100_000), None),
+            (
+                (40_000, 21_000, 1_000_000),
+                Some("EncounteredTotalEscrowThreshold"),
+            ),
+            ((0, 50_000, 0), None),
+        ];
+        for ((failed, references, well), expected) in vectors {
+            assert_eq!(
+                too_many_fail(failed, references, well),
+                expected,
+                "{failed} {references} {well}"
+            );
+        }
+        // Exactly 40 % is not more.
+        assert_eq!(too_many_fail(6_000, 0, 9_000), None);
+        assert_eq!(too_many_fail(6_001, 0, 9_000), PROPORTION);
+        assert_eq!(too_many_fail(4_999, 0, 0), None);
+    }
 
     #[test]
     fn eh_17_a_guard_holds_back_what_is_strictly_more_than_it_allows() {

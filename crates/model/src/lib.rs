@@ -11,6 +11,7 @@ pub mod id;
 pub mod integration;
 pub mod job;
 pub mod link;
+pub mod notice;
 pub mod plan;
 pub mod position;
 pub mod secret;

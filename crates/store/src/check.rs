@@ -37,6 +37,7 @@ const OWNED: &[(&str, [&str; 4])] = &[
     ("cycles", ["cycles", "job", "jobs", "id"]),
     ("what guards hold back", ["held_back", "job", "jobs", "id"]),
     ("withdrawals", ["withdrawn", "job", "jobs", "id"]),
+    ("notices", ["notices", "job", "jobs", "id"]),
     ("plans", ["plans", "job", "jobs", "id"]),
     ("operations", ["plan_operations", "plan", "plans", "id"]),
     (

@@ -39,6 +39,7 @@ pub mod links;
 mod lists;
 pub mod memberships;
 mod migrate;
+pub mod notices;
 pub mod plans;
 mod postgres;
 pub mod received;

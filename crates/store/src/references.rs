@@ -355,6 +355,18 @@ pub async fn retry(
         .map(|_| ())
 }
 
+/// How many references the target refused to add.
+pub async fn count_refused(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM reference_links \
+               WHERE tenant = $1 AND job = $2 AND retry_at IS NOT NULL";
+    let row: Option<(u64,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    Ok(row.map_or(0, |(count,)| count))
+}
+
 /// When the first reference that the target refused is to be tried again.
 pub async fn next_retry(
     tx: &mut Tx<'_>,

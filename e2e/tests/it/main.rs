@@ -3,6 +3,7 @@
 mod conflict;
 mod conversations;
 mod leaving;
+mod mail;
 mod provider;
 mod sample;
 mod server;

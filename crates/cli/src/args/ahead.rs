@@ -1,4 +1,4 @@
-//! Arguments of the commands that look ahead: plan, apply, explain, provision.
+//! Arguments of the commands that look ahead (plan, apply, explain, provision), and of notices.
 
 use std::path::PathBuf;
 
@@ -45,4 +45,25 @@ pub(crate) struct Provision {
 pub(crate) struct Apply {
     /// The id of the plan, at least six digits of it, or the file it was written to.
     pub(crate) plan: String,
+}
+
+#[derive(Clone, Debug, clap::Subcommand, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// List what is not over.
+    #[command(after_help = "Example:\n  muster notice list")]
+    List,
+    /// Get no more reminders of what is known of an application.
+    #[command(
+        after_help = "Example:\n  muster notice acknowledge \"Symantec Web Security Service\""
+    )]
+    Acknowledge {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Send a mail that says no more than that mail works.
+    #[command(after_help = "Example:\n  muster notice test identity@example.com")]
+    Test {
+        /// To whom.
+        email: String,
+    },
 }

@@ -88,6 +88,20 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             };
             return test(node, &app, given, out).await;
         }
+        App::Notify { app, email, .. } => {
+            let email = email.unwrap_or_default();
+            applications::set_notification(ctx, &app, &email).await?;
+            let text = if email.is_empty() {
+                "Nobody is told by mail".to_owned()
+            } else if node.mailer.is_none() {
+                format!(
+                    "Notification Email: {email}; no mail server is configured yet ([mail] server and from)"
+                )
+            } else {
+                format!("Notification Email: {email}")
+            };
+            tell(out, &json!({ "notificationEmail": email }), text).await;
+        }
         App::Scope { app, scope } => {
             let (scope, word) = match scope {
                 ScopeArg::Assigned => (Scope::AssignedOnly, "assigned"),

@@ -206,6 +206,21 @@ CREATE TABLE withdrawn (
     PRIMARY KEY (tenant, job, anchor)
 ) WITHOUT ROWID;
 
+-- What somebody should know of a job, and when they are told.
+CREATE TABLE notices (
+    tenant BIGINT NOT NULL,
+    job BLOB NOT NULL,
+    topic TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    ended BIGINT,
+    acknowledged BOOLEAN NOT NULL,
+    told BIGINT NOT NULL,
+    due BIGINT,
+    PRIMARY KEY (tenant, job, topic)
+) WITHOUT ROWID;
+
 -- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.
 CREATE TABLE plans (
     tenant BIGINT NOT NULL,

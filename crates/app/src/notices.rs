@@ -1,0 +1,263 @@
+//! Notices: what somebody should know of a job without having to ask, and the mail that tells it
+//! (section 12).
+//!
+//! The engine raises and ends them; here they are listed, acknowledged and told. What is due for one
+//! recipient at the same time comes in one mail.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_engine::port::{Mail, Mailer};
+use muster_model::application::Application;
+use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
+use muster_model::notice::{Notice, Topic};
+use muster_store::{StoreError, applications as store, jobs, notices};
+
+use crate::applications::find;
+use crate::{AppError, Ctx};
+
+/// How often it is looked whether something is due.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Notices of one look.
+const BATCH: u32 = 100;
+/// For so many seconds nobody else tells what one process is about to tell, and so long it waits after a mail
+/// that could not be sent.
+const HELD: i64 = 300;
+/// Notices that are listed.
+const LISTED: u32 = 1000;
+
+/// Notices that are not over, with their applications, oldest first.
+pub async fn list(ctx: &Ctx) -> Result<Vec<(Application, Notice)>, AppError> {
+    let tenant = ctx.tenant;
+    ctx.store
+        .read(|tx| {
+            Box::pin(async move {
+                let mut told = Vec::new();
+                for notice in notices::open(tx, tenant, LISTED).await? {
+                    let Some(job) = jobs::find(tx, tenant, notice.job).await? else {
+                        continue;
+                    };
+                    if let Some(application) = store::find(tx, tenant, job.application).await? {
+                        told.push((application, notice));
+                    }
+                }
+                Ok(told)
+            })
+        })
+        .await
+}
+
+/// Acknowledges an application's notices: no more is told of them until they are over. Answers how many they are.
+pub async fn acknowledge(ctx: &Ctx, application: &str) -> Result<(Application, u64), AppError> {
+    let application = find(ctx, application).await?;
+    let (tenant, job) = (ctx.tenant, application.job);
+    let acknowledged = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move { Ok(notices::acknowledge(tx, tenant, job).await?) })
+    });
+    let acknowledged = acknowledged.await?;
+    Ok((application, acknowledged))
+}
+
+/// Sends a mail that says no more than that mail works.
+pub async fn test(mailer: Option<&dyn Mailer>, to: &str) -> Result<(), AppError> {
+    let Some(mailer) = mailer else {
+        return Err(AppError::Refused(
+            "no mail server is configured: set [mail] server and from in the configuration, or \
+             MUSTER_MAIL_SERVER and MUSTER_MAIL_FROM"
+                .to_owned(),
+        ));
+    };
+    let mail = Mail {
+        to: to.to_owned(),
+        subject: "Muster: mail works".to_owned(),
+        text: "This is a test. Notifications of provisioning jobs arrive like this one.\n"
+            .to_owned(),
+    };
+    let sent = mailer.send(&mail).await;
+    sent.map_err(|error| AppError::Refused(format!("the mail was not sent: {error}")))
+}
+
+/// Tells notices by mail.
+#[derive(Clone, Debug)]
+pub struct Postman {
+    ctx: Ctx,
+    mailer: Arc<dyn Mailer>,
+}
+
+/// A notice, and of what.
+struct Told {
+    application: Application,
+    job: Job,
+    notice: Notice,
+}
+
+impl Postman {
+    /// A postman who has not begun yet.
+    pub fn new(ctx: Ctx, mailer: Arc<dyn Mailer>) -> Self {
+        Self { ctx, mailer }
+    }
+
+    /// Tells what is due, until the future is dropped.
+    pub async fn run(self) {
+        loop {
+            if let Err(error) = self.tell().await {
+                tracing::warn!(error = %error, "notices could not be looked up");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Tells what is due now, and what nobody is to be told of is left for when somebody is named. What could not be sent is tried again in five minutes.
+    async fn tell(&self) -> Result<(), StoreError> {
+        let mut by_recipient: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+        for told in self.due().await? {
+            // Whom nobody is to be told of is listed, and told when somebody is named.
+            if let Some(to) = told.job.settings.notification_email.clone() {
+                by_recipient.entry(to).or_default().push(told);
+            }
+        }
+        for (to, told) in by_recipient {
+            let mail = mail(to, &told);
+            if let Err(error) = self.mailer.send(&mail).await {
+                // Not to whom: that is personal.
+                tracing::warn!(error = %error, "a notification could not be sent; trying again");
+                continue;
+            }
+            let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
+            let sent: Vec<Notice> = told.into_iter().map(|it| it.notice).collect();
+            let written = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+                Box::pin(async move {
+                    for notice in &sent {
+                        notices::told(tx, tenant, notice, now).await?;
+                    }
+                    Ok(())
+                })
+            });
+            written.await?;
+        }
+        Ok(())
+    }
+
+    async fn due(&self) -> Result<Vec<Told>, StoreError> {
+        let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
+        let is_due = self.ctx.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(async move { notices::is_due(tx, tenant, now).await })
+        });
+        if !is_due.await? {
+            return Ok(Vec::new());
+        }
+        let take = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                let until = now.plus_seconds(HELD);
+                let mut due = Vec::new();
+                for notice in notices::take(tx, tenant, now, until, BATCH).await? {
+                    let Some(job) = jobs::find(tx, tenant, notice.job).await? else {
+                        continue;
+                    };
+                    if let Some(application) = store::find(tx, tenant, job.application).await? {
+                        due.push(Told {
+                            application,
+                            job,
+                            notice,
+                        });
+                    }
+                }
+                Ok(due)
+            })
+        });
+        take.await
+    }
+}
+
+/// One mail for all that is due for a recipient (NT-7).
+fn mail(to: String, told: &[Told]) -> Mail {
+    let subject = match told {
+        [one] => format!("Muster: {}", headline(one)),
+        several => format!("Muster: {} notices of provisioning jobs", several.len()),
+    };
+    let mut text = String::new();
+    for one in told {
+        paragraph(one, &mut text);
+    }
+    text.push_str(
+        "You get this because your address is the notification email of these applications; \
+         change that with: muster app notify\n",
+    );
+    Mail { to, subject, text }
+}
+
+fn headline(
+    Told {
+        application,
+        notice,
+        ..
+    }: &Told,
+) -> String {
+    let name = &application.display_name;
+    match (notice.topic, notice.ended.is_some(), notice.reason.as_str()) {
+        (Topic::Quarantine, true, _) => format!("provisioning of {name} goes on"),
+        (Topic::Quarantine, false, "TooManyDeletes") => {
+            format!("provisioning of {name} is held: too many would be disabled or deleted")
+        }
+        (Topic::Quarantine, false, "QuarantinedTooLong") => {
+            format!("provisioning of {name} is switched off")
+        }
+        (Topic::Quarantine, false, _) => format!("provisioning of {name} is in quarantine"),
+        (Topic::Failures, false, _) => format!("objects of {name} fail"),
+        (Topic::Failures, true, _) => format!("no object of {name} fails any more"),
+    }
+}
+
+fn paragraph(told: &Told, text: &mut String) {
+    let Told {
+        application,
+        job,
+        notice,
+    } = told;
+    let name = &application.display_name;
+    let mut line = |line: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+    };
+    line(headline(told));
+    line(String::new());
+    line(format!("Application: {name}"));
+    line(format!("Job:         {}", job.id));
+    line(format!("Since:       {}", notice.since));
+    if let Some(ended) = notice.ended {
+        line(format!("Until:       {ended}"));
+    }
+    line(format!("Reason:      {}", notice.reason));
+    if let (
+        None,
+        JobStatus::Quarantined {
+            since,
+            next_attempt,
+            ..
+        },
+    ) = (notice.ended, &job.status)
+    {
+        line(format!("Next try:    {next_attempt}"));
+        let end = since.plus_seconds(QUARANTINED_AT_MOST);
+        line(format!("Switched off if nothing changes: {end}"));
+    }
+    line(String::new());
+    line(notice.detail.clone());
+    line(String::new());
+    if notice.ended.is_none() {
+        line(format!("Look:        muster job status \"{name}\""));
+        if notice.reason == "TooManyDeletes" {
+            line(format!("Who:         muster job held \"{name}\""));
+        } else {
+            line(format!(
+                "Which:       muster log list \"{name}\" --status failure"
+            ));
+        }
+        line(format!(
+            "No reminder: muster notice acknowledge \"{name}\" (otherwise this comes again in a day)"
+        ));
+        line(String::new());
+    }
+}

@@ -1,0 +1,66 @@
+//! What somebody should know of a job without having to ask (section 12).
+
+use crate::event::UnknownWord;
+use crate::{JobId, Timestamp};
+
+/// What a notice is about. A job has at most one of each at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The whole job is held: quarantine, by whatever cause.
+    Quarantine,
+    /// Objects fail, again and again.
+    Failures,
+}
+
+impl Topic {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::Failures => "failures",
+        }
+    }
+}
+
+impl std::str::FromStr for Topic {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Quarantine, Self::Failures]
+            .into_iter()
+            .find(|topic| topic.as_str() == text)
+            .ok_or_else(|| UnknownWord::of(text))
+    }
+}
+
+/// A notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The job.
+    pub job: JobId,
+    /// What about.
+    pub topic: Topic,
+    /// The reason code; another one is another notice (NT-2).
+    pub reason: String,
+    /// In plain words: what happened and what to do.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// Somebody knows, and wants to hear no more of it.
+    pub acknowledged: bool,
+    /// How often it was told.
+    pub told: u32,
+    /// When it is told next; never, when it is not given.
+    pub due: Option<Timestamp>,
+}
+
+impl Notice {
+    /// What comes together within so many seconds is told together.
+    pub const TOGETHER: i64 = 2;
+    /// Objects that fail often get well by themselves: so many seconds are left to them.
+    pub const PATIENCE: i64 = 600;
+    /// What is not over and not acknowledged is told again after so many seconds (NT-4).
+    pub const AGAIN: i64 = 86_400;
+}
