@@ -2,6 +2,7 @@
 
 mod bare;
 mod disable;
+mod flat;
 mod incremental;
 mod initial;
 mod large;
@@ -41,6 +42,8 @@ async fn main() -> Result<()> {
         "latency" => latency::run(number.unwrap_or(20)).await,
         "initial" => initial::run(number.unwrap_or(10_000)).await,
         "disable" => disable::run(number.unwrap_or(100_000)).await,
+        "flat" => flat::run(number.unwrap_or(1_000_000)),
+        "flat-one" => flat::one(number.unwrap_or(10_000)).await,
         "throttled" => throttled::run(number.unwrap_or(20_000)).await,
         "plan" => plan::run(number.unwrap_or(10_000)).await,
         "incremental" => incremental::run(number.unwrap_or(100_000)).await,
@@ -59,7 +62,7 @@ async fn main() -> Result<()> {
             bare::serve(&place).await
         }
         _ => bail!(
-            "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | plan [USERS] | incremental [USERS] | \
+            "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | flat [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
              provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
              peers [CONNECTIONS]"

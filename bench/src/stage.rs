@@ -96,19 +96,7 @@ impl Stage {
 
     /// Loads people and groups.
     pub(crate) async fn load(&self, people: &People) -> Result<()> {
-        for (what, csv) in [
-            (What::Users, people.users_csv()),
-            (What::Groups, people.groups_csv()),
-            (What::Memberships, people.memberships_csv()),
-        ] {
-            let input = Box::new(std::io::Cursor::new(csv));
-            let (store, clock) = (&self.ctx.store, &self.ctx.clock);
-            let tenant = self.ctx.tenant;
-            let report =
-                import::import(store, tenant, clock, what, Format::Csv, input, &|_| ()).await?;
-            anyhow::ensure!(report.failed == 0, "{what}: {:?}", report.bad.first());
-        }
-        Ok(())
+        load(&self.ctx, people).await
     }
 
     /// An application that provisions everybody to a target; not started.
@@ -149,6 +137,22 @@ impl Stage {
         self.ctx.engine.stop();
         self.stop.cancel();
     }
+}
+
+/// Loads people and groups.
+pub(crate) async fn load(ctx: &Ctx, people: &People) -> Result<()> {
+    for (what, csv) in [
+        (What::Users, people.users_csv()),
+        (What::Groups, people.groups_csv()),
+        (What::Memberships, people.memberships_csv()),
+    ] {
+        let input = Box::new(std::io::Cursor::new(csv));
+        let (store, clock, tenant) = (&ctx.store, &ctx.clock, ctx.tenant);
+        let report =
+            import::import(store, tenant, clock, what, Format::Csv, input, &|_| ()).await?;
+        anyhow::ensure!(report.failed == 0, "{what}: {:?}", report.bad.first());
+    }
+    Ok(())
 }
 
 /// The middle value.

@@ -8,6 +8,7 @@ mod manifests;
 mod migrations;
 mod packages;
 mod picture;
+mod simulate;
 mod with_postgres;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ Commands:
                          bans and sources of what we depend on
   gallery                The gallery is valid and all its mappings compile
   picture BINARY         Draw docs/images/demo.svg from a run of BINARY's demo
+  simulate [--from SEED] --seeds NUMBER
+                         Many seeds of the simulation; a failing one is told with how to replay it
   with-postgres -- CMD…  Run a command with a PostgreSQL of its own, named in MUSTER_TEST_POSTGRES";
 
 /// What a check found. Problems fail it, remarks do not.
@@ -51,6 +54,8 @@ fn main() -> Result<ExitCode> {
         ["gallery"] => Ok(run(&[("gallery", gallery::check)])),
         ["picture", binary] => picture::draw(&root(), binary),
         ["with-postgres", "--", program, ref rest @ ..] => with_postgres::run(program, rest),
+        ["simulate", "--seeds", seeds] => simulate::run(&root(), "0", seeds),
+        ["simulate", "--from", first, "--seeds", seeds] => simulate::run(&root(), first, seeds),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

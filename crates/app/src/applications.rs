@@ -488,11 +488,25 @@ pub async fn set_scope(ctx: &Ctx, application: &str, scope: Scope) -> Result<boo
     .await
 }
 
+/// Could it be an email address? One `@` with a name before and a domain after it, nothing blank.
+fn is_address(text: &str) -> bool {
+    let blank = |it: char| it.is_whitespace() || it.is_control() || "<>,;()[]\\\"".contains(it);
+    let Some((name, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let is_domain = domain.split('.').all(|part| !part.is_empty());
+    !name.is_empty()
+        && is_domain
+        && !domain.contains('@')
+        && !text.contains(blank)
+        && text.len() <= 254
+}
+
 /// Sets who gets notifications; an empty text sets nobody.
 pub async fn set_notification(ctx: &Ctx, application: &str, email: &str) -> Result<(), AppError> {
     let application = find(ctx, application).await?;
     let email = email.trim();
-    if !email.is_empty() && (!email.contains('@') || email.len() > 320) {
+    if !email.is_empty() && !is_address(email) {
         return Err(AppError::Invalid(format!(
             "`{email}` is not an email address"
         )));

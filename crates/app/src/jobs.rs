@@ -4,7 +4,7 @@ use muster_engine::{Entitled, Progress};
 use muster_model::application::Application;
 use muster_model::cycle::Cycle;
 use muster_model::directory::Kind;
-use muster_model::job::{Guard, Job, JobStatus, Withdrawal};
+use muster_model::job::{Guard, Job, JobStatus, Leaving, Withdrawal};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
 use muster_store::{cycles, escrows, held_back, jobs, links};
@@ -115,6 +115,21 @@ pub async fn set_guard(
     }
     let job = job_of(ctx, &application).await?;
     Ok((application, job.settings.guard))
+}
+
+/// Sets what becomes of the accounts of those who leave; answers what holds from now on (5.5).
+pub async fn set_leaving(
+    ctx: &Ctx,
+    application: &str,
+    change: impl FnOnce(&mut Leaving) + Send + 'static,
+) -> Result<(Application, Leaving), AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        change(&mut settings.leaving);
+    })
+    .await?;
+    let job = job_of(ctx, &application).await?;
+    Ok((application, job.settings.leaving))
 }
 
 /// What the guard of a job holds back, or may be done now: the first `limit` of it, and how many are held back.

@@ -9,11 +9,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use muster_engine::port::{Mail, Mailer};
 use muster_model::application::Application;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
 use muster_model::notice::{Notice, Topic};
+use muster_model::{EventId, Timestamp};
 use muster_store::{StoreError, applications as store, jobs, notices};
+use sha2::{Digest, Sha256};
 
 use crate::applications::find;
 use crate::{AppError, Ctx};
@@ -21,10 +24,12 @@ use crate::{AppError, Ctx};
 /// How often it is looked whether something is due.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Notices of one look.
-const BATCH: u32 = 100;
-/// For so many seconds nobody else tells what one process is about to tell, and so long it waits after a mail
-/// that could not be sent.
+const BATCH: u32 = 1000;
+/// For so many seconds nobody else tells what one process is about to tell: longer than a mail takes. So long
+/// it waits after a mail that could not be sent.
 const HELD: i64 = 300;
+/// How long what is over is remembered, in seconds: who was told again and again is told more slowly.
+const REMEMBERED: i64 = 86_400;
 /// Notices that are listed.
 const LISTED: u32 = 1000;
 
@@ -52,9 +57,9 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<(Application, Notice)>, AppError> {
 /// Acknowledges an application's notices: no more is told of them until they are over. Answers how many they are.
 pub async fn acknowledge(ctx: &Ctx, application: &str) -> Result<(Application, u64), AppError> {
     let application = find(ctx, application).await?;
-    let (tenant, job) = (ctx.tenant, application.job);
+    let (tenant, job, now) = (ctx.tenant, application.job, ctx.clock.now());
     let acknowledged = ctx.store.write::<_, AppError, _>(move |tx| {
-        Box::pin(async move { Ok(notices::acknowledge(tx, tenant, job).await?) })
+        Box::pin(async move { Ok(notices::acknowledge(tx, tenant, job, now).await?) })
     });
     let acknowledged = acknowledged.await?;
     Ok((application, acknowledged))
@@ -70,6 +75,7 @@ pub async fn test(mailer: Option<&dyn Mailer>, to: &str) -> Result<(), AppError>
         ));
     };
     let mail = Mail {
+        id: format!("test-{}", EventId::new()),
         to: to.to_owned(),
         subject: "Muster: mail works".to_owned(),
         text: "This is a test. Notifications of provisioning jobs arrive like this one.\n"
@@ -109,65 +115,89 @@ impl Postman {
         }
     }
 
-    /// Tells what is due now, and what nobody is to be told of is left for when somebody is named. What could not be sent is tried again in five minutes.
-    async fn tell(&self) -> Result<(), StoreError> {
+    /// Tells what is due now, one mail for each recipient. Whom nobody is to be told of waits until somebody is
+    /// named; what could not be sent is tried again in five minutes.
+    pub async fn tell(&self) -> Result<(), StoreError> {
         let mut by_recipient: BTreeMap<String, Vec<Told>> = BTreeMap::new();
         for told in self.due().await? {
-            // Whom nobody is to be told of is listed, and told when somebody is named.
             if let Some(to) = told.job.settings.notification_email.clone() {
                 by_recipient.entry(to).or_default().push(told);
             }
         }
         for (to, told) in by_recipient {
-            let mail = mail(to, &told);
-            if let Err(error) = self.mailer.send(&mail).await {
-                // Not to whom: that is personal.
-                tracing::warn!(error = %error, "a notification could not be sent; trying again");
+            let (claimed, until) = self.claim(told).await?;
+            if claimed.is_empty() {
                 continue;
             }
+            let sent = self.mailer.send(&mail(to, &claimed)).await;
+            if let Err(error) = &sent {
+                // Neither to whom nor what the server said: that is personal.
+                tracing::warn!(
+                    error = error.kind,
+                    "a notification could not be sent; it is tried again in five minutes"
+                );
+            }
             let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
-            let sent: Vec<Notice> = told.into_iter().map(|it| it.notice).collect();
-            let written = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+            let write = self.ctx.store.write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    for notice in &sent {
-                        notices::told(tx, tenant, notice, now).await?;
+                    for told in &claimed {
+                        let notice = &told.notice;
+                        match &sent {
+                            Ok(()) => notices::told(tx, tenant, notice, until, now).await?,
+                            Err(error) => {
+                                let problem = error.to_string();
+                                notices::missed(tx, tenant, notice, &problem).await?;
+                            }
+                        }
                     }
-                    Ok(())
+                    notices::clear(tx, tenant, now.plus_seconds(-REMEMBERED)).await
                 })
             });
-            written.await?;
+            write.await?;
         }
         Ok(())
     }
 
     async fn due(&self) -> Result<Vec<Told>, StoreError> {
         let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
-        let is_due = self.ctx.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { notices::is_due(tx, tenant, now).await })
-        });
-        if !is_due.await? {
-            return Ok(Vec::new());
-        }
-        let take = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+        self.ctx
+            .store
+            .read::<_, StoreError, _>(|tx| {
+                Box::pin(async move {
+                    let mut due = Vec::new();
+                    for notice in notices::due(tx, tenant, now, BATCH).await? {
+                        let Some(job) = jobs::find(tx, tenant, notice.job).await? else {
+                            continue;
+                        };
+                        if let Some(application) = store::find(tx, tenant, job.application).await? {
+                            due.push(Told {
+                                application,
+                                job,
+                                notice,
+                            });
+                        }
+                    }
+                    Ok(due)
+                })
+            })
+            .await
+    }
+
+    /// Those that are ours to tell, and until when.
+    async fn claim(&self, told: Vec<Told>) -> Result<(Vec<Told>, Timestamp), StoreError> {
+        let (tenant, until) = (self.ctx.tenant, self.ctx.clock.now().plus_seconds(HELD));
+        let claim = self.ctx.store.write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
-                let until = now.plus_seconds(HELD);
-                let mut due = Vec::new();
-                for notice in notices::take(tx, tenant, now, until, BATCH).await? {
-                    let Some(job) = jobs::find(tx, tenant, notice.job).await? else {
-                        continue;
-                    };
-                    if let Some(application) = store::find(tx, tenant, job.application).await? {
-                        due.push(Told {
-                            application,
-                            job,
-                            notice,
-                        });
+                let mut claimed = Vec::with_capacity(told.len());
+                for told in told {
+                    if notices::claim(tx, tenant, &told.notice, until).await? {
+                        claimed.push(told);
                     }
                 }
-                Ok(due)
+                Ok(claimed)
             })
         });
-        take.await
+        Ok((claim.await?, until))
     }
 }
 
@@ -185,7 +215,25 @@ fn mail(to: String, told: &[Told]) -> Mail {
         "You get this because your address is the notification email of these applications; \
          change that with: muster app notify\n",
     );
-    Mail { to, subject, text }
+    // The same when it is sent again.
+    let mut digest = Sha256::new();
+    for Told { notice, .. } in told {
+        let this = format!(
+            "{} {} {} {} {:?}",
+            notice.job,
+            notice.topic.as_str(),
+            notice.since,
+            notice.told,
+            notice.ended
+        );
+        digest.update(this);
+    }
+    Mail {
+        id: HEXLOWER.encode(&digest.finalize()[..16]),
+        to,
+        subject,
+        text,
+    }
 }
 
 fn headline(
@@ -197,7 +245,7 @@ fn headline(
 ) -> String {
     let name = &application.display_name;
     match (notice.topic, notice.ended.is_some(), notice.reason.as_str()) {
-        (Topic::Quarantine, true, _) => format!("provisioning of {name} goes on"),
+        (Topic::Quarantine, true, _) => format!("provisioning of {name} is not held any more"),
         (Topic::Quarantine, false, "TooManyDeletes") => {
             format!("provisioning of {name} is held: too many would be disabled or deleted")
         }
@@ -248,12 +296,14 @@ fn paragraph(told: &Told, text: &mut String) {
     line(String::new());
     if notice.ended.is_none() {
         line(format!("Look:        muster job status \"{name}\""));
-        if notice.reason == "TooManyDeletes" {
-            line(format!("Who:         muster job held \"{name}\""));
-        } else {
-            line(format!(
+        match (notice.topic, notice.reason.as_str()) {
+            (_, "TooManyDeletes") => line(format!("Who:         muster job held \"{name}\"")),
+            (Topic::Failures, _) => line(format!(
                 "Which:       muster log list \"{name}\" --status failure"
-            ));
+            )),
+            (Topic::Quarantine, _) => line(format!(
+                "Try:         muster app test-connection \"{name}\""
+            )),
         }
         line(format!(
             "No reminder: muster notice acknowledge \"{name}\" (otherwise this comes again in a day)"

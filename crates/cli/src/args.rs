@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use muster_model::job::Departure;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use ahead::{Apply, Explain, Notice, Plan, Provision};
@@ -336,6 +337,26 @@ pub(crate) enum App {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum DepartureArg {
+    /// The account is disabled.
+    Disable,
+    /// It is deleted.
+    Delete,
+    /// It stays as it is.
+    Leave,
+}
+
+impl std::convert::From<DepartureArg> for Departure {
+    fn from(arg: DepartureArg) -> Self {
+        match arg {
+            DepartureArg::Disable => Self::Disable,
+            DepartureArg::Delete => Self::Delete,
+            DepartureArg::Leave => Self::Leave,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum ScopeArg {
     /// Sync only assigned users and groups.
     Assigned,
@@ -439,6 +460,23 @@ pub(crate) enum Job {
         /// Hold nothing back.
         #[arg(long, conflicts_with_all = ["most", "share", "within"])]
         off: bool,
+    },
+    /// Show or set what becomes of the accounts of users who leave: disable, delete, or leave.
+    #[command(
+        after_help = "Examples:\n  muster job leaving \"Symantec Web Security Service\"\n  muster job leaving \"Symantec Web Security Service\" --unassigned delete --disabled disable --deleted delete\n\nIt counts for who leaves from now on."
+    )]
+    Leaving {
+        /// Name or id of the application.
+        app: String,
+        /// Of who is unassigned, or out of scope of the filters.
+        #[arg(long, value_name = "WHAT")]
+        unassigned: Option<DepartureArg>,
+        /// Of whose account is disabled in the directory.
+        #[arg(long, value_name = "WHAT")]
+        disabled: Option<DepartureArg>,
+        /// Of whose account is deleted in the directory, and can still be restored.
+        #[arg(long, value_name = "WHAT")]
+        deleted: Option<DepartureArg>,
     },
     /// List what the guard holds back.
     #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]

@@ -62,7 +62,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) allow_insecure_targets: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) mail: Option<MailServer>,
+    /// How mail is sent; or what is wrong with that, which concerns nobody who needs no mail.
+    pub(crate) mail: std::result::Result<Option<MailServer>, String>,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
     pub(crate) key: Option<String>,
     /// Who gives commands: the user of the operating system.
@@ -164,7 +165,7 @@ impl Config {
             public_url,
             allow_insecure_targets,
             trusted_proxies,
-            mail: mail(file.mail, allow_insecure_targets)?,
+            mail: mail(file.mail).map_err(|error| format!("{error:#}")),
             key,
             actor: actor(),
         })
@@ -179,13 +180,17 @@ impl Config {
 }
 
 /// The mail server, if there is one.
-fn mail(file: Mail, allow_plain: bool) -> Result<Option<MailServer>> {
+fn mail(file: Mail) -> Result<Option<MailServer>> {
     let server = environment("MUSTER_MAIL_SERVER").or(file.server);
     let from = environment("MUSTER_MAIL_FROM").or(file.from);
     let user = environment("MUSTER_MAIL_USER").or(file.user);
     let password = environment("MUSTER_MAIL_PASSWORD");
+    let authority = environment("MUSTER_MAIL_AUTHORITY")
+        .map(PathBuf::from)
+        .or(file.authority);
+    let is_bare = user.is_none() && password.is_none() && authority.is_none();
     let (url, from) = match (server, from) {
-        (None, None) => return Ok(None),
+        (None, None) if is_bare => return Ok(None),
         (Some(url), Some(from)) => (url, from),
         _ => bail!("mail needs both a server and a sender: [mail] server and from"),
     };
@@ -197,11 +202,8 @@ fn mail(file: Mail, allow_plain: bool) -> Result<Option<MailServer>> {
     Ok(Some(MailServer {
         url,
         login,
-        authority: environment("MUSTER_MAIL_AUTHORITY")
-            .map(PathBuf::from)
-            .or(file.authority),
+        authority,
         from,
-        allow_plain,
     }))
 }
 

@@ -26,8 +26,8 @@ pub(crate) struct Node {
     pub(crate) holder: String,
     /// Networks of proxies that say whom they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Who sends mail, if that is configured.
-    pub(crate) mailer: Option<Arc<dyn Mailer>>,
+    /// Who sends mail, if that is configured; or what is wrong with how.
+    pub(crate) mailer: std::result::Result<Option<Arc<dyn Mailer>>, String>,
     _home: Option<Home>,
 }
 
@@ -71,8 +71,12 @@ impl Node {
         };
         let http = Http::new(policy)?;
         let mailer = match &config.mail {
-            Some(server) => Some(Arc::new(Smtp::new(server)?) as Arc<dyn Mailer>),
-            None => None,
+            Ok(Some(server)) => match Smtp::new(server) {
+                Ok(smtp) => Ok(Some(Arc::new(smtp) as Arc<dyn Mailer>)),
+                Err(error) => Err(error.to_string()),
+            },
+            Ok(None) => Ok(None),
+            Err(error) => Err(error.clone()),
         };
         let connections = Connections::new(store.clone(), http.clone());
         let clock = SystemClock::shared();

@@ -76,8 +76,9 @@ impl Server {
                 }
             }),
         ];
-        if let Some(mailer) = &node.mailer {
-            let postman = Postman::new(node.ctx.clone(), Arc::clone(mailer));
+        let mailer = node.mailer.clone().map_err(anyhow::Error::msg)?;
+        if let Some(mailer) = mailer {
+            let postman = Postman::new(node.ctx.clone(), mailer);
             let stop = stop.clone();
             running.push(tokio::spawn(async move {
                 tokio::select! {

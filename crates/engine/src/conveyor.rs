@@ -1,6 +1,6 @@
 //! Objects on their way, many at once: reading ahead, carrying and writing go on beside each other.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,7 @@ impl Run<'_> {
             no_users_yet: self.no_users_yet,
             claims: &claims,
             cleared: &self.cleared,
+            withdraws_only: false,
             intents,
         };
         // Who is answered first would decide who gets a value, or an account, that several want.
@@ -94,7 +95,7 @@ impl Run<'_> {
             UNDER_WAY
         };
         let (objects, mut next) = mpsc::channel::<Work>(AHEAD);
-        let (batches, mut waiting) = mpsc::channel::<(Vec<Outcome>, bool)>(WAITING);
+        let (batches, mut waiting) = mpsc::channel::<(Vec<Outcome>, Option<SourceAnchor>)>(WAITING);
         let reader = Reader {
             store: self.store.clone(),
             source: Arc::clone(self.source),
@@ -115,9 +116,15 @@ impl Run<'_> {
                 std::future::ready(!withdrawn.contains(&work.anchor))
             });
             let reader = &at_hand;
+            // As they are answered: a slow one keeps no other one from being written down.
             let outcomes = others
-                .map(|work| async move { path.carry(reader.take(work).await?, mapping).await })
-                .buffered(under_way);
+                .enumerate()
+                .map(|(number, work)| async move {
+                    let work = reader.take(work).await?;
+                    let outcome = path.carry(work, mapping).await?;
+                    Ok::<_, EngineError>((number, outcome))
+                })
+                .buffer_unordered(under_way);
             let mut outcomes = Box::pin(outcomes);
             // Who is under way when no more are sent is waited for, but not for ever.
             let grace = async {
@@ -128,6 +135,7 @@ impl Run<'_> {
             let mut batch = Vec::with_capacity(BATCH);
             let mut since = Instant::now();
             let mut failed = None;
+            let mut place = Prefix::default();
             loop {
                 let late = tokio::time::sleep_until(since + SOON);
                 let outcome = tokio::select! {
@@ -137,7 +145,8 @@ impl Run<'_> {
                 };
                 let is_full = match outcome {
                     None => true,
-                    Some(Some(Ok(outcome))) => {
+                    Some(Some(Ok((number, outcome)))) => {
+                        place.done(number, outcome.anchor);
                         if batch.is_empty() {
                             since = Instant::now();
                         }
@@ -146,7 +155,7 @@ impl Run<'_> {
                     }
                     // What comes after it is written down, but nothing goes on behind it.
                     Some(Some(Err(error))) => {
-                        let before = (std::mem::take(&mut batch), failed.is_none());
+                        let before = (std::mem::take(&mut batch), place.take());
                         if !before.0.is_empty() {
                             let _ = batches.send(before).await;
                         }
@@ -157,7 +166,7 @@ impl Run<'_> {
                     Some(None) => break,
                 };
                 if is_full {
-                    let full = (std::mem::take(&mut batch), failed.is_none());
+                    let full = (std::mem::take(&mut batch), place.take());
                     if batches.send(full).await.is_err() {
                         break;
                     }
@@ -168,7 +177,7 @@ impl Run<'_> {
             // Nobody reads ahead for a carrier that has stopped.
             next.close();
             if !batch.is_empty() {
-                let _ = batches.send((batch, failed.is_none())).await;
+                let _ = batches.send((batch, place.take())).await;
             }
             drop(batches);
             match failed {
@@ -182,7 +191,7 @@ impl Run<'_> {
         let (has_escrows, hands) = (&mut self.has_escrows, &self.hands);
         let write = async {
             let mut written = Ok(());
-            while let Some((mut outcomes, moves_on)) = waiting.recv().await {
+            while let Some((mut outcomes, up_to)) = waiting.recv().await {
                 for outcome in &mut outcomes {
                     cycle.counts.add(&outcome.counts);
                     *has_escrows |= outcome.failed.is_some();
@@ -191,12 +200,12 @@ impl Run<'_> {
                         outcome.references.clear();
                     }
                 }
-                let place = checkpoint.as_mut().filter(|_| moves_on).map(|checkpoint| {
+                let place = checkpoint.as_mut().map(|checkpoint| {
                     checkpoint.counts = cycle.counts;
                     checkpoint.done += outcomes.len() as u64;
                     // Looking for what is gone begins anew after a crash: it asks little.
                     if checkpoint.phase != Phase::Gone {
-                        checkpoint.after = outcomes.last().map(|outcome| outcome.anchor);
+                        checkpoint.after = up_to.or(checkpoint.after);
                     }
                     tell(progress, cycle, checkpoint, total);
                     checkpoint.to_json()
@@ -235,6 +244,30 @@ impl Run<'_> {
         written?;
         noted?;
         carried.and(read?)
+    }
+}
+
+/// How far all have come, although they do not come in order: up to the first that is missing. A cycle that
+/// was broken off goes on from there.
+#[derive(Debug, Default)]
+struct Prefix {
+    next: usize,
+    beyond: BTreeMap<usize, SourceAnchor>,
+    last: Option<SourceAnchor>,
+}
+
+impl Prefix {
+    fn done(&mut self, number: usize, anchor: SourceAnchor) {
+        self.beyond.insert(number, anchor);
+        while let Some(anchor) = self.beyond.remove(&self.next) {
+            self.next += 1;
+            self.last = Some(anchor);
+        }
+    }
+
+    /// The last one up to which all have come, if it is another one than before.
+    fn take(&mut self) -> Option<SourceAnchor> {
+        self.last.take()
     }
 }
 

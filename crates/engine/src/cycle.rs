@@ -68,6 +68,10 @@ pub(crate) struct Run<'a> {
     pub(crate) until: Option<Position>,
     /// What this cycle may take away.
     pub(crate) cleared: Cleared,
+    /// Users from which it takes that before it does anything else.
+    pub(crate) first: Vec<SourceAnchor>,
+    /// Groups that it may delete, and that nobody had allowed.
+    pub(crate) groups_to_go: u64,
     /// Users from which it has taken that already.
     pub(crate) withdrawn: HashSet<SourceAnchor>,
     pub(crate) hands: Arc<Hands>,
@@ -106,7 +110,6 @@ impl Run<'_> {
         (self.cycle.id, self.cycle.began) = (checkpoint.cycle, checkpoint.began);
         self.cycle.counts = checkpoint.counts;
         self.guard_everything().await?;
-        self.recover().await?;
         let lane = self.lane(checkpoint.watermark);
         let (done, counts) = lane.beside(Box::pin(self.all_phases(checkpoint))).await;
         self.cycle.counts.add(&counts);
@@ -115,6 +118,8 @@ impl Run<'_> {
 
     /// Looks at everything; answers the watermark.
     async fn all_phases(&mut self, checkpoint: Checkpoint) -> Result<Position, EngineError> {
+        self.withdraw().await?;
+        self.recover().await?;
         let (watermark, first) = (checkpoint.watermark, checkpoint.phase);
         self.checkpoint = Some(checkpoint);
         if first <= Phase::Users {
@@ -157,14 +162,17 @@ impl Run<'_> {
         // What comes after the guard has looked is the next cycle's.
         let until = self.guard_changes(&named, after).await?;
         self.until = Some(until);
-        self.recover().await?;
-        self.retry_references(now).await?;
         let mut changes = ChangeSet::default();
         for escrow in due {
             changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
         }
         let lane = self.lane(until);
-        let work = Box::pin(self.work_off_changes(changes, after, assigned));
+        let work = Box::pin(async {
+            self.withdraw().await?;
+            self.recover().await?;
+            self.retry_references(now).await?;
+            self.work_off_changes(changes, after, assigned).await
+        });
         let (done, counts) = lane.beside(work).await;
         self.cycle.counts.add(&counts);
         done
@@ -383,6 +391,7 @@ impl Run<'_> {
             lease: self.lease,
             cycle: self.cycle.id,
             path,
+            hands: &self.hands,
         }
     }
 

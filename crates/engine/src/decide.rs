@@ -6,12 +6,13 @@
 
 use muster_model::Value;
 use muster_model::directory::Kind;
+use muster_model::job::Departure;
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_rules::{
     Apply, AttributeMapping, Context, MappingProblem, MappingSource, ObjectMapping,
 };
 
-use crate::port::{Change, Record, TargetObject};
+use crate::port::{Change, Life, Record, TargetObject};
 use crate::scope::{Judged, Policy};
 
 /// Why an object is looked at.
@@ -368,8 +369,19 @@ fn left<'r>(
     } else {
         LinkState::Disabled
     };
+    let departure = match (released, record.life) {
+        (true, _) => policy.leaving.unassigned,
+        (false, Life::SoftDeleted) => policy.leaving.deleted,
+        (false, Life::Active | Life::Disabled) => policy.leaving.disabled,
+    };
+    let is_skipped = released && policy.skip_out_of_scope_deletions;
+    let deletes = record.kind == Kind::User && departure == Departure::Delete && !is_skipped;
     match link.state {
         LinkState::Released => return Decision::Nothing,
+        // It was disabled for another reason, and now there is one to delete it.
+        LinkState::Disabled if deletes && mapping.actions.delete => {
+            return Decision::Delete(target);
+        }
         LinkState::Disabled if state == LinkState::Disabled => return Decision::Nothing,
         // Disabled already: leaving scope as well sends nothing more.
         LinkState::Disabled => {
@@ -377,7 +389,7 @@ fn left<'r>(
         }
         LinkState::Managed => {}
     }
-    if released && policy.skip_out_of_scope_deletions {
+    if is_skipped {
         return Decision::Leave(
             target,
             state,
@@ -392,6 +404,24 @@ fn left<'r>(
             return Decision::Leave(target, state, "the mapping does not delete groups");
         }
         Kind::User => {}
+    }
+    match departure {
+        Departure::Disable => {}
+        Departure::Delete if mapping.actions.delete => return Decision::Delete(target),
+        Departure::Delete => {
+            return Decision::Leave(
+                target,
+                state,
+                "it left scope; the job deletes then, and the mapping does not",
+            );
+        }
+        Departure::Leave => {
+            return Decision::Leave(
+                target,
+                state,
+                "it left scope; the job leaves it as it is then",
+            );
+        }
     }
     if !mapping.actions.update {
         return Decision::Leave(

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
+use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, jobs, plans, schemas, secrets};
+use muster_store::{Store, StoreError, cycles, escrows, jobs, notices, plans, schemas, secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
-use crate::port::{Connector, Retry, Shape, Source, Target, TargetError};
+use crate::port::{Connector, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
@@ -171,8 +172,16 @@ impl Engine {
         let EngineOptions { store, clock, .. } = &self.options;
         let loaded = self.load(tenant, id).await?;
         let opened = match self.open(tenant, &loaded, kept).await {
-            Ok(opened) => opened.clone(),
+            Ok(opened) => {
+                let opened = opened.clone();
+                probe(&loaded.job, &opened).await.map(|()| opened)
+            }
+            Err(error) => Err(error),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
             Err(error @ EngineError::Target(_)) => {
+                kept.0 = None;
                 self.fail(lease, &error).await?;
                 return Err(error);
             }
@@ -203,10 +212,7 @@ impl Engine {
             progress,
         };
         let mut run = self.begin(&loaded, parts).await?;
-        let outcome = match probe(&loaded.job, &run.gate).await {
-            Ok(()) => Box::pin(run.go(loaded.job.watermark)).await,
-            Err(error) => Err(error),
-        };
+        let outcome = Box::pin(run.go(loaded.job.watermark)).await;
         let mut cycle = run.cycle;
         cycle.counts.requests += opened.target.requests() - requests;
         cycle.ended = Some(clock.now());
@@ -292,6 +298,8 @@ impl Engine {
             guard: job.settings.guard,
             until: parts.terms.until,
             cleared: Cleared::default(),
+            first: Vec::new(),
+            groups_to_go: 0,
             withdrawn: HashSet::new(),
             hands: Arc::default(),
         })
@@ -423,6 +431,7 @@ impl Engine {
                 Box::pin(async move {
                     jobs::clear_watermark(tx, tenant, job).await?;
                     escrows::clear(tx, tenant, job).await?;
+                    notices::end(tx, tenant, job, Topic::Failures, now).await?;
                     if let Some(Job {
                         status: JobStatus::Quarantined { .. },
                         ..
@@ -438,12 +447,18 @@ impl Engine {
 }
 
 /// A target that was out of order is asked one thing before everybody asks it.
-async fn probe(job: &Job, gate: &Gate<'_>) -> Result<(), EngineError> {
+async fn probe(job: &Job, opened: &Opened) -> Result<(), EngineError> {
     let is_quarantined = matches!(job.status, JobStatus::Quarantined { .. });
     if is_quarantined && !job.status.is_held_by_guard() {
+        let gate = Gate {
+            target: &*opened.target,
+            limiter: &opened.limiter,
+            rank: Rank::Ordinary,
+            mode: &Mode::Live,
+        };
         match gate.is_empty(Kind::User).await {
             Err(error) if error.stops_the_cycle() => return Err(error.into()),
-            Err(error) if error.retry() != Retry::No => {
+            Err(error) if error.is_the_targets() => {
                 return Err(TargetError::OutOfOrder(error.to_string()).into());
             }
             _ => {}

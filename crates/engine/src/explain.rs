@@ -156,6 +156,7 @@ impl Engine {
             no_users_yet: false,
             claims: &claims,
             cleared: &cleared,
+            withdraws_only: false,
             intents: noted,
         };
         let work = Work {

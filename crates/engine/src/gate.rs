@@ -13,7 +13,7 @@ use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
 
 use crate::limit::{Limiter, Rank};
-use crate::port::{References, Retry, Target, TargetError, TargetObject, Write};
+use crate::port::{References, Target, TargetError, TargetObject, Write};
 use crate::rehearsal::Rehearsal;
 
 /// A target behind its limiter.
@@ -135,13 +135,11 @@ impl Gate<'_> {
     /// something that has to do with none of them.
     async fn heard<T>(&self, answer: Result<T, TargetError>) -> Result<T, TargetError> {
         let Err(error) = answer else { return answer };
-        if error.retry() == Retry::No || !self.limiter.is_failing() {
+        if !error.is_the_targets() || !self.limiter.is_failing() {
             return Err(error);
         }
         match self.is_empty(Kind::User).await {
-            Err(other) if other.retry() != Retry::No => {
-                Err(TargetError::OutOfOrder(other.to_string()))
-            }
+            Err(other) if other.is_the_targets() => Err(TargetError::OutOfOrder(other.to_string())),
             _ => Err(error),
         }
     }

@@ -24,21 +24,32 @@ use crate::withdrawals::Onlooker;
 /// What a cycle would withdraw, by object.
 type Found = HashMap<SourceAnchor, Withdrawal>;
 
-/// What was taken away a while ago without having been allowed, and of how many objects.
+/// From whom something was taken away a while ago without having been allowed, and of how many objects; the
+/// objects of `new` left out, which are about to be counted. What was counted when something was held back
+/// counts as long as that is so: somebody lets it go, not the time.
 pub(crate) async fn withdrawn_lately(
     tx: &mut Tx<'_>,
     Lease { tenant, job, .. }: Lease,
-    guard: Guard,
-    now: Timestamp,
+    window: Window,
+    new: &[SourceAnchor],
 ) -> Result<(u64, u64), StoreError> {
-    let since = now.plus_seconds(-i64::from(guard.within_seconds));
-    let recent = withdrawn::count(tx, tenant, job, since).await?;
-    let counts = links::counts(tx, tenant, job).await?;
-    let managed = counts
-        .into_iter()
-        .filter(|(_, state, _)| *state == LinkState::Managed);
-    let managed: u64 = managed.map(|(_, _, count)| count).sum();
-    Ok((recent, managed + recent))
+    if held_back::count(tx, tenant, job).await? == 0 {
+        let seconds = i64::from(window.guard.within_seconds);
+        let since = window.began.min(window.now.plus_seconds(-seconds));
+        withdrawn::forget(tx, tenant, job, since).await?;
+    }
+    let recent = withdrawn::count(tx, tenant, job, new).await?;
+    let managed = links::count_managed_or_withdrawn(tx, tenant, job).await?;
+    Ok((recent, managed))
+}
+
+/// Up to where it is counted what was taken away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) guard: Guard,
+    /// When the cycle began, all of which counts.
+    pub(crate) began: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// Writes down what is held back, if it is too much. Answers what the cycle may take away, and whether that
@@ -47,13 +58,13 @@ pub(crate) async fn withdrawn_lately(
 async fn hold_back(
     tx: &mut Tx<'_>,
     lease: Lease,
-    (guard, now): (Guard, Timestamp),
+    window: Window,
     (mut found, looked_at, mut staged): (
         Found,
         Option<HashSet<SourceAnchor>>,
         HashMap<SourceAnchor, Event>,
     ),
-) -> Result<(HashMap<SourceAnchor, bool>, Option<EngineError>), EngineError> {
+) -> Result<(Judged, Option<EngineError>), EngineError> {
     let Lease { tenant, job, .. } = lease;
     let mut before = Found::new();
     loop {
@@ -72,11 +83,13 @@ async fn hold_back(
         });
     }
     let new = found.values().filter(|it| !it.allowed).count() as u64;
-    let (recent, managed) = withdrawn_lately(tx, lease, guard, now).await?;
-    let since = now.plus_seconds(-i64::from(guard.within_seconds));
-    withdrawn::forget(tx, tenant, job, since).await?;
-    let is_held = new > 0 && guard.holds_back(recent + new, managed);
-    let cleared = found.iter().map(|(anchor, it)| (*anchor, it.allowed));
+    let counted = found.values().filter(|it| !it.allowed);
+    let counted: Vec<SourceAnchor> = counted.map(|it| it.anchor).collect();
+    let (recent, managed) = withdrawn_lately(tx, lease, window, &counted).await?;
+    let is_held = new > 0 && window.guard.holds_back(recent + new, managed);
+    let cleared = found
+        .iter()
+        .map(|(anchor, it)| (*anchor, (it.action, it.allowed)));
     let cleared = cleared.collect();
     let known: HashSet<SourceAnchor> = before.keys().copied().collect();
     let waits = |it: &Withdrawal| {
@@ -111,16 +124,21 @@ pub(crate) enum Cleared {
     /// Anything: the job has no guard.
     #[default]
     Everything,
-    /// What was judged, and whether it had been allowed.
-    These(HashMap<SourceAnchor, bool>),
+    /// What was judged.
+    These(Judged),
 }
 
+/// What may be taken away from whom, and whether it had been allowed before.
+pub(crate) type Judged = HashMap<SourceAnchor, (Action, bool)>;
+
 impl Cleared {
-    /// May this object be withdrawn?
-    pub(crate) fn holds(&self, anchor: SourceAnchor) -> bool {
+    /// May this be taken away? Who may be deleted may be disabled, and not the other way round.
+    pub(crate) fn holds(&self, anchor: SourceAnchor, wanted: Action) -> bool {
+        let is_enough =
+            |(action, _): &(Action, bool)| *action == wanted || *action == Action::Delete;
         match self {
             Self::Everything => true,
-            Self::These(judged) => judged.contains_key(&anchor),
+            Self::These(judged) => judged.get(&anchor).is_some_and(is_enough),
         }
     }
 
@@ -128,13 +146,14 @@ impl Cleared {
     pub(crate) fn counts(&self, anchor: SourceAnchor) -> bool {
         match self {
             Self::Everything => false,
-            Self::These(judged) => judged.get(&anchor) == Some(&false),
+            Self::These(judged) => judged.get(&anchor).is_some_and(|(_, allowed)| !allowed),
         }
     }
 }
 
 impl<'a> Run<'a> {
-    /// Judges what an initial cycle would take away, and takes it from the users first of all.
+    /// Judges what an initial cycle would take away;
+    /// [`Run::withdraw`] then takes it from the users first of all.
     pub(crate) async fn guard_everything(&mut self) -> Result<(), EngineError> {
         let (mut found, mut after) = (self.given_in_doubt().await?, None);
         loop {
@@ -151,8 +170,7 @@ impl<'a> Run<'a> {
         self.judge(found, None).await
     }
 
-    /// Judges what an incremental cycle would take away, and takes it from the users first of all; answers up
-    /// to where it may read the feed.
+    /// Judges what an incremental cycle would take away; answers up to where it may read the feed.
     pub(crate) async fn guard_changes(
         &mut self,
         due: &[(Kind, SourceAnchor)],
@@ -255,7 +273,8 @@ impl<'a> Run<'a> {
     }
 
     /// Withdraws the users that were found, before anything else is done.
-    async fn withdraw(&mut self, found: Vec<SourceAnchor>) -> Result<(), EngineError> {
+    pub(crate) async fn withdraw(&mut self) -> Result<(), EngineError> {
+        let found = std::mem::take(&mut self.first);
         let named = found.iter().map(|anchor| (*anchor, Cause::Attributes));
         self.some(Kind::User, named.collect()).await?;
         self.withdrawn.extend(found);
@@ -270,18 +289,21 @@ impl<'a> Run<'a> {
         looked_at: Option<HashSet<SourceAnchor>>,
     ) -> Result<(), EngineError> {
         let users = found.values().filter(|it| it.kind == Kind::User);
-        let users = users.map(|it| it.anchor).collect();
+        self.first = users.map(|it| it.anchor).collect();
         if !self.guard.is_off() {
             let staged: HashMap<SourceAnchor, Event> = found
                 .iter()
                 .map(|(anchor, it)| (*anchor, self.staged(it)))
                 .collect();
-            let (lease, guard) = (self.lease, self.guard);
-            let now = self.basis.present(self.clock.now());
+            let (lease, window) = (self.lease, self.window());
+            let groups = found
+                .values()
+                .filter(|it| it.kind == Kind::Group && !it.allowed);
+            self.groups_to_go = groups.count() as u64;
             let judged = self.store.write::<_, EngineError, _>(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
-                    hold_back(tx, lease, (guard, now), (found, looked_at, staged)).await
+                    hold_back(tx, lease, window, (found, looked_at, staged)).await
                 })
             });
             let (cleared, held) = judged.await?;
@@ -295,7 +317,17 @@ impl<'a> Run<'a> {
             }
             self.cleared = Cleared::These(cleared);
         }
-        self.withdraw(users).await
+        Ok(())
+    }
+
+    /// What counts for the guard now.
+    pub(crate) fn window(&self) -> Window {
+        let now = self.basis.present(self.clock.now());
+        Window {
+            guard: self.guard,
+            began: self.cycle.began.min(now),
+            now,
+        }
     }
 
     /// What the log says of something that is held back.

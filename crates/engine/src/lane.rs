@@ -3,22 +3,21 @@
 //!
 //! The lane reads the feed beside its cycle, from where the cycle does not read any more. It withdraws
 //! users and does nothing else, and moves no watermark: the next cycle reads the same entries, and finds
-//! done what is done. Should it be too much for the guard, nothing is withdrawn here, and the next cycle
-//! judges it as a whole. What an object has become meanwhile is told to the cycle ([`Hands`]), which may
+//! done what is done. Should it be too much for the guard, nobody is withdrawn here any more, and the next
+//! cycle judges all of them as a whole. What an object has become meanwhile is told to the cycle ([`Hands`]), which may
 //! have read it before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::job::Guard;
-use muster_model::link::SourceAnchor;
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, Position};
-use muster_store::Store;
 use muster_store::jobs::Lease;
+use muster_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::ChangeSet;
@@ -27,17 +26,16 @@ use crate::cycle::{FEED, PAGE, Run, intents_of, links_of};
 use crate::decide::Cause;
 use crate::error::EngineError;
 use crate::gate::Gate;
-use crate::guard::{Cleared, withdrawn_lately};
+use crate::guard::{Cleared, Window, withdrawn_lately};
 use crate::hands::Hands;
 use crate::intents::intents as intent_channel;
 use crate::limit::Rank;
 use crate::object::{Path, Work};
-use crate::port::SourceChange;
 use crate::record::keep;
 use crate::withdrawals::Onlooker;
 
-/// Objects that wait for their turn, or are on their way, before it is looked for others.
-const MOST: usize = 64;
+/// How long it waits for answers that are on their way when the process is to end.
+const GRACE: Duration = Duration::from_secs(4);
 /// How long it sleeps when nothing wakes it: another process may have changed the source.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -49,8 +47,10 @@ pub(crate) struct Lane<'a> {
     gate: Gate<'a>,
     lease: Lease,
     cycle: CycleId,
-    guard: Guard,
+    window: Window,
+    groups_to_go: u64,
     hands: Arc<Hands>,
+    stop: &'a CancellationToken,
     /// Up to where the feed is the cycle's.
     at: Position,
 }
@@ -68,8 +68,10 @@ impl<'a> Run<'a> {
             },
             lease: self.lease,
             cycle: self.cycle.id,
-            guard: self.guard,
+            window: self.window(),
+            groups_to_go: self.groups_to_go,
             hands: Arc::clone(&self.hands),
+            stop: self.stop,
             at,
         }
     }
@@ -92,66 +94,93 @@ impl Lane<'_> {
         if !self.gate.is_live() {
             return counts;
         }
-        match self.work(ended, &mut counts).await {
-            Ok(()) => {}
-            // The cycle meets the same error, and says so.
-            Err(error) => tracing::debug!(error = %error, "the lane beside a cycle has ended"),
+        let stopped = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = self.work(ended, &mut counts) => {}
+            () = stopped => {}
         }
         counts
     }
 
     /// Looks whenever something has changed. Who is waited for, because the cycle has them in hand, keeps
     /// nobody else waiting.
-    async fn work(
-        &self,
-        ended: &CancellationToken,
-        counts: &mut Counts,
-    ) -> Result<(), EngineError> {
+    async fn work(&self, ended: &CancellationToken, counts: &mut Counts) {
         let mut changed = self.store.changed();
-        let mut place = self.at;
         let mut under_way = FuturesUnordered::new();
+        let mut at = Some(self.at);
         loop {
             changed.mark_unchanged();
-            while under_way.len() < MOST && !ended.is_cancelled() {
-                let entries = self.onlooker.source.changes(place, FEED).await?;
-                let Some(last) = entries.last() else { break };
-                let named = self.look(&entries, under_way.len()).await?;
-                under_way.extend(named.into_iter().map(|anchor| self.turn(anchor, ended)));
-                place = last.position;
+            if let (Some(place), false) = (at, ended.is_cancelled()) {
+                match self.look(place, under_way.len()).await {
+                    Ok((named, place)) => {
+                        at = place;
+                        under_way.extend(named.into_iter().map(|anchor| self.turn(anchor, ended)));
+                    }
+                    Err(error) => {
+                        // It is looked again in a moment; what is not seen here the next cycle sees.
+                        tracing::warn!(error = %error, "it could not be looked who loses access");
+                        tokio::time::sleep(LONGEST).await;
+                    }
+                }
             }
-            let is_full = under_way.len() >= MOST;
+            let looks = at.is_some() && !ended.is_cancelled();
             tokio::select! {
-                Some(done) = under_way.next() => counts.add(&done?),
-                () = ended.cancelled(), if under_way.is_empty() => return Ok(()),
-                Ok(()) = changed.changed(), if !is_full && !ended.is_cancelled() => {}
-                () = tokio::time::sleep(LONGEST), if !is_full && !ended.is_cancelled() => {}
+                Some(done) = under_way.next() => match done {
+                    Ok(done) => counts.add(&done),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "somebody could not be withdrawn beside a cycle");
+                    }
+                },
+                () = ended.cancelled(), if under_way.is_empty() => return,
+                Ok(()) = changed.changed(), if looks => {}
+                () = tokio::time::sleep(LONGEST), if looks => {}
             }
         }
     }
 
-    /// Whom something is to be taken away from, or may be: who is in hand is not known yet.
+    /// Whom something is to be taken away from, of all that has changed after a place; and where to go on.
+    /// Nobody, should they be too many for the guard: then nobody at all is withdrawn beside this cycle any
+    /// more, and the next one judges all of them (EH-20).
     async fn look(
         &self,
-        entries: &[SourceChange],
+        mut place: Position,
         waiting: usize,
-    ) -> Result<BTreeSet<SourceAnchor>, EngineError> {
+    ) -> Result<(BTreeSet<SourceAnchor>, Option<Position>), EngineError> {
         let mut changes = ChangeSet::default();
         let source = &**self.onlooker.source;
-        changes.note(source, entries, Cause::Entitlement).await?;
+        loop {
+            let entries = source.changes(place, FEED).await?;
+            let Some(last) = entries.last() else { break };
+            place = last.position;
+            changes.note(source, &entries, Cause::Entitlement).await?;
+        }
         let users: Vec<SourceAnchor> = changes.users.into_keys().collect();
-        // Said before it is looked who has them in hand: who takes one later reads it anew.
-        let held = self.hands.changed(&users);
-        let mut named = BTreeSet::from_iter(held);
+        let mut named = BTreeSet::new();
         for part in users.chunks(PAGE as usize) {
-            let linked = links_of(self.store, self.lease, part).await?;
+            // Said before it is looked who has them in hand: who takes one later reads it anew.
+            let held = self.hands.changed(part);
+            let mut linked = links_of(self.store, self.lease, part).await?;
+            // Who is in hand may have an account in a moment.
+            for anchor in held {
+                linked.entry(anchor).or_insert(Link {
+                    kind: Kind::User,
+                    anchor,
+                    target: TargetId(String::new()),
+                    state: LinkState::Managed,
+                    since: self.clock.now(),
+                });
+            }
             let links = linked.into_values().filter(|link| link.kind == Kind::User);
             let found = self.onlooker.withdrawals(Kind::User, links.collect());
             named.extend(found.await?.into_iter().map(|it| it.anchor));
         }
-        if !named.is_empty() && self.is_too_much((named.len() + waiting) as u64).await? {
-            named.clear();
+        if self.is_too_much(&named, waiting).await? {
+            return Ok((BTreeSet::new(), None));
         }
-        Ok(named)
+        Ok((named, Some(place)))
     }
 
     /// Withdraws one object as soon as nobody has it in hand.
@@ -168,17 +197,31 @@ impl Lane<'_> {
         self.withdraw(anchor).await
     }
 
-    /// Would the guard hold back so many?
-    async fn is_too_much(&self, new: u64) -> Result<bool, EngineError> {
-        if self.guard.is_off() {
+    /// Would the guard hold back these, together with those that wait for their turn and what the cycle still
+    /// has to do?
+    async fn is_too_much(
+        &self,
+        named: &BTreeSet<SourceAnchor>,
+        waiting: usize,
+    ) -> Result<bool, EngineError> {
+        if self.window.guard.is_off() || named.is_empty() {
             return Ok(false);
         }
-        let (lease, guard, now) = (self.lease, self.guard, self.clock.now());
-        let counted = self.store.read::<_, muster_store::StoreError, _>(|tx| {
-            Box::pin(async move { withdrawn_lately(tx, lease, guard, now).await })
+        let new: Vec<SourceAnchor> = named.iter().copied().collect();
+        let (lease, count) = (self.lease, new.len() as u64);
+        let window = Window {
+            now: self.clock.now(),
+            ..self.window
+        };
+        let counted = self.store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                withdrawn_lately(tx, lease, window, &new).await
+            })
         });
         let (recent, managed) = counted.await?;
-        Ok(self.guard.holds_back(recent + new, managed))
+        let all = recent + count + waiting as u64 + self.groups_to_go;
+        Ok(window.guard.holds_back(all, managed))
     }
 
     /// Withdraws one object, if that is still to be done.
@@ -205,11 +248,13 @@ impl Lane<'_> {
             cause: Cause::Attributes,
             intent: intents.remove(&anchor),
         };
-        let (claims, (intents, _noting)) = (Claims::default(), intent_channel());
-        let cleared = if self.guard.is_off() {
+        // Nothing is given here, and so nothing is noted.
+        let (claims, (intents, _)) = (Claims::default(), intent_channel());
+        let cleared = if self.window.guard.is_off() {
             Cleared::Everything
         } else {
-            Cleared::These(HashMap::from([(anchor, false)]))
+            let judged = found.iter().map(|it| (it.anchor, (it.action, false)));
+            Cleared::These(judged.collect())
         };
         let path = Path {
             store: self.store,
@@ -223,6 +268,7 @@ impl Lane<'_> {
             no_users_yet: false,
             claims: &claims,
             cleared: &cleared,
+            withdraws_only: true,
             intents,
         };
         let outcome = path.carry(work, &self.onlooker.rules.user).await?;

@@ -65,8 +65,8 @@ struct State {
     /// How often it failed since it answered properly.
     failed: u32,
     begun: Instant,
-    /// When it last answered properly.
-    well: Instant,
+    /// When it first failed or throttled since it answered properly.
+    ill: Option<Instant>,
     taken: u64,
 }
 
@@ -116,7 +116,7 @@ impl Limiter {
                 refused: 0,
                 failed: 0,
                 begun: now,
-                well: now,
+                ill: None,
                 taken: 0,
             }),
             freed: Notify::new(),
@@ -163,7 +163,7 @@ impl Limiter {
         drop(place);
         let mut state = self.state.lock();
         match &answer {
-            Err(error) if error.retry() != Retry::No => state.slower(sent, error)?,
+            Err(error) if error.is_the_targets() => state.slower(sent, error)?,
             _ => state.faster(),
         }
         drop(state);
@@ -174,7 +174,8 @@ impl Limiter {
     /// with these objects.
     pub(crate) fn is_failing(&self) -> bool {
         let state = self.state.lock();
-        state.failed >= FAILING.0 && state.well.elapsed() >= FAILING.1
+        let lasts = state.ill.is_some_and(|ill| ill.elapsed() >= FAILING.1);
+        state.failed >= FAILING.0 && lasts
     }
 
     /// Waits before the next attempt; false when another attempt is no use. A throttled target makes
@@ -234,7 +235,7 @@ impl State {
 
     fn faster(&mut self) {
         self.limit = (self.limit + 1.0 / self.limit).min(MOST as f64);
-        (self.refused, self.failed, self.well) = (0, 0, Instant::now());
+        (self.refused, self.failed, self.ill) = (0, 0, None);
         self.taken += 1;
         if let Some(pace) = &mut self.pace {
             pace.took();
@@ -243,7 +244,7 @@ impl State {
 
     fn slower(&mut self, sent: Instant, error: &TargetError) -> Result<(), TargetError> {
         let now = Instant::now();
-        let lasts = now.saturating_duration_since(self.well);
+        let lasts = now.saturating_duration_since(*self.ill.get_or_insert(now));
         let TargetError::Throttled { wait } = error else {
             self.limit = (self.limit / 2.0).max(1.0);
             self.failed += 1;

@@ -54,6 +54,8 @@ pub(crate) struct Path<'a> {
     pub(crate) no_users_yet: bool,
     pub(crate) claims: &'a Claims,
     pub(crate) cleared: &'a Cleared,
+    /// Does nothing but take away.
+    pub(crate) withdraws_only: bool,
     pub(crate) intents: Intents,
 }
 
@@ -157,6 +159,10 @@ impl Path<'_> {
                 self.basis.evaluate(anchor, began, &taken, decide)
             };
             let decision = match verdict {
+                Verdict::Need(_) if self.withdraws_only => {
+                    uncounted = true;
+                    break Told::nothing();
+                }
                 Verdict::Need(need) => {
                     if let (Need::Read, Some(link)) = (need, &link)
                         && rehearsal.is_some_and(|it| it.has_written(anchor))
@@ -190,8 +196,17 @@ impl Path<'_> {
                 }
                 Verdict::Do(decision) => decision,
             };
-            let withdraws = matches!(decision, Decision::Disable { .. } | Decision::Delete(_));
-            if withdraws && !self.cleared.holds(anchor) {
+            let withdraws = match decision {
+                Decision::Disable { .. } => Some(Action::Disable),
+                Decision::Delete(_) => Some(Action::Delete),
+                _ => None,
+            };
+            if self.withdraws_only && withdraws.is_none() {
+                // It is the cycle's.
+                uncounted = true;
+                break Told::nothing();
+            }
+            if withdraws.is_some_and(|action| !self.cleared.holds(anchor, action)) {
                 // It left scope after the guard had looked, and so the next cycle looks at it.
                 uncounted = true;
                 break Told::nothing();

@@ -20,6 +20,10 @@ const PAUSES: u32 = 20;
 const CATCH_UP: Duration = Duration::from_millis(10);
 /// A target that takes requests again after a pause takes at least a few of them.
 const AFTER_A_PAUSE: f64 = 4.0;
+/// Time without a request that is longer tells nothing about the target.
+const IDLE: Duration = Duration::from_secs(2);
+/// So far beyond the top the curve is followed, in lengths of the rise.
+const FAR: f64 = 4.0;
 
 /// The rate of requests to one target.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct Pace {
     rise: Duration,
     /// When the next request may be sent.
     next: Instant,
+    /// When the last one was.
+    last: Instant,
     /// Requests that the target took since then.
     taken: u64,
 }
@@ -46,6 +52,7 @@ impl Pace {
             since: begun,
             rise: RISES.0,
             next: now,
+            last: now,
             taken,
         };
         pace.top = pace.measured(now, wait);
@@ -57,9 +64,9 @@ impl Pace {
     pub(crate) fn rate(&self, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.since).as_secs_f64();
         if self.is_guess {
-            return self.top * passed.exp2();
+            return self.top * passed.min(16.0).exp2();
         }
-        let place = passed / self.rise.as_secs_f64() - 1.0;
+        let place = (passed / self.rise.as_secs_f64() - 1.0).min(FAR);
         self.top * STEP_BACK.mul_add(place.powi(3), 1.0)
     }
 
@@ -68,6 +75,11 @@ impl Pace {
         if self.next > now {
             return Err(self.next);
         }
+        let idle = now.saturating_duration_since(self.last.max(self.since));
+        if idle > IDLE {
+            self.since += idle;
+        }
+        self.last = now;
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
         self.next = self.next.max(earliest) + Duration::from_secs_f64(1.0 / self.rate(now));
         Ok(())
@@ -86,8 +98,8 @@ impl Pace {
             // Too short to tell but by what was taken, the pause included.
             rate.min(self.measured(now, wait))
         } else if self.is_guess {
-            // Somewhere between this and the half of it.
-            rate * 0.75
+            // Somewhere between this and the half of it, if so much was sent at all.
+            rate.min(3.0 * self.taken as f64 / passed.as_secs_f64()) * 0.75
         } else {
             // Whoever sends less than allowed was not throttled for the rate.
             rate.min(1.05 * self.taken as f64 / passed.as_secs_f64())
@@ -196,6 +208,44 @@ mod tests {
     }
 
     #[test]
+    fn hours_without_a_request_change_nothing() {
+        let begun = Instant::now();
+        let wait = Duration::from_mins(1);
+        // 50 in a second, sent for ten minutes.
+        let mut pace = Pace::new(
+            begun,
+            3000,
+            begun + Duration::from_mins(1),
+            Duration::from_secs(1),
+        );
+        let mut now = begun + Duration::from_mins(2);
+        pace.throttled(now, Duration::from_secs(1));
+        let send = |pace: &mut Pace, now: &mut Instant, seconds: u64| {
+            let end = *now + Duration::from_secs(seconds);
+            while *now < end {
+                match pace.admit(*now) {
+                    Ok(()) => pace.took(),
+                    Err(next) => *now = next,
+                }
+            }
+        };
+        send(&mut pace, &mut now, 60);
+        let before = pace.rate(now);
+        now += Duration::from_hours(8);
+        send(&mut pace, &mut now, 1);
+        let after = pace.rate(now);
+        assert!((0.8..1.3).contains(&(after / before)), "{before} {after}");
+        send(&mut pace, &mut now, 20);
+        let before = pace.rate(now);
+        pace.throttled(now, wait);
+        assert!(
+            pace.rate(pace.since) > 0.25 * before,
+            "{before} {}",
+            pace.rate(pace.since)
+        );
+    }
+
+    #[test]
     fn nothing_is_held_back_for_ever() {
         let begun = Instant::now();
         let wait = Duration::from_secs(2);
@@ -205,7 +255,7 @@ mod tests {
             pace.throttled(now, wait);
         }
         assert!(pace.rate(pace.since) >= 0.9 * AFTER_A_PAUSE / 2.0);
-        // A target that takes everything by now is found out.
-        assert!(pace.rate(pace.since + Duration::from_mins(10)) > 100.0);
+        // A target that takes more by now is found out.
+        assert!(pace.rate(pace.since + Duration::from_mins(10)) > 10.0);
     }
 }

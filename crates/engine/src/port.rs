@@ -299,6 +299,18 @@ impl TargetError {
         }
     }
 
+    /// Is it a sign that something is wrong with the target, and not with what was asked?
+    pub const fn is_the_targets(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled { .. }
+                | Self::Unreachable { .. }
+                | Self::Timeout(_)
+                | Self::Failed { .. }
+                | Self::Incompatible(_)
+        )
+    }
+
     /// Is the whole target out of order, so that going on with other objects is no use?
     pub const fn stops_the_cycle(&self) -> bool {
         match self {
@@ -449,13 +461,25 @@ pub trait Courier: Send + Sync + fmt::Debug {
 /// Sends mail.
 #[async_trait]
 pub trait Mailer: Send + Sync + fmt::Debug {
-    /// Sends a mail. The error says why it could not be sent.
-    async fn send(&self, mail: &Mail) -> Result<(), String>;
+    /// Sends a mail.
+    async fn send(&self, mail: &Mail) -> Result<(), MailFailure>;
+}
+
+/// A mail could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct MailFailure {
+    /// What went wrong, without anybody's name.
+    pub kind: &'static str,
+    /// What was said; it may name the recipient.
+    pub detail: String,
 }
 
 /// A mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
+    /// Names it, so that one that comes twice is known.
+    pub id: String,
     /// The recipient's address.
     pub to: String,
     /// The subject.

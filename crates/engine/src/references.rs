@@ -19,6 +19,7 @@ use muster_store::{Store, StoreError, escrows, references};
 use crate::cycle::links_of;
 use crate::error::EngineError;
 use crate::gate::{Concerned, Gate};
+use crate::hands::Hands;
 use crate::limit::MOST;
 use crate::port::{References, Source, TargetError, Write, took};
 use crate::record::{Entry, Failure, escrow, log};
@@ -38,6 +39,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) cycle: CycleId,
     /// The target's path of a reference attribute, or `None` when it is not mapped.
     pub(crate) path: &'a (dyn Fn(Kind, &str) -> Option<String> + Sync),
+    pub(crate) hands: &'a Hands,
 }
 
 /// The references of one owner by one attribute that are due.
@@ -233,6 +235,7 @@ impl Pass<'_> {
 
     /// Sends the requests of one batch, one after the other: never two on the same object.
     pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
+        let _held = self.hands.hold(batch.owner).await;
         let began = self.clock.now();
         let (add, remove) = (batch.add.clone(), batch.remove.clone());
         let mut settled = Settled {

@@ -1,6 +1,6 @@
 //! Is an object in scope? Assignment, role, filters, and whether it is active in the source.
 
-use muster_model::job::{DefaultAccess, JobSettings, Scope};
+use muster_model::job::{DefaultAccess, JobSettings, Leaving, Scope};
 use muster_model::{RoleId, Value};
 use muster_rules::{ObjectMapping, ScopeOutcome};
 
@@ -15,6 +15,8 @@ pub struct Policy {
     pub exclude_default_access: bool,
     /// Leave accounts alone that fall out of scope (5.6).
     pub skip_out_of_scope_deletions: bool,
+    /// What becomes of the accounts of those who leave.
+    pub leaving: Leaving,
 }
 
 impl Policy {
@@ -25,6 +27,7 @@ impl Policy {
             exclude_default_access: has_roles
                 && settings.default_access == DefaultAccess::ExcludedIfRolesExist,
             skip_out_of_scope_deletions: settings.skip_out_of_scope_deletions,
+            leaving: settings.leaving,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use muster_model::cycle::CycleState;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST, TOO_MANY_DELETES, too_many_fail};
-use muster_model::link::LinkState;
 use muster_model::notice::{Notice, Topic};
 use muster_model::{JobId, TenantId, Timestamp};
 use muster_store::jobs::Lease;
+use muster_store::notices::News;
 use muster_store::{StoreError, Tx, escrows, held_back, jobs, links, notices, references};
 
 use crate::error::EngineError;
@@ -24,13 +24,51 @@ pub async fn set_status(
     jobs::set_status(tx, tenant, job, status).await?;
     match status {
         JobStatus::Quarantined { reason, detail, .. } => {
-            let what = (Topic::Quarantine, reason.as_str(), detail.as_str());
-            notices::raise(tx, tenant, job, what, now, Notice::TOGETHER).await
+            let size = match reason.as_str() {
+                TOO_MANY_DELETES => held_back::count(tx, tenant, job).await?,
+                _ => 0,
+            };
+            let news = News {
+                topic: Topic::Quarantine,
+                reason,
+                detail,
+                size,
+            };
+            notices::raise(tx, tenant, job, news, now).await
         }
-        JobStatus::NotConfigured | JobStatus::Paused | JobStatus::Active => {
-            notices::end(tx, tenant, job, Topic::Quarantine, now).await
-        }
+        JobStatus::Active => notices::end(tx, tenant, job, Topic::Quarantine, now).await,
+        // Whoever switches it off knows.
+        JobStatus::NotConfigured | JobStatus::Paused => notices::forget(tx, tenant, job).await,
     }
+}
+
+/// Quarantines a job, or switches it off when it was there for too long (EH-10).
+async fn quarantine(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: &Job,
+    (reason, detail): (&str, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let status = quarantined(job, now, reason, detail);
+    let JobStatus::Quarantined { since, .. } = &status else {
+        return Ok(());
+    };
+    if now < since.plus_seconds(QUARANTINED_AT_MOST) {
+        return set_status(tx, tenant, job.id, &status, now).await;
+    }
+    set_status(tx, tenant, job.id, &JobStatus::Paused, now).await?;
+    let detail = format!(
+        "it was in quarantine for 28 days and is switched off now; nothing is provisioned until it \
+         is started again. The last reason: {detail}"
+    );
+    let news = News {
+        topic: Topic::Quarantine,
+        reason: TOO_LONG,
+        detail: &detail,
+        size: 0,
+    };
+    notices::raise(tx, tenant, job.id, news, now).await
 }
 
 /// After a cycle that came to its end, or was interrupted.
@@ -49,12 +87,24 @@ pub(crate) async fn after_cycle(
     } = lease;
     held_back::settle(tx, tenant, id).await?;
     let (failed, _) = escrows::outlook(tx, tenant, id).await?;
-    if failed > 0 {
-        let told = format!("{failed} objects fail, and are tried again less and less often");
-        let what = (Topic::Failures, "EntryLevelErrors", told.as_str());
-        notices::raise(tx, tenant, id, what, now, Notice::PATIENCE).await?;
-    } else {
+    if failed == 0 {
         notices::end(tx, tenant, id, Topic::Failures, now).await?;
+    } else {
+        let long_ago = now.plus_seconds(-Notice::PATIENCE);
+        let size = escrows::count_since(tx, tenant, id, long_ago).await?;
+        let detail = format!(
+            "{size} objects have failed for ten minutes and more, and are tried again less and less \
+             often"
+        );
+        let news = News {
+            topic: Topic::Failures,
+            reason: "EntryLevelErrors",
+            detail: &detail,
+            size,
+        };
+        if size > 0 {
+            notices::raise(tx, tenant, id, news, now).await?;
+        }
     }
     let job = jobs::find(tx, tenant, id).await?;
     let Some(job) = job.filter(|job| {
@@ -66,8 +116,7 @@ pub(crate) async fn after_cycle(
         return Ok(());
     };
     if let Some((reason, detail)) = too_many(tx, tenant, id, failed).await? {
-        let status = quarantined(&job, now, reason, &detail);
-        set_status(tx, tenant, id, &status, now).await?;
+        quarantine(tx, tenant, &job, (reason, &detail), now).await?;
     } else if job.status != JobStatus::Active {
         // Any success lifts quarantine (EH-9).
         set_status(tx, tenant, id, &JobStatus::Active, now).await?;
@@ -88,16 +137,12 @@ async fn too_many(
     if too_many_fail(failed, references, 0).is_none() {
         return Ok(None);
     }
-    let counts = links::counts(tx, tenant, job).await?;
-    let well = counts
-        .into_iter()
-        .filter(|(_, state, _)| *state != LinkState::Released);
-    let well: u64 = well.map(|(_, _, count)| count).sum();
-    let reason = too_many_fail(failed, references, well.saturating_sub(failed));
+    let well = links::count_well(tx, tenant, job).await?;
+    let reason = too_many_fail(failed, references, well);
     Ok(reason.map(|reason| {
         let told = format!(
             "{failed} objects and {references} references fail, which is too many of all: look at \
-             the log for what they have in common (muster log list --status failure), mend it, and \
+             the log for what they have in common, mend it, and \
              start the job"
         );
         (reason, told)
@@ -127,19 +172,7 @@ pub(crate) async fn failed(
         // It was allowed in the meantime.
         return Ok(());
     }
-    let status = quarantined(&job, now, reason, detail);
-    match &status {
-        JobStatus::Quarantined { since, .. } if now >= since.plus_seconds(QUARANTINED_AT_MOST) => {
-            set_status(tx, tenant, id, &JobStatus::Paused, now).await?;
-            let told = format!(
-                "it was in quarantine for 28 days and is switched off now; nothing is provisioned \
-                 until it is started again. The last reason: {detail}"
-            );
-            let what = (Topic::Quarantine, TOO_LONG, told.as_str());
-            notices::raise(tx, tenant, id, what, now, Notice::TOGETHER).await?;
-        }
-        status => set_status(tx, tenant, id, status, now).await?,
-    }
+    quarantine(tx, tenant, &job, (reason, detail), now).await?;
     Ok(())
 }
 

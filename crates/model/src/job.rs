@@ -108,6 +108,8 @@ pub struct JobSettings {
     pub notification_email: Option<String>,
     /// How much one cycle may take away.
     pub guard: Guard,
+    /// What becomes of the accounts of those who leave.
+    pub leaving: Leaving,
 }
 
 impl Default for JobSettings {
@@ -119,7 +121,55 @@ impl Default for JobSettings {
             interval_seconds: 40 * 60,
             notification_email: None,
             guard: Guard::default(),
+            leaving: Leaving::default(),
         }
+    }
+}
+
+/// What becomes of an account whose owner leaves, by why they leave (5.5). The reference has no such choice
+/// (CY-11): all three disable there. Groups, which cannot be disabled, are deleted whatever is chosen here
+/// (CY-15), and who is gone from the source for good is deleted (CY-14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Leaving {
+    /// Unassigned, or not in scope of the filters any more.
+    pub unassigned: Departure,
+    /// The account in the source is disabled.
+    pub disabled: Departure,
+    /// The account in the source is deleted, and can still be restored.
+    pub deleted: Departure,
+}
+
+/// What becomes of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Departure {
+    /// It is disabled.
+    #[default]
+    Disable,
+    /// It is deleted, if the mapping deletes at all.
+    Delete,
+    /// It stays as it is.
+    Leave,
+}
+
+impl Departure {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+            Self::Leave => "leave",
+        }
+    }
+}
+
+impl std::str::FromStr for Departure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Disable, Self::Delete, Self::Leave]
+            .into_iter()
+            .find(|departure| departure.as_str() == text)
+            .ok_or_else(|| "it is disable, delete or leave".to_owned())
     }
 }
 

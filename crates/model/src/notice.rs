@@ -44,23 +44,34 @@ pub struct Notice {
     pub reason: String,
     /// In plain words: what happened and what to do.
     pub detail: String,
+    /// How many objects it concerned when it was raised; 0 when it is no number of objects.
+    pub size: u64,
     /// Since when.
     pub since: Timestamp,
     /// When it was over.
     pub ended: Option<Timestamp>,
     /// Somebody knows, and wants to hear no more of it.
     pub acknowledged: bool,
-    /// How often it was told.
+    /// How often it was told lately.
     pub told: u32,
     /// When it is told next; never, when it is not given.
     pub due: Option<Timestamp>,
+    /// Why it could not be told.
+    pub problem: Option<String>,
 }
 
 impl Notice {
-    /// What comes together within so many seconds is told together.
-    pub const TOGETHER: i64 = 2;
+    /// What comes within so many seconds is told together, and what is over within them not at all.
+    pub const TOGETHER: i64 = 10;
     /// Objects that fail often get well by themselves: so many seconds are left to them.
     pub const PATIENCE: i64 = 600;
     /// What is not over and not acknowledged is told again after so many seconds (NT-4).
     pub const AGAIN: i64 = 86_400;
+    /// Told so often on one day, it is told more slowly.
+    pub const OFTEN: u32 = 6;
+    /// How slowly, in seconds.
+    pub const SLOWLY: i64 = 3600;
+    /// After so many seconds of quarantine also those are told again who know: a week later the job is
+    /// switched off.
+    pub const WARNING: i64 = 21 * 86_400;
 }

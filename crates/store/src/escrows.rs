@@ -124,6 +124,20 @@ pub async fn due(
         .await
 }
 
+/// How many objects of a job have failed at least since an instant.
+pub async fn count_since(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    since: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM escrows WHERE tenant = $1 AND job = $2 AND first_failed <= $3";
+    let row: Option<(u64,)> = tx
+        .one(sql, &[tenant.into(), job.into(), since.into()])
+        .await?;
+    Ok(row.map_or(0, |(count,)| count))
+}
+
 /// How many escrows of a job are not due at an instant, and when the next one of them is.
 pub async fn waiting(
     tx: &mut Tx<'_>,

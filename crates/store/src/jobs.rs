@@ -3,7 +3,9 @@
 //! A job is run by whoever holds its lease. Each claim raises the job's fencing number; every write
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
-use muster_model::job::{DefaultAccess, Guard, Job, JobSettings, JobStatus, Scope};
+use muster_model::job::{
+    DefaultAccess, Departure, Guard, Job, JobSettings, JobStatus, Leaving, Scope,
+};
 use muster_model::{JobId, Position, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -94,7 +96,16 @@ fn read_settings(text: &str) -> Option<JobSettings> {
             share: number(&json["guard"]["share"]),
             within_seconds: number(&json["guard"]["withinSeconds"])?,
         },
+        leaving: Leaving {
+            unassigned: departure(&json["leaving"]["unassigned"])?,
+            disabled: departure(&json["leaving"]["disabled"])?,
+            deleted: departure(&json["leaving"]["deleted"])?,
+        },
     })
+}
+
+fn departure(json: &Json) -> Option<Departure> {
+    json.as_str()?.parse().ok()
 }
 
 /// A number that fits, if there is one.
@@ -112,6 +123,11 @@ fn settings_json(settings: &JobSettings) -> String {
         "guard": {
             "most": settings.guard.most, "share": settings.guard.share,
             "withinSeconds": settings.guard.within_seconds
+        },
+        "leaving": {
+            "unassigned": settings.leaving.unassigned.as_str(),
+            "disabled": settings.leaving.disabled.as_str(),
+            "deleted": settings.leaving.deleted.as_str()
         },
     })
     .to_string()

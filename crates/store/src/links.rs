@@ -167,6 +167,31 @@ pub async fn remove(
         .map(|_| ())
 }
 
+/// How many objects are managed, or were until something was taken away from them lately.
+pub async fn count_managed_or_withdrawn(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT (SELECT count(*) FROM links WHERE tenant = $1 AND job = $2 AND state = $3) \
+               + (SELECT count(*) FROM withdrawn w WHERE w.tenant = $1 AND w.job = $2 \
+               AND NOT EXISTS (SELECT 1 FROM links l WHERE l.tenant = $1 AND l.job = $2 \
+               AND l.anchor = w.anchor AND l.state = $3))";
+    let params = [tenant.into(), job.into(), LinkState::Managed.into()];
+    let row: Option<(u64,)> = tx.one(sql, &params).await?;
+    Ok(row.map_or(0, |(count,)| count))
+}
+
+/// How many linked objects are as they should be, as far as is known: not released, and without a failure.
+pub async fn count_well(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM links l WHERE l.tenant = $1 AND l.job = $2 AND l.state <> $3 \
+               AND NOT EXISTS (SELECT 1 FROM escrows e WHERE e.tenant = $1 AND e.job = $2 \
+               AND e.anchor = l.anchor)";
+    let params = [tenant.into(), job.into(), LinkState::Released.into()];
+    let row: Option<(u64,)> = tx.one(sql, &params).await?;
+    Ok(row.map_or(0, |(count,)| count))
+}
+
 /// How many objects of a kind are linked, by state.
 pub async fn counts(
     tx: &mut Tx<'_>,

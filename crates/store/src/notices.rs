@@ -14,57 +14,81 @@ impl FromRow for Notice {
             topic: topic.parse().map_err(|_| row.corrupt("unknown topic"))?,
             reason: row.take()?,
             detail: row.take()?,
+            size: row.take()?,
             since: row.take()?,
             ended: row.take()?,
             acknowledged: row.take()?,
             told: row.take()?,
             due: row.take()?,
+            problem: row.take()?,
         })
     }
 }
 
-const COLUMNS: &str = "job, topic, reason, detail, since, ended, acknowledged, told, due";
+const COLUMNS: &str =
+    "job, topic, reason, detail, size, since, ended, acknowledged, told, due, problem";
 
-/// Raises a notice, to be told after `patience` seconds. One that is there already for the same reason stays as
-/// it is, but for its words.
+/// What is to be known.
+#[derive(Clone, Copy, Debug)]
+pub struct News<'a> {
+    /// What about.
+    pub topic: Topic,
+    /// The reason code.
+    pub reason: &'a str,
+    /// In plain words.
+    pub detail: &'a str,
+    /// How many objects it concerns; 0 when it is no number of objects.
+    pub size: u64,
+}
+
+/// Raises a notice. One that is there already for the same reason stays as it is, but for its words, unless it
+/// concerns twice as many objects as it did; one that was over only a moment ago goes on.
 pub async fn raise(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    (topic, reason, detail): (Topic, &str, &str),
+    news: News<'_>,
     now: Timestamp,
-    patience: i64,
 ) -> Result<(), StoreError> {
-    let before = find(tx, tenant, job, topic).await?;
-    if before.is_some_and(|it| it.ended.is_none() && it.reason == reason) {
-        let sql = "UPDATE notices SET detail = $1 WHERE tenant = $2 AND job = $3 AND topic = $4";
-        let params = [
-            detail.into(),
-            tenant.into(),
-            job.into(),
-            topic.as_str().into(),
-        ];
-        return tx.exec(sql, &params).await.map(|_| ());
-    }
-    let sql = "INSERT INTO notices (tenant, job, topic, reason, detail, since, acknowledged, told, due) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) \
+    let before = find(tx, tenant, job, news.topic).await?;
+    let known = before.as_ref().filter(|it| {
+        let is_grown = news.size >= 10 && news.size >= 2 * it.size;
+        it.reason == news.reason && !is_grown && (it.ended.is_none() || it.due.is_some())
+    });
+    let due = match (&before, known) {
+        (_, Some(it)) if it.ended.is_none() => it.due,
+        // Its end was not told yet: nobody is told anything.
+        (_, Some(it)) if it.acknowledged => None,
+        (_, Some(_)) => Some(now.plus_seconds(Notice::AGAIN)),
+        // Who was told again and again today is told more slowly.
+        (Some(it), None) if it.told >= Notice::OFTEN => Some(now.plus_seconds(Notice::SLOWLY)),
+        (_, None) => Some(now.plus_seconds(Notice::TOGETHER)),
+    };
+    let since = known.map_or(now, |it| it.since);
+    let size = known.map_or(news.size, |it| it.size);
+    let sql = "INSERT INTO notices (tenant, job, topic, reason, detail, size, since, acknowledged, \
+               told, announced, due) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10) \
                ON CONFLICT (tenant, job, topic) DO UPDATE SET reason = excluded.reason, \
-               detail = excluded.detail, since = excluded.since, ended = NULL, \
-               acknowledged = excluded.acknowledged, told = 0, due = excluded.due";
+               detail = excluded.detail, size = excluded.size, since = excluded.since, ended = NULL, \
+               acknowledged = excluded.acknowledged, due = excluded.due, \
+               announced = CASE WHEN notices.ended IS NULL THEN notices.announced \
+               ELSE excluded.announced END";
     let params = [
         tenant.into(),
         job.into(),
-        topic.as_str().into(),
-        reason.into(),
-        detail.into(),
-        now.into(),
-        false.into(),
-        now.plus_seconds(patience).into(),
+        news.topic.as_str().into(),
+        news.reason.into(),
+        news.detail.into(),
+        size.into(),
+        since.into(),
+        known.is_some_and(|it| it.acknowledged).into(),
+        known.is_some().into(),
+        due.into(),
     ];
     tx.exec(sql, &params).await.map(|_| ())
 }
 
-/// Ends a notice: what was told is told to be over, what was not is forgotten.
+/// Ends a notice: what somebody was told, or is being told, is told to be over; the rest is forgotten.
 pub async fn end(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -72,10 +96,11 @@ pub async fn end(
     topic: Topic,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM notices WHERE tenant = $1 AND job = $2 AND topic = $3 AND told = 0";
+    let sql = "DELETE FROM notices WHERE tenant = $1 AND job = $2 AND topic = $3 \
+               AND NOT announced AND told = 0";
     let params = [tenant.into(), job.into(), topic.as_str().into()];
     tx.exec(sql, &params).await?;
-    let sql = "UPDATE notices SET ended = $1, due = $2 \
+    let sql = "UPDATE notices SET ended = $1, due = CASE WHEN announced THEN CAST($2 AS BIGINT) END \
                WHERE tenant = $3 AND job = $4 AND topic = $5 AND ended IS NULL";
     let params = [
         now.into(),
@@ -87,7 +112,13 @@ pub async fn end(
     tx.exec(sql, &params).await.map(|_| ())
 }
 
-/// A job's notice of a topic.
+/// Forgets the notices of a job that somebody switched off: they know.
+pub async fn forget(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM notices WHERE tenant = $1 AND job = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
+
+/// A job's notice of a topic; one that is over, too, for a while.
 pub async fn find(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -113,60 +144,122 @@ pub async fn open(
     tx.all(&sql, &[tenant.into(), limit.into()]).await
 }
 
-/// Acknowledges a job's notices that are not over; answers how many they are.
-pub async fn acknowledge(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
-    let sql = "UPDATE notices SET acknowledged = $1, due = NULL \
-               WHERE tenant = $2 AND job = $3 AND ended IS NULL AND NOT acknowledged";
-    tx.exec(sql, &[true.into(), tenant.into(), job.into()])
-        .await
+/// Acknowledges a job's notices that are not over; answers how many they are. Of a quarantine somebody is told
+/// once more a week before the job is switched off (NT-8).
+pub async fn acknowledge(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for topic in [Topic::Quarantine, Topic::Failures] {
+        let found = find(tx, tenant, job, topic).await?;
+        let Some(notice) = found.filter(|it| it.ended.is_none() && !it.acknowledged) else {
+            continue;
+        };
+        let warning = notice.since.plus_seconds(Notice::WARNING);
+        let due = (topic == Topic::Quarantine && warning > now).then_some(warning);
+        let sql = "UPDATE notices SET acknowledged = $1, announced = $2, due = $3 \
+                   WHERE tenant = $4 AND job = $5 AND topic = $6";
+        let params = [
+            true.into(),
+            true.into(),
+            due.into(),
+            tenant.into(),
+            job.into(),
+            topic.as_str().into(),
+        ];
+        count += tx.exec(sql, &params).await?;
+    }
+    Ok(count)
 }
 
-/// Is there a notice that is due?
-pub async fn is_due(tx: &mut Tx<'_>, tenant: TenantId, now: Timestamp) -> Result<bool, StoreError> {
-    let sql = "SELECT count(*) FROM notices WHERE tenant = $1 AND due <= $2";
-    let row: Option<(i64,)> = tx.one(sql, &[tenant.into(), now.into()]).await?;
-    Ok(row.is_some_and(|(count,)| count > 0))
-}
-
-/// Takes the notices that are due, so that nobody else tells them until `until`.
-pub async fn take(
+/// What is due; and, if anything is, what will be soon, so that it is told together.
+pub async fn due(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     now: Timestamp,
-    until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Notice>, StoreError> {
+    let sql = "SELECT count(*) FROM notices WHERE tenant = $1 AND due <= $2";
+    let row: Option<(i64,)> = tx.one(sql, &[tenant.into(), now.into()]).await?;
+    if row.is_none_or(|(count,)| count == 0) {
+        return Ok(Vec::new());
+    }
     let sql = format!(
-        "UPDATE notices SET due = $1 WHERE (tenant, job, topic) IN \
-         (SELECT tenant, job, topic FROM notices WHERE tenant = $2 AND due <= $3 \
-         ORDER BY due LIMIT $4) AND due <= $3 RETURNING {COLUMNS}"
+        "SELECT {COLUMNS} FROM notices WHERE tenant = $1 \
+         AND (due <= $2 OR (told > 0 AND ended IS NULL AND problem IS NULL AND due <= $3)) \
+         ORDER BY since, job, topic LIMIT $4"
     );
-    let params = [until.into(), tenant.into(), now.into(), limit.into()];
-    let mut taken: Vec<Notice> = tx.all(&sql, &params).await?;
-    taken.sort_by_key(|it| (it.since, it.job));
-    Ok(taken)
+    let params = [
+        tenant.into(),
+        now.plus_seconds(Notice::TOGETHER).into(),
+        now.plus_seconds(Notice::AGAIN / 2).into(),
+        limit.into(),
+    ];
+    tx.all(&sql, &params).await
 }
 
-/// A notice was told: it is told again later, or forgotten when it is over. What has become of it meanwhile is
+/// Takes a notice, so that nobody else tells it until `until`; false when somebody else has, or it is another
+/// one by now.
+pub async fn claim(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    notice: &Notice,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE notices SET due = $1, announced = $2 WHERE tenant = $3 AND job = $4 \
+               AND topic = $5 AND since = $6 AND due = $7";
+    let seen: Val = notice.due.into();
+    let params = [
+        &[until.into(), true.into()][..],
+        &place(tenant, notice),
+        &[seen],
+    ];
+    Ok(tx.exec(sql, &params.concat()).await? > 0)
+}
+
+/// A notice was told: it is told again later, or put aside when it is over. What has become of it meanwhile is
 /// not touched.
 pub async fn told(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     notice: &Notice,
+    until: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if notice.ended.is_some() {
-        let sql = "DELETE FROM notices WHERE tenant = $1 AND job = $2 AND topic = $3 \
-                   AND since = $4 AND ended IS NOT NULL";
-        return tx.exec(sql, &place(tenant, notice)).await.map(|_| ());
-    }
-    // One that was acknowledged, or over, meanwhile keeps its own time.
-    let sql = "UPDATE notices SET told = told + 1, \
-               due = CASE WHEN due IS NULL OR ended IS NOT NULL THEN due ELSE $1 END \
-               WHERE tenant = $2 AND job = $3 AND topic = $4 AND since = $5";
-    let again = now.plus_seconds(Notice::AGAIN).into();
-    let params = [&[again][..], &place(tenant, notice)].concat();
+    let again = match (notice.ended, notice.acknowledged) {
+        (None, false) => Some(now.plus_seconds(Notice::AGAIN)),
+        (None, true) | (Some(_), _) => None,
+    };
+    let sql = "UPDATE notices SET told = told + 1, problem = NULL, \
+               due = CASE WHEN due = $1 THEN $2 ELSE due END \
+               WHERE tenant = $3 AND job = $4 AND topic = $5 AND since = $6";
+    let times: [Val; 2] = [until.into(), again.into()];
+    let params = [&times[..], &place(tenant, notice)].concat();
     tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// A notice could not be told, and why; it is told when `claim` said.
+pub async fn missed(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    notice: &Notice,
+    problem: &str,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE notices SET problem = $1 \
+               WHERE tenant = $2 AND job = $3 AND topic = $4 AND since = $5";
+    let params = [&[problem.into()][..], &place(tenant, notice)].concat();
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// Forgets what was over, and told to be, before an instant.
+pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, before: Timestamp) -> Result<(), StoreError> {
+    let sql = "DELETE FROM notices WHERE tenant = $1 AND ended < $2 AND due IS NULL";
+    tx.exec(sql, &[tenant.into(), before.into()])
+        .await
+        .map(|_| ())
 }
 
 fn place(tenant: TenantId, notice: &Notice) -> [Val; 4] {

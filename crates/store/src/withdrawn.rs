@@ -4,6 +4,7 @@
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId, Timestamp};
 
+use crate::lists::of_job;
 use crate::{StoreError, Tx};
 
 /// Adds objects from which something was taken away.
@@ -22,18 +23,19 @@ pub async fn add(
     tx.insert_many(head, tail, rows.collect()).await.map(|_| ())
 }
 
-/// How many objects of a job something was taken away from after an instant.
+/// From how many objects of a job something was taken away, these left out.
 pub async fn count(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    after: Timestamp,
+    without: &[SourceAnchor],
 ) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM withdrawn WHERE tenant = $1 AND job = $2 AND at > $3";
-    let row: Option<(i64,)> = tx
-        .one(sql, &[tenant.into(), job.into(), after.into()])
-        .await?;
-    Ok(row.map_or(0, |(count,)| count as u64))
+    let sql = "SELECT count(*) FROM withdrawn WHERE tenant = $1 AND job = $2";
+    let row: Option<(u64,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    let select = "SELECT anchor FROM withdrawn";
+    let both: Vec<(SourceAnchor,)> = of_job(tx, select, (tenant, job), "anchor", without).await?;
+    let all = row.map_or(0, |(count,)| count);
+    Ok(all.saturating_sub(both.len() as u64))
 }
 
 /// Forgets what was taken away up to an instant.

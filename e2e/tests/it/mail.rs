@@ -141,7 +141,11 @@ async fn nine_of_ten_unassigned_are_held_and_told_once_and_go_when_they_are_allo
     assert_eq!(active(&peer).await?, 1);
     assert_eq!(peer.all("Groups").await?.len(), 1);
     let mails = mail.wait_for(2).await?;
-    ensure!(subject(&mails[1]).contains("goes on"), "{}", mails[1]);
+    ensure!(
+        subject(&mails[1]).contains("not held any more"),
+        "{}",
+        mails[1]
+    );
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(mail.mails()?.len(), 2);
     Ok(())

@@ -8,6 +8,7 @@ mod events;
 mod import;
 mod import_broken;
 mod import_groups;
+mod notices;
 mod received;
 mod receiving;
 mod webhooks;

@@ -93,7 +93,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             applications::set_notification(ctx, &app, &email).await?;
             let text = if email.is_empty() {
                 "Nobody is told by mail".to_owned()
-            } else if node.mailer.is_none() {
+            } else if !matches!(node.mailer, Ok(Some(_))) {
                 format!(
                     "Notification Email: {email}; no mail server is configured yet ([mail] server and from)"
                 )

@@ -4,7 +4,7 @@ use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
-use muster_model::job::{Guard, JobStatus, Withdrawal};
+use muster_model::job::{Departure, Guard, JobStatus, Withdrawal};
 use muster_model::link::LinkState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -61,6 +61,33 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 return Ok(Exit::Done);
             }
             format!("{}: {}", app.display_name, guard_text(guard))
+        }
+        Job::Leaving {
+            app,
+            unassigned,
+            disabled,
+            deleted,
+        } => {
+            let (app, leaving) = jobs::set_leaving(ctx, &app, move |leaving| {
+                leaving.unassigned = unassigned.map_or(leaving.unassigned, Into::into);
+                leaving.disabled = disabled.map_or(leaving.disabled, Into::into);
+                leaving.deleted = deleted.map_or(leaving.deleted, Into::into);
+            })
+            .await?;
+            let [unassigned, disabled, deleted] =
+                [leaving.unassigned, leaving.disabled, leaving.deleted].map(Departure::as_str);
+            if out.json {
+                let told = json!({
+                    "unassigned": unassigned, "disabled": disabled, "deleted": deleted
+                });
+                out.line(told.to_string()).await;
+                return Ok(Exit::Done);
+            }
+            format!(
+                "{}: who is unassigned: {unassigned}; whose account is disabled: {disabled}; whose \
+                 account is deleted: {deleted}",
+                app.display_name
+            )
         }
         Job::Held { app, limit } => {
             let (held, all) = jobs::held_back(ctx, &app, limit).await?;

@@ -19,7 +19,7 @@ pub(super) async fn perform(node: &Node, task: Notice, out: &Out) -> Result<Exit
                         "application": application.display_name, "topic": notice.topic.as_str(),
                         "reason": notice.reason, "detail": notice.detail,
                         "since": notice.since.to_string(), "acknowledged": notice.acknowledged,
-                        "told": notice.told
+                        "told": notice.told, "problem": notice.problem
                     });
                     told.to_string()
                 } else {
@@ -30,7 +30,11 @@ pub(super) async fn perform(node: &Node, task: Notice, out: &Out) -> Result<Exit
                     };
                     let (name, since) = (&application.display_name, notice.since);
                     let (topic, detail) = (notice.topic.as_str(), &notice.detail);
-                    format!("{name}: {topic} since {since}{state}: {detail}")
+                    let problem = notice.problem.as_ref();
+                    let problem = problem.map_or_else(String::new, |problem| {
+                        format!("\n  no mail could be sent of it: {problem}")
+                    });
+                    format!("{name}: {topic} since {since}{state}: {detail}{problem}")
                 })
                 .await;
             }
@@ -49,7 +53,9 @@ pub(super) async fn perform(node: &Node, task: Notice, out: &Out) -> Result<Exit
             .await;
         }
         Notice::Test { email } => {
-            notices::test(node.mailer.as_deref(), &email).await?;
+            let mailer = node.mailer.as_ref();
+            let mailer = mailer.map_err(|error| AppError::Refused(error.clone()))?;
+            notices::test(mailer.as_deref(), &email).await?;
             out.line(if out.json {
                 json!({ "sent": true }).to_string()
             } else {

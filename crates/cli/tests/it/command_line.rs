@@ -84,6 +84,7 @@ fn every_command_has_help_with_an_example() {
         &["job", "restart"],
         &["job", "interval"],
         &["job", "guard"],
+        &["job", "leaving"],
         &["job", "held"],
         &["job", "allow"],
         &["job", "status"],

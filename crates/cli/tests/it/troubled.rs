@@ -227,4 +227,9 @@ fn a_target_that_is_out_of_order_is_left_alone_and_asked_first_when_it_is_tried_
         why["detail"].as_str().unwrap().contains("nothing but fail"),
         "{why}"
     );
+    // It is asked one thing before everybody asks it; so often as one request is tried.
+    let seen = here.relay.troubles().len();
+    let again = run(&here.data, &["job", "run", APP]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert_eq!(here.relay.troubles().len() - seen, 4);
 }

@@ -5,6 +5,7 @@ use muster_engine::port::{Life, Record};
 use muster_engine::scope::Policy;
 use muster_model::Value;
 use muster_model::directory::Kind;
+use muster_model::job::{Departure, Leaving};
 use muster_model::link::{LinkState, TargetId};
 use muster_rules::{Apply, AttributeMapping, Expression, MappingSource, ObjectMapping};
 
@@ -228,6 +229,127 @@ fn a_purge_deletes_what_was_managed_and_forgets_what_was_released() {
         purged(LinkState::Managed).decide(&without_delete),
         Word::Forget
     );
+}
+
+/// Each row of the event table for each choice that a job has (5.5; CY-11 has none).
+#[test]
+fn what_leaving_does_is_a_choice_for_each_cause() {
+    let leaving = |unassigned, disabled, deleted| Policy {
+        leaving: Leaving {
+            unassigned,
+            disabled,
+            deleted,
+        },
+        ..POLICY
+    };
+    let look = |record: &Record, state, policy| Look {
+        policy: Some(policy),
+        ..linked(record.clone(), state, None)
+    };
+    let unassigned = changed(|record| record.grants.clear());
+    let disabled = changed(|record| record.life = Life::Disabled);
+    let deleted = changed(|record| record.life = Life::SoftDeleted);
+    let both = changed(|record| {
+        record.life = Life::Disabled;
+        record.grants.clear();
+    });
+    use Departure::{Delete, Disable, Leave};
+    use LinkState::{Disabled, Managed, Released};
+    for (record, state, policy, expected) in [
+        (
+            &unassigned,
+            Managed,
+            leaving(Delete, Disable, Disable),
+            Word::Delete,
+        ),
+        (
+            &unassigned,
+            Managed,
+            leaving(Leave, Disable, Disable),
+            Word::Leave(Released),
+        ),
+        (
+            &unassigned,
+            Managed,
+            leaving(Disable, Delete, Delete),
+            disable(Released),
+        ),
+        (
+            &disabled,
+            Managed,
+            leaving(Disable, Delete, Disable),
+            Word::Delete,
+        ),
+        (
+            &disabled,
+            Managed,
+            leaving(Disable, Leave, Disable),
+            Word::Leave(Disabled),
+        ),
+        (
+            &disabled,
+            Managed,
+            leaving(Delete, Disable, Delete),
+            disable(Disabled),
+        ),
+        (
+            &deleted,
+            Managed,
+            leaving(Disable, Disable, Delete),
+            Word::Delete,
+        ),
+        (
+            &deleted,
+            Managed,
+            leaving(Disable, Disable, Leave),
+            Word::Leave(Disabled),
+        ),
+        // Unassigned weighs more than disabled.
+        (&both, Managed, leaving(Delete, Leave, Leave), Word::Delete),
+        // Disabled before for another reason.
+        (
+            &deleted,
+            Disabled,
+            leaving(Disable, Disable, Delete),
+            Word::Delete,
+        ),
+        (
+            &unassigned,
+            Disabled,
+            leaving(Delete, Disable, Disable),
+            Word::Delete,
+        ),
+        (
+            &disabled,
+            Disabled,
+            leaving(Disable, Disable, Delete),
+            Word::Nothing,
+        ),
+        // Not managed any more (5.5).
+        (
+            &deleted,
+            Released,
+            leaving(Delete, Delete, Delete),
+            Word::Nothing,
+        ),
+    ] {
+        check(look(record, state, policy), &expected);
+    }
+    // What is not deleted by the mapping is not deleted by a choice (CY-14).
+    let mut without_delete = rules().user;
+    without_delete.actions.delete = false;
+    let all = leaving(Delete, Delete, Delete);
+    assert_eq!(
+        look(&unassigned, Managed, all).decide(&without_delete),
+        Word::Leave(Released)
+    );
+    // SkipOutOfScopeDeletions goes before it (5.6), and is about out of scope alone.
+    let skip = Policy {
+        skip_out_of_scope_deletions: true,
+        ..all
+    };
+    check(look(&unassigned, Managed, skip), &Word::Leave(Released));
+    check(look(&deleted, Managed, skip), &Word::Delete);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use muster_engine::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdi
 use muster_engine::port::{Grant, Life, Record, TargetObject};
 use muster_engine::scope::{Policy, judge};
 use muster_model::directory::Kind;
-use muster_model::job::Scope;
+use muster_model::job::{Departure, Leaving, Scope};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Attributes, RoleId, Timestamp, Value};
 use muster_rules::{CompiledSchema, Context, Gallery, ObjectMapping};
@@ -24,6 +24,11 @@ pub(crate) const POLICY: Policy = Policy {
     scope: Scope::AssignedOnly,
     exclude_default_access: true,
     skip_out_of_scope_deletions: false,
+    leaving: Leaving {
+        unassigned: Departure::Disable,
+        disabled: Departure::Disable,
+        deleted: Departure::Disable,
+    },
 };
 
 pub(crate) fn anchor() -> SourceAnchor {

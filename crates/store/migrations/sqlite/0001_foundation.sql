@@ -213,11 +213,15 @@ CREATE TABLE notices (
     topic TEXT NOT NULL,
     reason TEXT NOT NULL,
     detail TEXT NOT NULL,
+    size BIGINT NOT NULL,
     since BIGINT NOT NULL,
     ended BIGINT,
     acknowledged BOOLEAN NOT NULL,
     told BIGINT NOT NULL,
+    -- somebody was told, or is being told
+    announced BOOLEAN NOT NULL,
     due BIGINT,
+    problem TEXT,
     PRIMARY KEY (tenant, job, topic)
 ) WITHOUT ROWID;
 

@@ -3,9 +3,10 @@
 use muster_model::cycle::{Counts, CycleKind};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
-use muster_model::job::{Guard, Job, JobSettings, JobStatus, Scope, Withdrawal};
+use muster_model::job::{
+    Departure, Guard, Job, JobSettings, JobStatus, Leaving, Scope, Withdrawal,
+};
 use muster_model::link::{Link, LinkState, TargetId};
-use muster_model::notice::{Notice, Topic};
 use muster_model::plan::Plan;
 use muster_model::{
     ApplicationId, CycleId, EventId, JobId, ObjectId, Position, Secret, Timestamp, Value,
@@ -17,7 +18,7 @@ use muster_store::plans::{self, At, Placed};
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{
-    Scratch, Store, StoreError, escrows, events, held_back, intents, jobs, links, notices, secrets,
+    Scratch, Store, StoreError, escrows, events, held_back, intents, jobs, links, secrets,
     withdrawn,
 };
 use muster_testkit::TestStore;
@@ -37,8 +38,6 @@ on_both!(
     a_copy_of_a_job_holds_what_the_engine_keeps_of_it,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
-    a_notice_is_told_once_a_day_until_it_is_acknowledged_or_over,
-    what_was_never_told_is_not_told_to_be_over,
     what_was_withdrawn_counts_until_it_is_forgotten,
 );
 
@@ -63,6 +62,11 @@ fn job() -> Job {
                 share: Some(7),
                 within_seconds: 11,
                 ..Guard::OFF
+            },
+            leaving: Leaving {
+                unassigned: Departure::Delete,
+                disabled: Departure::Leave,
+                deleted: Departure::Disable,
             },
             ..JobSettings::default()
         },
@@ -615,81 +619,18 @@ async fn a_secret_comes_back_only_for_its_owner(test: &TestStore) {
     assert_eq!((found, missing), (Some(wanted), None));
 }
 
-async fn a_notice_is_told_once_a_day_until_it_is_acknowledged_or_over(test: &TestStore) {
-    let job = JobId::new();
-    let raise = |reason: &'static str, at: Timestamp| async move {
-        write!(test, |tx| {
-            let what = (Topic::Quarantine, reason, "what happened");
-            notices::raise(tx, TENANT, job, what, at, 2).await
-        })
-        .unwrap();
-    };
-    let take = |at: Timestamp| async move {
-        write!(test, |tx| {
-            let until = at.plus_seconds(300);
-            notices::take(tx, TENANT, at, until, 10).await
-        })
-        .unwrap()
-    };
-    let told = |notice: Notice, at: Timestamp| async move {
-        write!(test, |tx| notices::told(tx, TENANT, &notice, at).await).unwrap();
-    };
-    raise("One", NOW).await;
-    // Again for the same reason is no news.
-    raise("One", later(1)).await;
-    assert!(take(later(1)).await.is_empty());
-    let due = take(later(2)).await;
-    assert_eq!((due.len(), due[0].since, due[0].told), (1, NOW, 0));
-    // Who takes it has it for a while; should nobody say that it was told, it is due again.
-    assert!(take(later(100)).await.is_empty());
-    let due = take(later(302)).await;
-    told(due[0].clone(), later(302)).await;
-    assert!(take(later(302 + 86_399)).await.is_empty());
-    let due = take(later(302 + 86_400)).await;
-    assert_eq!(due[0].told, 1);
-    // Another reason is another notice (NT-2), also while the first one is being told.
-    raise("Two", later(90_000)).await;
-    told(due[0].clone(), later(90_000)).await;
-    let due = take(later(90_002)).await;
-    assert_eq!((due[0].reason.as_str(), due[0].told), ("Two", 0));
-    told(due[0].clone(), later(90_002)).await;
-    let acknowledged = write!(test, |tx| notices::acknowledge(tx, TENANT, job).await);
-    assert_eq!(acknowledged.unwrap(), 1);
-    assert!(take(later(900_000)).await.is_empty());
-    write!(test, |tx| {
-        notices::end(tx, TENANT, job, Topic::Quarantine, later(900_001)).await
-    })
-    .unwrap();
-    let due = take(later(900_003)).await;
-    assert_eq!(due[0].ended, Some(later(900_001)));
-    told(due[0].clone(), later(900_003)).await;
-    assert!(take(later(9_000_000)).await.is_empty());
-    let open = write!(test, |tx| notices::open(tx, TENANT, 10).await);
-    assert!(open.unwrap().is_empty());
-}
-
-async fn what_was_never_told_is_not_told_to_be_over(test: &TestStore) {
-    let job = JobId::new();
-    let all = write!(test, |tx| {
-        let what = (Topic::Failures, "EntryLevelErrors", "3 objects fail");
-        notices::raise(tx, TENANT, job, what, NOW, 600).await?;
-        notices::end(tx, TENANT, job, Topic::Failures, later(60)).await?;
-        notices::take(tx, TENANT, later(86_400), later(86_700), 10).await
-    });
-    assert!(all.unwrap().is_empty());
-}
-
 async fn what_was_withdrawn_counts_until_it_is_forgotten(test: &TestStore) {
     let job = JobId::new();
     let anchors: Vec<ObjectId> = (0..100).map(|_| ObjectId::new()).collect();
     let counts = write!(test, |tx| {
         withdrawn::add(tx, TENANT, job, NOW, &anchors).await?;
         withdrawn::add(tx, TENANT, job, later(10), &anchors[..40]).await?;
-        let all = withdrawn::count(tx, TENANT, job, later(-1)).await?;
-        let late = withdrawn::count(tx, TENANT, job, NOW).await?;
+        let all = withdrawn::count(tx, TENANT, job, &[]).await?;
+        let others = withdrawn::count(tx, TENANT, job, &anchors[..30]).await?;
+        let managed = links::count_managed_or_withdrawn(tx, TENANT, job).await?;
         withdrawn::forget(tx, TENANT, job, NOW).await?;
-        let left = withdrawn::count(tx, TENANT, job, later(-1)).await?;
-        Ok((all, late, left))
+        let left = withdrawn::count(tx, TENANT, job, &[]).await?;
+        Ok((all, others, managed, left))
     });
-    assert_eq!(counts.unwrap(), (100, 40, 40));
+    assert_eq!(counts.unwrap(), (100, 70, 100, 40));
 }

@@ -304,6 +304,7 @@ impl Connection {
             Ok(())
         };
         let what = format!("add to {owner} {referred:?}");
+        let _busy = (kind == Kind::User).then(|| self.0.busy(owner));
         self.0.request(&what, add).await
     }
 
@@ -325,6 +326,7 @@ impl Connection {
             Ok(())
         };
         let what = format!("remove from {owner} {referred:?}");
+        let _busy = (kind == Kind::User).then(|| self.0.busy(owner));
         self.0.request(&what, remove).await
     }
 }

@@ -248,6 +248,16 @@ impl World {
             .unwrap();
     }
 
+    /// The account of one of them is deleted for good.
+    pub(crate) async fn purge(&self, number: usize) {
+        directory::soft_delete_user(&self.ctx, user(number))
+            .await
+            .unwrap();
+        directory::purge_user(&self.ctx, user(number))
+            .await
+            .unwrap();
+    }
+
     /// May one of them sign in at the target? `None` when it has no account there.
     pub(crate) fn is_active(&self, number: usize) -> Option<bool> {
         let held = self.provider.held.lock().unwrap();

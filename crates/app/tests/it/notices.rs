@@ -1,0 +1,238 @@
+//! Notices on both databases: told together, told again, told to be over, and never more than that (NT-1 to NT-8).
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use muster_app::applications::{self, Template};
+use muster_app::notices::{self, Postman};
+use muster_app::{Ctx, jobs};
+use muster_engine::port::{Mail, MailFailure, Mailer};
+use muster_engine::set_status;
+use muster_model::JobId;
+use muster_model::job::JobStatus;
+use muster_store::StoreError;
+use muster_testkit::{FixedClock, TestStore};
+
+use crate::context::{Recorder, ctx_with};
+use crate::on_both;
+
+on_both!(
+    what_comes_together_is_told_together_and_again_a_day_later,
+    what_is_over_in_a_moment_is_not_told,
+    a_pause_says_nothing_and_an_acknowledgement_ends_the_reminders,
+    two_postmen_do_not_both_tell,
+    what_could_not_be_sent_is_sent_later_and_shown,
+    a_target_that_comes_and_goes_is_told_more_slowly,
+    only_addresses_are_taken,
+);
+
+/// Keeps mails, or refuses them.
+#[derive(Debug, Default)]
+struct Letterbox {
+    mails: Mutex<Vec<Mail>>,
+    refuses: Mutex<bool>,
+}
+
+#[async_trait]
+impl Mailer for Letterbox {
+    async fn send(&self, mail: &Mail) -> Result<(), MailFailure> {
+        // Others get their turn.
+        tokio::task::yield_now().await;
+        if *self.refuses.lock().unwrap() {
+            return Err(MailFailure {
+                kind: "the mail server refuses it",
+                detail: format!("550 {} is unknown", mail.to),
+            });
+        }
+        self.mails.lock().unwrap().push(mail.clone());
+        Ok(())
+    }
+}
+
+struct Here {
+    ctx: Ctx,
+    clock: Arc<FixedClock>,
+    mails: Arc<Letterbox>,
+    postman: Postman,
+}
+
+impl Here {
+    fn new(test: &TestStore) -> Self {
+        let (ctx, clock) = ctx_with(test, Recorder::new());
+        let mails = Arc::<Letterbox>::default();
+        let postman = Postman::new(ctx.clone(), Arc::clone(&mails) as Arc<dyn Mailer>);
+        Self {
+            ctx,
+            clock,
+            mails,
+            postman,
+        }
+    }
+
+    /// An application of which somebody is told.
+    async fn application(&self, name: &str) -> JobId {
+        let added = applications::add(&self.ctx, &Template::Custom, Some(name));
+        let job = added.await.unwrap().job;
+        let notify = applications::set_notification(&self.ctx, name, "ana@example.com");
+        notify.await.unwrap();
+        self.status(job, JobStatus::Active).await;
+        job
+    }
+
+    async fn status(&self, job: JobId, status: JobStatus) {
+        let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
+        let set = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move { set_status(tx, tenant, job, &status, now).await })
+        });
+        set.await.unwrap();
+    }
+
+    async fn away(&self, job: JobId) {
+        let now = self.ctx.clock.now();
+        let status = JobStatus::Quarantined {
+            since: now,
+            reason: "EncounteredQuarantineException".to_owned(),
+            detail: "cannot reach it".to_owned(),
+            next_attempt: now.plus_seconds(60),
+        };
+        self.status(job, status).await;
+    }
+
+    /// Time passes, in small steps; answers the subjects of what was told meanwhile.
+    async fn pass(&self, seconds: i64) -> Vec<String> {
+        let step = (seconds / 50).max(1);
+        for _ in 0..seconds / step {
+            self.clock.advance_seconds(step);
+            self.postman.tell().await.unwrap();
+        }
+        let mut mails = self.mails.mails.lock().unwrap();
+        mails.drain(..).map(|mail| mail.subject).collect()
+    }
+}
+
+const DAY: i64 = 86_400;
+
+async fn what_comes_together_is_told_together_and_again_a_day_later(test: &TestStore) {
+    let here = Here::new(test);
+    let (wiki, chat) = (
+        here.application("Wiki").await,
+        here.application("Chat").await,
+    );
+    here.away(wiki).await;
+    assert!(here.pass(7).await.is_empty());
+    here.away(chat).await;
+    // Again for the same reason is no news.
+    here.away(wiki).await;
+    let told = here.pass(60).await;
+    assert_eq!(told, ["Muster: 2 notices of provisioning jobs"]);
+    assert!(here.pass(DAY / 2).await.is_empty());
+    assert_eq!(here.pass(DAY).await.len(), 1);
+    here.status(wiki, JobStatus::Active).await;
+    let told = here.pass(60).await;
+    // With the reminder of the other one, which would come in half a day.
+    assert_eq!(told, ["Muster: 2 notices of provisioning jobs"]);
+    let told = here.pass(DAY + 60).await;
+    assert_eq!(told, ["Muster: provisioning of Chat is in quarantine"]);
+}
+
+async fn what_is_over_in_a_moment_is_not_told(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    here.away(wiki).await;
+    here.pass(5).await;
+    here.status(wiki, JobStatus::Active).await;
+    assert!(here.pass(DAY * 2).await.is_empty());
+    // A moment of health is no news either.
+    here.away(wiki).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    here.status(wiki, JobStatus::Active).await;
+    here.pass(5).await;
+    here.away(wiki).await;
+    assert!(here.pass(DAY / 2).await.is_empty());
+    here.status(wiki, JobStatus::Active).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+}
+
+async fn a_pause_says_nothing_and_an_acknowledgement_ends_the_reminders(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    here.away(wiki).await;
+    here.pass(60).await;
+    jobs::pause(&here.ctx, "Wiki").await.unwrap();
+    assert!(here.pass(DAY * 2).await.is_empty());
+    here.status(wiki, JobStatus::Active).await;
+    here.away(wiki).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    let (_, count) = notices::acknowledge(&here.ctx, "Wiki").await.unwrap();
+    assert_eq!(count, 1);
+    assert!(here.pass(DAY * 20).await.is_empty());
+    // NT-8: a week before it is switched off, whoever knows is told once more.
+    assert_eq!(here.pass(DAY * 2).await.len(), 1);
+    assert!(here.pass(DAY * 4).await.is_empty());
+    here.status(wiki, JobStatus::Active).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+}
+
+async fn two_postmen_do_not_both_tell(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    here.away(wiki).await;
+    here.clock.advance_seconds(20);
+    let other = Postman::new(here.ctx.clone(), Arc::clone(&here.mails) as Arc<dyn Mailer>);
+    let (one, two) = tokio::join!(here.postman.tell(), other.tell());
+    (one.unwrap(), two.unwrap());
+    assert_eq!(here.mails.mails.lock().unwrap().len(), 1);
+    // What ends while it is being told is told to be over.
+    here.status(wiki, JobStatus::Active).await;
+    assert_eq!(here.pass(60).await.len(), 2);
+}
+
+async fn what_could_not_be_sent_is_sent_later_and_shown(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    *here.mails.refuses.lock().unwrap() = true;
+    here.away(wiki).await;
+    assert!(here.pass(60).await.is_empty());
+    let listed = notices::list(&here.ctx).await.unwrap();
+    let problem = listed[0].1.problem.clone().unwrap();
+    assert!(problem.contains("refuses"), "{problem}");
+    *here.mails.refuses.lock().unwrap() = false;
+    assert_eq!(here.pass(600).await.len(), 1);
+    assert_eq!(notices::list(&here.ctx).await.unwrap()[0].1.problem, None);
+}
+
+async fn a_target_that_comes_and_goes_is_told_more_slowly(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    let mut told = 0;
+    // All day, five minutes each.
+    for _ in 0..144 {
+        here.away(wiki).await;
+        told += here.pass(300).await.len();
+        here.status(wiki, JobStatus::Active).await;
+        told += here.pass(300).await.len();
+    }
+    assert!((6..20).contains(&told), "{told} mails");
+}
+
+async fn only_addresses_are_taken(test: &TestStore) {
+    let here = Here::new(test);
+    here.application("Wiki").await;
+    for wrong in [
+        "@",
+        "ana@",
+        "@example.com",
+        "a b@example.com",
+        "ana",
+        "a@b@c",
+        "a@b..c",
+        "a@b\r\nBcc: c@d",
+    ] {
+        let set = applications::set_notification(&here.ctx, "Wiki", wrong).await;
+        assert!(set.is_err(), "{wrong}");
+    }
+    for right in ["ana.o'neil+x@mail.example.com", "liste@example"] {
+        let set = applications::set_notification(&here.ctx, "Wiki", right).await;
+        assert!(set.is_ok(), "{right}");
+    }
+}
