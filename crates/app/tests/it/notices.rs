@@ -180,7 +180,8 @@ async fn two_postmen_do_not_both_tell(test: &TestStore) {
     here.clock.advance_seconds(20);
     let other = Postman::new(here.ctx.clone(), Arc::clone(&here.mails) as Arc<dyn Mailer>);
     let (one, two) = tokio::join!(here.postman.tell(), other.tell());
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     assert_eq!(here.mails.mails.lock().unwrap().len(), 1);
     // What ends while it is being told is told to be over.
     here.status(wiki, JobStatus::Active).await;
