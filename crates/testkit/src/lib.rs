@@ -5,4 +5,4 @@ pub mod postgres;
 pub mod stores;
 
 pub use clock::FixedClock;
-pub use stores::{TestStore, postgres_store, sqlite_store};
+pub use stores::{TestStore, postgres_database, postgres_store, sqlite_store};

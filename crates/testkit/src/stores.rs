@@ -66,6 +66,17 @@ pub async fn postgres_store() -> TestStore {
     }
 }
 
+/// The URL of an empty database in the PostgreSQL that the runner of the tests has named.
+#[expect(clippy::expect_used, reason = "for tests only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by their runner where to find it"
+)]
+pub async fn postgres_database() -> String {
+    let url = std::env::var(SHARED).expect("run it with cargo xtask with-postgres");
+    create_database(&url).await
+}
+
 #[expect(clippy::expect_used, reason = "for tests only")]
 async fn create_database(url: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

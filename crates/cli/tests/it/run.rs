@@ -1,8 +1,10 @@
 //! Running the binary: commands, and servers that end with the test.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -19,7 +21,30 @@ pub(crate) fn muster(data: &Path, args: &[&str]) -> Command {
         .env("MUSTER_ALLOW_INSECURE_TARGETS", "true")
         .env_remove("MUSTER_DATABASE")
         .stdin(Stdio::null());
+    if let Some(url) = database(data) {
+        command.env("MUSTER_DATABASE", url);
+    }
     command
+}
+
+/// With `MUSTER_TEST_BINARY=postgres` every data folder has a database of its own:
+/// `MUSTER_TEST_BINARY=postgres cargo xtask with-postgres -- cargo nextest run -p muster-cli`
+#[expect(clippy::disallowed_methods, reason = "whoever runs it says on what")]
+fn database(data: &Path) -> Option<String> {
+    static MADE: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    if std::env::var("MUSTER_TEST_BINARY").as_deref() != Ok("postgres") {
+        return None;
+    }
+    let make = || {
+        let make = || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(muster_testkit::postgres_database())
+        };
+        // A test may be in a runtime already.
+        std::thread::spawn(make).join().unwrap()
+    };
+    let mut made = MADE.lock().unwrap();
+    Some(made.entry(data.to_owned()).or_insert_with(make).clone())
 }
 
 /// Runs a command to its end.
