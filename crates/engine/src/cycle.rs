@@ -70,8 +70,8 @@ pub(crate) struct Run<'a> {
     pub(crate) cleared: Cleared,
     /// Users from which it takes that before it does anything else.
     pub(crate) first: Vec<SourceAnchor>,
-    /// Groups that it may delete, and that nobody had allowed.
-    pub(crate) groups_to_go: u64,
+    /// From whom it takes something away that nobody had allowed.
+    pub(crate) to_go: Vec<SourceAnchor>,
     /// Users from which it has taken that already.
     pub(crate) withdrawn: HashSet<SourceAnchor>,
     pub(crate) hands: Arc<Hands>,

@@ -299,7 +299,7 @@ impl Engine {
             until: parts.terms.until,
             cleared: Cleared::default(),
             first: Vec::new(),
-            groups_to_go: 0,
+            to_go: Vec::new(),
             withdrawn: HashSet::new(),
             hands: Arc::default(),
         })

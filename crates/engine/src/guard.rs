@@ -296,10 +296,6 @@ impl<'a> Run<'a> {
                 .map(|(anchor, it)| (*anchor, self.staged(it)))
                 .collect();
             let (lease, window) = (self.lease, self.window());
-            let groups = found
-                .values()
-                .filter(|it| it.kind == Kind::Group && !it.allowed);
-            self.groups_to_go = groups.count() as u64;
             let judged = self.store.write::<_, EngineError, _>(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
@@ -307,6 +303,8 @@ impl<'a> Run<'a> {
                 })
             });
             let (cleared, held) = judged.await?;
+            let counted = cleared.iter().filter(|(_, (_, allowed))| !allowed);
+            self.to_go = counted.map(|(anchor, _)| *anchor).collect();
             match (held, self.gate.rehearsal()) {
                 (Some(held), None) => return Err(held),
                 // A plan says so, and what it is.

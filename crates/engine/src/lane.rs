@@ -48,7 +48,8 @@ pub(crate) struct Lane<'a> {
     lease: Lease,
     cycle: CycleId,
     window: Window,
-    groups_to_go: u64,
+    /// From whom the cycle takes something away, or this lane does: whether it is done or not.
+    to_go: BTreeSet<SourceAnchor>,
     hands: Arc<Hands>,
     stop: &'a CancellationToken,
     /// Up to where the feed is the cycle's.
@@ -69,7 +70,7 @@ impl<'a> Run<'a> {
             lease: self.lease,
             cycle: self.cycle.id,
             window: self.window(),
-            groups_to_go: self.groups_to_go,
+            to_go: self.to_go.iter().copied().collect(),
             hands: Arc::clone(&self.hands),
             stop: self.stop,
             at,
@@ -110,13 +111,14 @@ impl Lane<'_> {
     async fn work(&self, ended: &CancellationToken, counts: &mut Counts) {
         let mut changed = self.store.changed();
         let mut under_way = FuturesUnordered::new();
-        let mut at = Some(self.at);
+        let (mut at, mut to_go) = (Some(self.at), self.to_go.clone());
         loop {
             changed.mark_unchanged();
             if let (Some(place), false) = (at, ended.is_cancelled()) {
-                match self.look(place, under_way.len()).await {
+                match self.look(place, &to_go).await {
                     Ok((named, place)) => {
                         at = place;
+                        to_go.extend(&named);
                         under_way.extend(named.into_iter().map(|anchor| self.turn(anchor, ended)));
                     }
                     Err(error) => {
@@ -147,7 +149,7 @@ impl Lane<'_> {
     async fn look(
         &self,
         mut place: Position,
-        waiting: usize,
+        to_go: &BTreeSet<SourceAnchor>,
     ) -> Result<(BTreeSet<SourceAnchor>, Option<Position>), EngineError> {
         let mut changes = ChangeSet::default();
         let source = &**self.onlooker.source;
@@ -177,7 +179,7 @@ impl Lane<'_> {
             let found = self.onlooker.withdrawals(Kind::User, links.collect());
             named.extend(found.await?.into_iter().map(|it| it.anchor));
         }
-        if self.is_too_much(&named, waiting).await? {
+        if self.is_too_much(&named, to_go).await? {
             return Ok((BTreeSet::new(), None));
         }
         Ok((named, Some(place)))
@@ -197,17 +199,16 @@ impl Lane<'_> {
         self.withdraw(anchor).await
     }
 
-    /// Would the guard hold back these, together with those that wait for their turn and what the cycle still
-    /// has to do?
+    /// Would the guard hold back these, together with those from whom something is about to be taken away?
     async fn is_too_much(
         &self,
         named: &BTreeSet<SourceAnchor>,
-        waiting: usize,
+        to_go: &BTreeSet<SourceAnchor>,
     ) -> Result<bool, EngineError> {
         if self.window.guard.is_off() || named.is_empty() {
             return Ok(false);
         }
-        let new: Vec<SourceAnchor> = named.iter().copied().collect();
+        let new: Vec<SourceAnchor> = named.union(to_go).copied().collect();
         let (lease, count) = (self.lease, new.len() as u64);
         let window = Window {
             now: self.clock.now(),
@@ -220,8 +221,7 @@ impl Lane<'_> {
             })
         });
         let (recent, managed) = counted.await?;
-        let all = recent + count + waiting as u64 + self.groups_to_go;
-        Ok(window.guard.holds_back(all, managed))
+        Ok(window.guard.holds_back(recent + count, managed))
     }
 
     /// Withdraws one object, if that is still to be done.

@@ -38,15 +38,15 @@ pub async fn count(
     Ok(all.saturating_sub(both.len() as u64))
 }
 
-/// Forgets what was taken away up to an instant.
+/// Forgets what was taken away before an instant.
 pub async fn forget(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-    until: Timestamp,
+    before: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM withdrawn WHERE tenant = $1 AND job = $2 AND at <= $3";
-    tx.exec(sql, &[tenant.into(), job.into(), until.into()])
+    let sql = "DELETE FROM withdrawn WHERE tenant = $1 AND job = $2 AND at < $3";
+    tx.exec(sql, &[tenant.into(), job.into(), before.into()])
         .await
         .map(|_| ())
 }

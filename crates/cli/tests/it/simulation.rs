@@ -596,7 +596,7 @@ fn what_is_withdrawn_one_by_one_counts_together_for_a_while() {
         world.enable(4, true).await;
         world.cycle_now().await.unwrap().unwrap();
         // Forty minutes later everything is as if nothing had happened.
-        world.clock.advance_seconds(Guard::WITHIN.into());
+        world.clock.advance_seconds(i64::from(Guard::WITHIN) + 1);
         for number in 4..7 {
             world.enable(number, false).await;
             world.cycle_now().await.unwrap().unwrap();

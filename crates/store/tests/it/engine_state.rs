@@ -629,6 +629,8 @@ async fn what_was_withdrawn_counts_until_it_is_forgotten(test: &TestStore) {
         let others = withdrawn::count(tx, TENANT, job, &anchors[..30]).await?;
         let managed = links::count_managed_or_withdrawn(tx, TENANT, job).await?;
         withdrawn::forget(tx, TENANT, job, NOW).await?;
+        assert_eq!(withdrawn::count(tx, TENANT, job, &[]).await?, 100);
+        withdrawn::forget(tx, TENANT, job, later(1)).await?;
         let left = withdrawn::count(tx, TENANT, job, &[]).await?;
         Ok((all, others, managed, left))
     });
