@@ -1,0 +1,156 @@
+//! Arguments of `muster job …`.
+
+use clap::{Subcommand, ValueEnum};
+use muster_model::job::Departure;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// Provisioning Status On.
+    #[command(after_help = "Example:\n  muster job start \"Symantec Web Security Service\"")]
+    Start {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Provisioning Status Off; state is kept.
+    #[command(after_help = "Example:\n  muster job pause \"Symantec Web Security Service\"")]
+    Pause {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Evaluate everything again with the next cycle; links are kept.
+    #[command(after_help = "Example:\n  muster job restart \"Symantec Web Security Service\"")]
+    Restart {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Show status, counts and the latest cycles.
+    #[command(
+        after_help = "Example:\n  muster job status \"Symantec Web Security Service\" --json"
+    )]
+    Status {
+        /// Name or id of the application.
+        app: String,
+    },
+    /// Set the longest pause between two cycles; changes of the directory are carried over at once.
+    #[command(after_help = "Example:\n  muster job interval \"Symantec Web Security Service\" 40m")]
+    Interval {
+        /// Name or id of the application.
+        app: String,
+        /// 90s, 40m, 2h or 1d; from 10 seconds to 30 days.
+        #[arg(value_parser = interval, value_name = "TIME")]
+        every: u32,
+    },
+    /// Show or set how many objects a job may disable or delete before it asks.
+    #[command(
+        after_help = "Examples:\n  muster job guard \"Symantec Web Security Service\"\n  muster job guard \"Symantec Web Security Service\" --most 100 --share 10 --within 1d\n  muster job guard \"Symantec Web Security Service\" --off"
+    )]
+    Guard {
+        /// Name or id of the application.
+        app: String,
+        /// Hold the job when a cycle would withdraw more objects than this.
+        #[arg(long, value_name = "NUMBER")]
+        most: Option<u32>,
+        /// Hold it when they are more than so many percent of the managed objects, and more than five.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+        share: Option<u8>,
+        /// Count what was withdrawn in so much time: 90s, 40m, 2h or 1d; 0s counts each cycle alone.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        within: Option<u32>,
+        /// Hold nothing back.
+        #[arg(long, conflicts_with_all = ["most", "share", "within"])]
+        off: bool,
+    },
+    /// Show or set what becomes of the accounts of users who leave: disable, delete, or leave.
+    #[command(
+        after_help = "Examples:\n  muster job leaving \"Symantec Web Security Service\"\n  muster job leaving \"Symantec Web Security Service\" --unassigned delete --disabled disable --deleted delete\n\nIt counts for who leaves from now on."
+    )]
+    Leaving {
+        /// Name or id of the application.
+        app: String,
+        /// Of who is unassigned, or out of scope of the filters.
+        #[arg(long, value_name = "WHAT")]
+        unassigned: Option<DepartureArg>,
+        /// Of whose account is disabled in the directory.
+        #[arg(long, value_name = "WHAT")]
+        disabled: Option<DepartureArg>,
+        /// Of whose account is deleted in the directory, and can still be restored.
+        #[arg(long, value_name = "WHAT")]
+        deleted: Option<DepartureArg>,
+    },
+    /// List what the guard holds back.
+    #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]
+    Held {
+        /// Name or id of the application.
+        app: String,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Let the job do what its guard holds back, and exactly that.
+    #[command(
+        after_help = "Example:\n  muster job allow \"Symantec Web Security Service\" --expect 9"
+    )]
+    Allow {
+        /// Name or id of the application.
+        app: String,
+        /// Only if so many are held back, as they were when you looked.
+        #[arg(long, value_name = "NUMBER")]
+        expect: Option<u64>,
+    },
+    /// Run one cycle now and wait for its end.
+    #[command(
+        after_help = "Example:\n  muster job run \"Symantec Web Security Service\"\n\nExit code 3 when some objects failed, 4 when the guard held the job."
+    )]
+    Run {
+        /// Name or id of the application.
+        app: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum DepartureArg {
+    /// The account is disabled.
+    Disable,
+    /// It is deleted.
+    Delete,
+    /// It stays as it is.
+    Leave,
+}
+
+impl From<DepartureArg> for Departure {
+    fn from(arg: DepartureArg) -> Self {
+        match arg {
+            DepartureArg::Disable => Self::Disable,
+            DepartureArg::Delete => Self::Delete,
+            DepartureArg::Leave => Self::Leave,
+        }
+    }
+}
+
+/// `90s`, `40m`, `2h`, `1d` in seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let wrong = || "a time is a number and a unit, such as 90s, 40m, 2h or 1d".to_owned();
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(unit)
+        .filter(|seconds| *seconds <= 30 * 86_400)
+        .ok_or_else(|| "it is 30 days at most".to_owned())
+}
+
+/// A time between two cycles.
+fn interval(text: &str) -> Result<u32, String> {
+    let seconds = seconds(text)?;
+    if muster_app::jobs::INTERVALS.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("it is from 10 seconds to 30 days".to_owned())
+    }
+}
