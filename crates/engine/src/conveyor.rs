@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claims::Claims;
-use crate::cycle::{Run, intents_of, links_of, tell};
+use crate::cycle::{Run, tell};
 use crate::decide::Cause;
 use crate::error::EngineError;
 use crate::hands::Hands;
 use crate::intents::intents;
+use crate::known::{intents_of, links_of};
 use crate::limit::MOST;
 use crate::matching::matches_uniquely;
 use crate::object::{Path, Work};

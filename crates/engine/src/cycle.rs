@@ -15,7 +15,6 @@ use muster_model::job::{Guard, Job};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::{Clock, CycleId, Position};
 use muster_rules::schema::CompiledSchema;
-use muster_store::intents::{self, Intent};
 use muster_store::jobs::Lease;
 use muster_store::{Store, StoreError, escrows, links, references};
 use tokio::sync::watch;
@@ -29,6 +28,7 @@ use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::guard::Cleared;
 use crate::hands::Hands;
+use crate::known::{intents_of, links_of};
 use crate::matching::no_users_yet;
 use crate::object::Work;
 use crate::port::{Source, SourceChange, SourceError};
@@ -532,37 +532,6 @@ pub(crate) fn path_of(rules: &CompiledSchema, kind: Kind, attribute: &str) -> Op
         .references()
         .find(|reference| reads(reference, attribute))
         .map(|reference| reference.target.clone())
-}
-
-pub(crate) async fn links_of(
-    store: &Store,
-    lease: Lease,
-    anchors: &[SourceAnchor],
-) -> Result<HashMap<SourceAnchor, Link>, StoreError> {
-    let Lease { tenant, job, .. } = lease;
-    let links = store
-        .read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { links::of(tx, tenant, job, anchors).await })
-        })
-        .await?;
-    Ok(links.into_iter().map(|link| (link.anchor, link)).collect())
-}
-
-/// What was about to be done for these objects.
-pub(crate) async fn intents_of(
-    store: &Store,
-    lease: Lease,
-    anchors: &[SourceAnchor],
-) -> Result<HashMap<SourceAnchor, Intent>, StoreError> {
-    let Lease { tenant, job, .. } = lease;
-    let intents = store.read::<_, StoreError, _>(|tx| {
-        Box::pin(async move { intents::of(tx, tenant, job, anchors).await })
-    });
-    Ok(intents
-        .await?
-        .into_iter()
-        .map(|it| (it.anchor, it))
-        .collect())
 }
 
 pub(crate) fn tell(

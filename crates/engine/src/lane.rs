@@ -22,13 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::changes::ChangeSet;
 use crate::claims::Claims;
-use crate::cycle::{FEED, PAGE, Run, intents_of, links_of};
+use crate::cycle::{FEED, PAGE, Run};
 use crate::decide::Cause;
 use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::guard::{Cleared, Window, withdrawn_lately};
 use crate::hands::Hands;
 use crate::intents::intents as intent_channel;
+use crate::known::{intents_of, links_of};
 use crate::limit::Rank;
 use crate::object::{Path, Work};
 use crate::record::keep;

@@ -26,6 +26,7 @@ mod gate;
 mod guard;
 mod hands;
 mod intents;
+mod known;
 mod lane;
 mod limit;
 mod matching;

@@ -11,9 +11,10 @@ use muster_store::jobs::Lease;
 use muster_store::{StoreError, escrows, intents, references};
 
 use crate::conveyor::Feed;
-use crate::cycle::{PAGE, Run, intents_of};
+use crate::cycle::{PAGE, Run};
 use crate::decide::Cause;
 use crate::error::EngineError;
+use crate::known::intents_of;
 use crate::object::Work;
 use crate::port::Record;
 use crate::record::under;
