@@ -5,7 +5,7 @@
 //! and reads on from there; it never passes a place below which an older transaction may still
 //! commit. On SQLite one writer numbers the entries, so the number is enough. On PostgreSQL numbers
 //! are taken before commits, so entries are ordered by the writing transaction first, and only those
-//! are read whose transaction is older than every transaction still running.
+//! are read whose transaction is older than every transaction of this database that is still running.
 
 use muster_model::{ObjectId, Position, TenantId, Timestamp};
 
@@ -99,8 +99,20 @@ impl FromRow for Entry {
 }
 
 pub(crate) const XID: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
-pub(crate) const XMIN: &str =
-    "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+/// The oldest transaction that may still write to this database; everything below it has ended, as the
+/// statement's snapshot sees it. The oldest of the whole server would do as well, but then somebody's long
+/// transaction in a database beside ours would hold up the feed. Who cannot be told to be in another
+/// database counts as ours: the list of sessions is read after the snapshot was taken, and a transaction
+/// that is found there had its number from the beginning.
+pub(crate) const OLDEST: &str = "\
+    (SELECT COALESCE(min(CAST(CAST(running AS TEXT) AS BIGINT)), \
+        CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)) \
+    FROM pg_snapshot_xip(pg_current_snapshot()) AS running \
+    WHERE NOT EXISTS (SELECT 1 FROM pg_stat_activity AS session \
+        WHERE session.backend_xid = CAST(running AS xid) AND session.datname <> current_database()) \
+    AND NOT EXISTS (SELECT 1 FROM pg_prepared_xacts AS prepared \
+        WHERE prepared.transaction = CAST(running AS xid) \
+        AND prepared.database <> current_database()))";
 
 /// Writes entries to the directory's feed, in the caller's transaction.
 pub async fn append(
@@ -148,7 +160,7 @@ pub async fn read(
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
     let settled = if tx.is_postgres() {
-        format!("AND tx < {XMIN}")
+        format!("AND tx < {OLDEST}")
     } else {
         String::new()
     };
@@ -167,7 +179,7 @@ pub async fn read(
 }
 
 /// How many committed entries are after a position, also those that a reader does not see yet because
-/// an older transaction, be it in another database of the same server, is still running.
+/// an older transaction of this database is still running.
 pub async fn backlog(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -182,7 +194,7 @@ pub async fn backlog(
 /// A position that has everything committed so far behind it, and nothing that is still running.
 pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreError> {
     if tx.is_postgres() {
-        let sql = format!("SELECT {XMIN} - 1");
+        let sql = format!("SELECT {OLDEST} - 1");
         let (transaction,) = tx.one(&sql, &[]).await?.unwrap_or((0_i64,));
         return Ok(Position {
             transaction,

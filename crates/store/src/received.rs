@@ -7,7 +7,7 @@ use muster_model::{Position, ResourceId, Timestamp};
 
 use serde_json::json;
 
-use crate::feed::{XID, XMIN};
+use crate::feed::{OLDEST, XID};
 use crate::resources::Place;
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
@@ -156,7 +156,7 @@ pub async fn read(
     limit: u32,
 ) -> Result<Vec<ReceivedEvent>, StoreError> {
     let settled = if tx.is_postgres() {
-        format!("AND tx < {XMIN}")
+        format!("AND tx < {OLDEST}")
     } else {
         String::new()
     };
@@ -198,7 +198,7 @@ async fn read_if(
 /// The place of the last event that nothing can come before any more.
 pub async fn end(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError> {
     let settled = if tx.is_postgres() {
-        format!("AND tx < {XMIN}")
+        format!("AND tx < {OLDEST}")
     } else {
         String::new()
     };

@@ -3,7 +3,7 @@
 use muster_model::integration::Webhook;
 use muster_model::{Position, Secret, TenantId, Timestamp, WebhookId};
 
-use crate::feed::XMIN;
+use crate::feed::OLDEST;
 use crate::resources::Place;
 use crate::{FromRow, Row, SealingKey, StoreError, Tx, Val};
 
@@ -109,7 +109,7 @@ pub async fn due(
 ) -> Result<Vec<(Place, WebhookId)>, StoreError> {
     // SQLite does not see that a comparison of rows could use the index; there the transaction is always 0.
     let beyond = if tx.is_postgres() {
-        format!("(c.tx, c.number) > (w.position_tx, w.position) AND c.tx < {XMIN}")
+        format!("(c.tx, c.number) > (w.position_tx, w.position) AND c.tx < {OLDEST}")
     } else {
         "c.tx = w.position_tx AND c.number > w.position".to_owned()
     };

@@ -22,6 +22,24 @@ pub struct TestStore {
     _cluster: Option<Cluster>,
 }
 
+impl TestStore {
+    /// An empty store in another database of the same PostgreSQL; it must not outlive this one.
+    #[expect(clippy::expect_used, clippy::panic, reason = "for tests only")]
+    pub async fn beside(&self) -> Self {
+        let StoreUrl::Postgres(url) = &self.url else {
+            panic!("nothing is beside a file");
+        };
+        let url = StoreUrl::Postgres(create_database(url).await);
+        let store = Store::open(&url, key()).await;
+        Self {
+            store: store.expect("a new PostgreSQL store"),
+            url,
+            _folder: None,
+            _cluster: None,
+        }
+    }
+}
+
 /// The key that test stores seal secrets with.
 pub fn key() -> SealingKey {
     SealingKey::from_bytes(&[42; 32])
