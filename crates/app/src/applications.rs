@@ -1,15 +1,18 @@
 //! Enterprise applications: the gallery, roles, assignments, credentials, scope.
 
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::LazyLock;
 
 use muster_engine::port::TestFailure;
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scope};
-use muster_model::{ApplicationId, AssignmentId, JobId, ObjectId, RoleId};
+use muster_model::{ApplicationId, AssignmentId, GroupId, JobId, ObjectId, RoleId, UserId};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
-use muster_store::{StoreError, applications, assignments, jobs, schemas};
+use muster_store::{
+    StoreError, applications, assignments, groups, jobs, memberships, schemas, users,
+};
 
 use crate::integrations::valid_name;
 use crate::{AppError, Ctx, directory};
@@ -231,8 +234,10 @@ pub(crate) async fn job_of(ctx: &Ctx, application: &Application) -> Result<Job, 
 pub enum Principal {
     /// A user, by sign-in name or id.
     User(String),
-    /// A group, by display name or id.
+    /// A group, by display name or id: its immediate members (OM-2).
     Group(String),
+    /// A group, and the members of groups that are nested in it.
+    GroupAndNested(String),
 }
 
 /// What an assignment did.
@@ -242,14 +247,15 @@ pub struct Assigned {
     pub name: String,
     /// The role's name.
     pub role: String,
-    /// False when it was assigned with this role before.
+    /// False when it was assigned with this role before, and reached as far.
     pub is_new: bool,
     /// What is worth knowing about it.
     pub warning: Option<String>,
 }
 
 /// Assigns a user or group with a role: by value, display name or id; `None` takes the first role
-/// of the application, `Default Access` the built-in one (OM-1, 1.4).
+/// of the application, `Default Access` the built-in one (OM-1, 1.4). One that is there already reaches as
+/// far as this one from now on.
 pub async fn assign(
     ctx: &Ctx,
     application: &str,
@@ -279,6 +285,7 @@ pub async fn assign(
         principal: id,
         kind,
         role: role_id,
+        transitive: matches!(principal, Principal::GroupAndNested(_)),
         created: ctx.clock.now(),
     };
     let is_new = ctx
@@ -334,7 +341,7 @@ async fn resolve(
             let user = directory::find_user(ctx, text).await?;
             (user.id.into(), Kind::User, user.user_principal_name, None)
         }
-        Principal::Group(text) => {
+        Principal::Group(text) | Principal::GroupAndNested(text) => {
             let group = directory::find_group(ctx, text).await?;
             let warning = (!group.security_enabled).then(|| {
                 "the group is not security-enabled, so the assignment has no effect (OM-3)"
@@ -343,6 +350,80 @@ async fn resolve(
             (group.id.into(), Kind::Group, group.display_name, warning)
         }
     })
+}
+
+/// Whom an assignment of a group would include.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Included {
+    /// The first of them by name: the user, and the group that has it as a member.
+    pub users: Vec<(String, String)>,
+    /// How many users they are.
+    pub count: u64,
+    /// Of these, immediate members of the group.
+    pub immediate: u64,
+    /// Nested groups that were looked into.
+    pub nested: u64,
+}
+
+/// Tells whom an assignment of a group includes, or would include, by the directory as it is now: the first
+/// `limit` of them by name. Deleted users and groups are left out; filters and roles are not asked.
+pub async fn included(
+    ctx: &Ctx,
+    group: &str,
+    transitive: bool,
+    limit: usize,
+) -> Result<Included, AppError> {
+    let group = directory::find_group(ctx, group).await?;
+    let tenant = ctx.tenant;
+    ctx.store
+        .read::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                let mut included = Included::default();
+                let mut named: BTreeMap<(String, ObjectId), String> = BTreeMap::new();
+                let (mut seen, mut known) = (HashSet::from([group.id]), HashSet::new());
+                let mut groups = VecDeque::from([group]);
+                while let Some(group) = groups.pop_front() {
+                    let mut after = None;
+                    loop {
+                        let page = memberships::members(tx, tenant, group.id, after, 500).await?;
+                        let Some((last, _)) = page.last() else { break };
+                        after = Some(*last);
+                        let users = page.iter().filter(|(_, kind)| *kind == Kind::User);
+                        let users: Vec<UserId> = users.map(|(id, _)| id.user()).collect();
+                        for user in users::by_ids(tx, tenant, &users).await? {
+                            if user.deleted.is_none() && known.insert(user.id) {
+                                let via = group.display_name.clone();
+                                named.insert((user.user_principal_name, user.id.into()), via);
+                                if named.len() > limit {
+                                    named.pop_last();
+                                }
+                            }
+                        }
+                    }
+                    if included.nested == 0 {
+                        included.immediate = known.len() as u64;
+                    }
+                    if !transitive {
+                        break;
+                    }
+                    let nested = memberships::nested(tx, tenant, group.id).await?;
+                    let nested: Vec<GroupId> = nested.into_iter().map(ObjectId::group).collect();
+                    for group in groups::by_ids(tx, tenant, &nested).await? {
+                        if group.deleted.is_none() && seen.insert(group.id) {
+                            included.nested += 1;
+                            groups.push_back(group);
+                        }
+                    }
+                }
+                included.count = known.len() as u64;
+                included.users = named
+                    .into_iter()
+                    .map(|((name, _), via)| (name, via))
+                    .collect();
+                Ok(included)
+            })
+        })
+        .await
 }
 
 /// Removes all assignments of a user or group; answers how many there were.

@@ -132,7 +132,8 @@ pub async fn set_leaving(
     Ok((application, job.settings.leaving))
 }
 
-/// What the guard of a job holds back, or may be done now: the first `limit` of it, and how many are held back.
+/// What the guard of a job holds back, or may be done now: the first `limit` objects of it, and how much is
+/// held back, memberships counted one by one.
 pub async fn held_back(
     ctx: &Ctx,
     application: &str,
@@ -151,7 +152,7 @@ pub async fn held_back(
 }
 
 /// Lets the job do what its guard holds back, and nothing more of the kind than its guard allows (EH-18).
-/// Answers how many objects that are. Refuses when they are not as many as were `expected`: another cycle has
+/// Answers how much that is. Refuses when they are not as many as were `expected`: another cycle has
 /// looked since they were listed.
 pub async fn allow(
     ctx: &Ctx,
@@ -168,7 +169,8 @@ pub async fn allow(
                 let held = held_back::count(tx, tenant, id).await?;
                 if expected.is_some_and(|expected| expected != held) {
                     return Err(AppError::Refused(format!(
-                        "{held} objects are held back now; look at them again (muster job held)"
+                        "{held} disables, deletions and removals of members are held back now; look at \
+                         them again (muster job held)"
                     )));
                 }
                 let allowed = held_back::allow(tx, tenant, id).await?;

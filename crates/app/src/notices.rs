@@ -247,7 +247,7 @@ fn headline(
     match (notice.topic, notice.ended.is_some(), notice.reason.as_str()) {
         (Topic::Quarantine, true, _) => format!("provisioning of {name} is not held any more"),
         (Topic::Quarantine, false, "TooManyDeletes") => {
-            format!("provisioning of {name} is held: too many would be disabled or deleted")
+            format!("provisioning of {name} is held: too much would be taken away")
         }
         (Topic::Quarantine, false, "QuarantinedTooLong") => {
             format!("provisioning of {name} is switched off")

@@ -283,16 +283,33 @@ pub(crate) enum App {
     },
     /// Assign a user or group with a role.
     #[command(
-        after_help = "Examples:\n  muster app assign \"Symantec Web Security Service\" --user ana@example.com\n  muster app assign \"Symantec Web Security Service\" --group \"Dept - Sales\" --role User"
+        after_help = "Examples:\n  muster app assign \"Symantec Web Security Service\" --user ana@example.com\n  muster app assign \"Symantec Web Security Service\" --group \"Dept - Sales\" --role User\n  muster app assign \"Symantec Web Security Service\" --group \"All Staff\" --nested"
     )]
     Assign {
         /// Name or id of the application.
         app: String,
         #[command(flatten)]
         who: Who,
+        /// With the group, the members of groups that are nested in it, too.
+        #[arg(long, requires = "group")]
+        nested: bool,
         /// Role by name; the application's role for ordinary users without it.
         #[arg(long)]
         role: Option<String>,
+    },
+    /// List whom an assignment of a group includes, or would include.
+    #[command(
+        after_help = "Example:\n  muster app included \"All Staff\" --nested\n\nIt shows the directory as it is; the application's filters are not asked (muster plan does)."
+    )]
+    Included {
+        /// Group, by name or id.
+        group: String,
+        /// The members of nested groups, too.
+        #[arg(long)]
+        nested: bool,
+        /// Users that are listed at most.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
     },
     /// Unassign a user or group.
     #[command(

@@ -344,9 +344,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Err(error) => {
             let exit = match error {
                 AppError::Invalid(_) => Exit::BadUsage,
-                AppError::Engine(EngineError::HeldBack { .. } | EngineError::Moved(_)) => {
-                    Exit::Refused
-                }
+                AppError::Engine(EngineError::HeldBack(_) | EngineError::Moved(_)) => Exit::Refused,
                 _ => Exit::Failed,
             };
             out.note(format!(

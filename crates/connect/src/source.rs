@@ -373,6 +373,16 @@ impl Source for DirectorySource {
         Ok(members.into_iter().map(|(member, _)| member).collect())
     }
 
+    async fn nested(&self, group: SourceAnchor) -> Result<Vec<SourceAnchor>, SourceError> {
+        let tenant = self.tenant;
+        self.store
+            .read(|tx| {
+                Box::pin(async move { memberships::nested(tx, tenant, group.group()).await })
+            })
+            .await
+            .map_err(unreadable)
+    }
+
     async fn is_member(
         &self,
         group: SourceAnchor,

@@ -33,14 +33,15 @@ impl ChangeSet {
     }
 
     /// Sorts feed entries into what must be looked at. An assignment of a group concerns its members,
-    /// too; `assigned` is why they are looked at.
+    /// too, and those of the groups in it: it may reach, or have reached, so far. So does the membership of a
+    /// group in another one. `assigned` is why they are looked at after an assignment.
     pub(crate) async fn note(
         &mut self,
         source: &dyn Source,
         entries: &[SourceChange],
         assigned: Cause,
     ) -> Result<(), EngineError> {
-        let mut principals = BTreeSet::new();
+        let (mut principals, mut members) = (BTreeSet::new(), BTreeSet::new());
         for entry in entries {
             match entry.what {
                 Changed::Object(kind, anchor) => self.object(kind, anchor, Cause::Attributes),
@@ -48,6 +49,7 @@ impl ChangeSet {
                     self.memberships.insert((group, member));
                     // The membership may have brought or cost an assignment.
                     self.object(Kind::User, member, Cause::Entitlement);
+                    members.insert(member);
                 }
                 Changed::Assignment(principal) => {
                     principals.insert(principal);
@@ -55,18 +57,42 @@ impl ChangeSet {
                 Changed::Elsewhere => {}
             }
         }
-        for principal in principals {
-            self.object(Kind::User, principal, assigned);
-            self.object(Kind::Group, principal, assigned);
+        for principal in &principals {
+            self.object(Kind::User, *principal, assigned);
+            self.object(Kind::Group, *principal, assigned);
+        }
+        self.below(source, principals.into_iter().collect(), assigned)
+            .await?;
+        let members: Vec<SourceAnchor> = members.into_iter().collect();
+        let mut groups = Vec::new();
+        for part in members.chunks(PAGE as usize) {
+            let names = source.names(Kind::Group, part).await?;
+            groups.extend(names.into_iter().map(|(group, _)| group));
+        }
+        groups.sort_unstable();
+        self.below(source, groups, Cause::Entitlement).await
+    }
+
+    /// Names the members of groups, and of the groups in them; groups may contain each other.
+    async fn below(
+        &mut self,
+        source: &dyn Source,
+        mut groups: Vec<SourceAnchor>,
+        cause: Cause,
+    ) -> Result<(), EngineError> {
+        let mut seen: BTreeSet<SourceAnchor> = groups.iter().copied().collect();
+        while let Some(group) = groups.pop() {
             let mut after = None;
             loop {
-                let members = source.members(principal, after, PAGE).await?;
+                let members = source.members(group, after, PAGE).await?;
                 let Some(last) = members.last() else { break };
                 after = Some(*last);
                 for member in members {
-                    self.object(Kind::User, member, assigned);
+                    self.object(Kind::User, member, cause);
                 }
             }
+            let nested = source.nested(group).await?;
+            groups.extend(nested.into_iter().filter(|group| seen.insert(*group)));
         }
         Ok(())
     }

@@ -65,6 +65,23 @@ impl Pass<'_> {
         Ok(counts)
     }
 
+    /// Members whom the target may have and the source has no more.
+    pub(crate) async fn departed(
+        &self,
+        group: &Link,
+        attribute: &str,
+    ) -> Result<Vec<SourceAnchor>, EngineError> {
+        let (mut departed, mut after) = (Vec::new(), None);
+        loop {
+            let (batch, end) = self.compared(group, attribute, after).await?;
+            departed.extend(batch.remove.into_iter().map(|(member, _)| member));
+            if end.is_none() {
+                return Ok(departed);
+            }
+            after = end;
+        }
+    }
+
     /// Writes down what is about to be sent, so that nothing is forgotten of what may have arrived
     /// should we not live to hear the answer.
     async fn announce(&self, batches: &[Batch]) -> Result<(), StoreError> {
@@ -105,11 +122,21 @@ impl Pass<'_> {
         attribute: &str,
         after: Option<SourceAnchor>,
     ) -> Result<(Batch, Option<SourceAnchor>), EngineError> {
+        let (batch, end) = self.compared(group, attribute, after).await?;
+        self.announce(std::slice::from_ref(&batch)).await?;
+        Ok((batch, end))
+    }
+
+    async fn compared(
+        &self,
+        group: &Link,
+        attribute: &str,
+        after: Option<SourceAnchor>,
+    ) -> Result<(Batch, Option<SourceAnchor>), EngineError> {
         let members = self.source.members(group.anchor, after, PAGE).await?;
         let is_last = members.len() < PAGE as usize;
         let end = members.last().copied().filter(|_| !is_last);
         let batch = self.compare(group, attribute, members, after, end).await?;
-        self.announce(std::slice::from_ref(&batch)).await?;
         Ok((batch, end))
     }
 

@@ -34,7 +34,7 @@ use crate::object::Work;
 use crate::port::{Source, SourceChange, SourceError};
 use crate::progress::{Checkpoint, Phase, Progress};
 use crate::record::under;
-use crate::references::Pass;
+use crate::references::{MEMBERS, Pass};
 use crate::scope::Policy;
 
 /// Objects that are read from the source at once (section 15, 7).
@@ -145,10 +145,15 @@ impl Run<'_> {
     async fn incremental(&mut self, after: Position) -> Result<(), EngineError> {
         let now = self.basis.present(self.clock.now());
         let Lease { tenant, job, .. } = self.lease;
-        let due = self
+        let grace = i64::from(self.policy.leaving.grace_seconds);
+        let (due, left) = self
             .store
             .read::<_, StoreError, _>(|tx| {
-                Box::pin(async move { escrows::due(tx, tenant, job, now, PAGE).await })
+                Box::pin(async move {
+                    let due = escrows::due(tx, tenant, job, now, PAGE).await?;
+                    let before = now.plus_seconds(-grace);
+                    Ok((due, links::leaving(tx, tenant, job, before, PAGE).await?))
+                })
             })
             .await?;
         // Roles are attributes to a mapping that uses them.
@@ -158,13 +163,14 @@ impl Run<'_> {
         } else {
             Cause::Entitlement
         };
-        let named: Vec<_> = due.iter().map(|it| (it.kind, it.anchor)).collect();
+        let escrowed = due.iter().map(|it| (it.kind, it.anchor));
+        let named: Vec<_> = escrowed.chain(left).collect();
         // What comes after the guard has looked is the next cycle's.
         let until = self.guard_changes(&named, after).await?;
         self.until = Some(until);
         let mut changes = ChangeSet::default();
-        for escrow in due {
-            changes.object(escrow.kind, escrow.anchor, Cause::Attributes);
+        for (kind, anchor) in named {
+            changes.object(kind, anchor, Cause::Attributes);
         }
         let lane = self.lane(until);
         let work = Box::pin(async {
@@ -392,6 +398,7 @@ impl Run<'_> {
             cycle: self.cycle.id,
             path,
             hands: &self.hands,
+            cleared: &self.cleared,
         }
     }
 
@@ -549,9 +556,6 @@ pub(crate) fn tell(
         began: cycle.began,
     }));
 }
-
-/// The source attribute of group members.
-const MEMBERS: &str = "members";
 
 fn is_managed(link: &Link) -> bool {
     link.state == LinkState::Managed

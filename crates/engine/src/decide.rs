@@ -375,16 +375,30 @@ fn left<'r>(
         (false, Life::Active | Life::Disabled) => policy.leaving.disabled,
     };
     let is_skipped = released && policy.skip_out_of_scope_deletions;
-    let deletes = record.kind == Kind::User && departure == Departure::Delete && !is_skipped;
+    let deletes = record.kind == Kind::User
+        && departure == Departure::Delete
+        && !is_skipped
+        && mapping.actions.delete;
+    let grace = i64::from(policy.leaving.grace_seconds);
     match link.state {
         LinkState::Released => return Decision::Nothing,
+        LinkState::Leaving if deletes && context.now < link.since.plus_seconds(grace) => {
+            return Decision::Nothing;
+        }
         // It was disabled for another reason, and now there is one to delete it.
-        LinkState::Disabled if deletes && mapping.actions.delete => {
+        LinkState::Disabled if deletes && grace > 0 => {
+            return Decision::Leave(
+                target,
+                LinkState::Leaving,
+                "it was disabled before, and is deleted when its grace is over",
+            );
+        }
+        LinkState::Disabled | LinkState::Leaving if deletes => {
             return Decision::Delete(target);
         }
         LinkState::Disabled if state == LinkState::Disabled => return Decision::Nothing,
         // Disabled already: leaving scope as well sends nothing more.
-        LinkState::Disabled => {
+        LinkState::Disabled | LinkState::Leaving => {
             return Decision::Leave(target, state, "it left scope; it was disabled before");
         }
         LinkState::Managed => {}
@@ -407,7 +421,10 @@ fn left<'r>(
     }
     match departure {
         Departure::Disable => {}
-        Departure::Delete if mapping.actions.delete => return Decision::Delete(target),
+        Departure::Delete if deletes && grace == 0 => return Decision::Delete(target),
+        Departure::Delete if deletes => {
+            return with_grace(target, record, mapping, context);
+        }
         Departure::Delete => {
             return Decision::Leave(
                 target,
@@ -448,6 +465,29 @@ fn left<'r>(
         target,
         changes,
         state,
+    }
+}
+
+/// Disabled now, and deleted when its grace is over; deleted at once where nothing disables it.
+fn with_grace<'r>(
+    target: TargetId,
+    record: &Record,
+    mapping: &ObjectMapping,
+    context: &Context<'_>,
+) -> Decision<'r> {
+    let changes = match softly_deleted(record, mapping, context) {
+        Ok(changes) => changes,
+        Err(problem) => {
+            return Decision::Fail("AttributeValidationFailed", problem.to_string());
+        }
+    };
+    if changes.is_empty() || !mapping.actions.update {
+        return Decision::Delete(target);
+    }
+    Decision::Disable {
+        target,
+        changes,
+        state: LinkState::Leaving,
     }
 }
 

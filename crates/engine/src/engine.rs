@@ -231,7 +231,7 @@ impl Engine {
             Ok(()) => Ok(cycle),
             Err(error) => {
                 kept.0 = None;
-                if matches!(error, EngineError::Target(_) | EngineError::HeldBack { .. }) {
+                if matches!(error, EngineError::Target(_) | EngineError::HeldBack(_)) {
                     self.fail(lease, &error).await?;
                 }
                 Err(error)
@@ -326,7 +326,7 @@ impl Engine {
     async fn fail(&self, lease: Lease, error: &EngineError) -> Result<(), EngineError> {
         let (now, detail) = (self.options.clock.now(), error.to_string());
         let reason = match error {
-            EngineError::HeldBack { .. } => TOO_MANY_DELETES,
+            EngineError::HeldBack(_) => TOO_MANY_DELETES,
             _ => "EncounteredQuarantineException",
         };
         let failed = self.options.store.write::<_, EngineError, _>(move |tx| {
@@ -516,7 +516,7 @@ pub(crate) const fn code(error: &EngineError) -> &'static str {
         EngineError::Restarted | EngineError::Busy | EngineError::Interrupted => "Interrupted",
         EngineError::Store(_) | EngineError::Source(_) => "InternalError",
         EngineError::Mappings(_) => "InvalidMappings",
-        EngineError::HeldBack { .. } => TOO_MANY_DELETES,
+        EngineError::HeldBack(_) => TOO_MANY_DELETES,
         EngineError::Moved(_) => "Moved",
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
     }

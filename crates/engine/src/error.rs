@@ -1,5 +1,6 @@
 //! Why a cycle could not run or go on.
 
+use muster_model::job::Held;
 use muster_store::StoreError;
 
 use crate::port::{SourceError, TargetError};
@@ -39,32 +40,17 @@ pub enum EngineError {
     Busy,
     /// The cycle would take away more than the guard of the job allows; nothing was written.
     #[error(
-        "this cycle would disable or delete {new} of the {managed} objects that are managed at the \
-         target{}, and the job's guard allows fewer; nothing was changed. Look at them (muster job held), \
-         then let them go (muster job allow), or undo the cause, and the job goes on by itself",
-        besides(*.recent)
+        "this cycle would {0}, and the job's guard allows fewer; nothing was changed. Look at them \
+         (muster job held), then let them go (muster job allow), or undo the cause, and the job goes on \
+         by itself"
     )]
-    HeldBack {
-        /// Objects that would be withdrawn and were not allowed.
-        new: u64,
-        /// Objects from which something was taken away a while ago.
-        recent: u64,
-        /// Objects that are managed at the target, and those from which something was taken away.
-        managed: u64,
-    },
+    HeldBack(Held),
     /// A plan was to be followed, and what it rests on is not so any more; nothing was written.
     #[error("{0}; nothing was changed: plan again")]
     Moved(String),
     /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
     #[error("the cycle was interrupted; it goes on from here when the job runs again")]
     Interrupted,
-}
-
-fn besides(recent: u64) -> String {
-    match recent {
-        0 => String::new(),
-        recent => format!(", after {recent} a short while ago"),
-    }
 }
 
 impl From<StoreError> for EngineError {

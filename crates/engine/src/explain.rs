@@ -254,6 +254,10 @@ fn silent(
             "NotEffectivelyEntitled",
             format!("it left scope before, and is not managed any more: {scope}"),
         ),
+        (_, Some(LinkState::Leaving)) => (
+            "NotEffectivelyEntitled",
+            format!("it left scope before, and is deleted when its grace is over: {scope}"),
+        ),
         (_, Some(LinkState::Disabled)) => (
             "NotEffectivelyEntitled",
             format!("it left scope before; the log says what was sent then: {scope}"),

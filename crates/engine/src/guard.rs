@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::job::{Guard, TOO_MANY_DELETES, Withdrawal};
+use muster_model::job::{Guard, Held, TOO_MANY_DELETES, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{EventId, Position, Timestamp};
 use muster_store::jobs::Lease;
@@ -19,10 +19,11 @@ use crate::changes::ChangeSet;
 use crate::cycle::{PAGE, Run};
 use crate::decide::Cause;
 use crate::error::EngineError;
+use crate::removals::{self, Removals};
 use crate::withdrawals::Onlooker;
 
 /// What a cycle would withdraw, by object.
-type Found = HashMap<SourceAnchor, Withdrawal>;
+pub(crate) type Found = HashMap<SourceAnchor, Withdrawal>;
 
 /// From whom something was taken away a while ago without having been allowed, and of how many objects; the
 /// objects of `new` left out, which are about to be counted. What was counted when something was held back
@@ -64,7 +65,7 @@ async fn hold_back(
         Option<HashSet<SourceAnchor>>,
         HashMap<SourceAnchor, Event>,
     ),
-) -> Result<(Judged, Option<EngineError>), EngineError> {
+) -> Result<(Judged, Removals, Option<Held>), EngineError> {
     let Lease { tenant, job, .. } = lease;
     let mut before = Found::new();
     loop {
@@ -79,24 +80,28 @@ async fn hold_back(
         // Whoever may be deleted may be disabled, and not the other way round.
         one.allowed = before.get(anchor).is_some_and(|it| {
             let is_enough = it.action == one.action || it.action == Action::Delete;
-            it.allowed && is_enough && it.target == one.target
+            let members: HashSet<&SourceAnchor> = it.members.iter().collect();
+            let all = one.members.iter().all(|member| members.contains(member));
+            it.allowed && is_enough && all && it.target == one.target
         });
     }
-    let new = found.values().filter(|it| !it.allowed).count() as u64;
-    let counted = found.values().filter(|it| !it.allowed);
+    let is_object = |it: &Withdrawal| it.members.is_empty();
+    let counted = found.values().filter(|it| !it.allowed && is_object(it));
     let counted: Vec<SourceAnchor> = counted.map(|it| it.anchor).collect();
+    let new = counted.len() as u64;
     let (recent, managed) = withdrawn_lately(tx, lease, window, &counted).await?;
-    let is_held = new > 0 && window.guard.holds_back(recent + new, managed);
-    let cleared = found
-        .iter()
-        .map(|(anchor, it)| (*anchor, (it.action, it.allowed)));
+    let members = removals::count(tx, lease, window.guard, &found, &before).await?;
+    let is_held =
+        members.is_too_much || (new > 0 && window.guard.holds_back(recent + new, managed));
+    let objects = found.values().filter(|it| is_object(it));
+    let cleared = objects.map(|it| (it.anchor, (it.action, it.allowed)));
     let cleared = cleared.collect();
     let known: HashSet<SourceAnchor> = before.keys().copied().collect();
     let waits = |it: &Withdrawal| {
         let will_look = looked_at
             .as_ref()
             .is_none_or(|all| all.contains(&it.anchor));
-        it.allowed && !will_look && !found.contains_key(&it.anchor)
+        is_object(it) && it.allowed && !will_look && !found.contains_key(&it.anchor)
     };
     let mut after: Vec<Withdrawal> = before.values().filter(|it| waits(it)).cloned().collect();
     after.extend(found.into_values().filter(|it| is_held || it.allowed));
@@ -110,12 +115,13 @@ async fn hold_back(
         events::append(tx, tenant, &told).await?;
         held_back::replace(tx, tenant, job, after).await?;
     }
-    let held = EngineError::HeldBack {
-        new,
+    let held = Held {
+        objects: new,
+        memberships: members.new,
         recent,
         managed,
     };
-    Ok((cleared, is_held.then_some(held)))
+    Ok((cleared, members.removals, is_held.then_some(held)))
 }
 
 /// What a cycle may withdraw.
@@ -124,8 +130,8 @@ pub(crate) enum Cleared {
     /// Anything: the job has no guard.
     #[default]
     Everything,
-    /// What was judged.
-    These(Judged),
+    /// What was judged; any membership, when nobody guards those.
+    These(Judged, Option<Removals>),
 }
 
 /// What may be taken away from whom, and whether it had been allowed before.
@@ -138,7 +144,28 @@ impl Cleared {
             |(action, _): &(Action, bool)| *action == wanted || *action == Action::Delete;
         match self {
             Self::Everything => true,
-            Self::These(judged) => judged.get(&anchor).is_some_and(is_enough),
+            Self::These(judged, _) => judged.get(&anchor).is_some_and(is_enough),
+        }
+    }
+
+    /// May this member be removed from this group?
+    pub(crate) fn removes(&self, group: SourceAnchor, member: SourceAnchor) -> bool {
+        match self {
+            Self::Everything | Self::These(_, None) => true,
+            Self::These(_, Some(removals)) => removals
+                .get(&group)
+                .is_some_and(|members| members.contains_key(&member)),
+        }
+    }
+
+    /// Does it count when the guard judges next that this member was removed?
+    pub(crate) fn counts_removal(&self, group: SourceAnchor, member: SourceAnchor) -> bool {
+        match self {
+            Self::Everything | Self::These(_, None) => false,
+            Self::These(_, Some(removals)) => removals
+                .get(&group)
+                .and_then(|members| members.get(&member))
+                .is_some_and(|counts| *counts),
         }
     }
 
@@ -146,7 +173,7 @@ impl Cleared {
     pub(crate) fn counts(&self, anchor: SourceAnchor) -> bool {
         match self {
             Self::Everything => false,
-            Self::These(judged) => judged.get(&anchor).is_some_and(|(_, allowed)| !allowed),
+            Self::These(judged, _) => judged.get(&anchor).is_some_and(|(_, allowed)| !allowed),
         }
     }
 }
@@ -164,6 +191,10 @@ impl<'a> Run<'a> {
                 let links = page.iter().filter(|link| link.kind == kind).cloned();
                 self.add_withdrawals(kind, links.collect(), &mut found)
                     .await?;
+            }
+            if self.guards_members() {
+                let groups = page.into_iter().filter(|link| link.kind == Kind::Group);
+                Box::pin(self.add_departed(groups.collect(), &mut found)).await?;
             }
             self.goes_on()?;
         }
@@ -203,6 +234,10 @@ impl<'a> Run<'a> {
                     .await?;
             }
             looked_at.extend(anchors);
+        }
+        if self.guards_members() {
+            let changed = changes.memberships.into_iter().collect();
+            Box::pin(self.add_changed(changed, &mut found)).await?;
         }
         self.judge(found, Some(looked_at)).await?;
         Ok(at)
@@ -302,18 +337,17 @@ impl<'a> Run<'a> {
                     hold_back(tx, lease, window, (found, looked_at, staged)).await
                 })
             });
-            let (cleared, held) = judged.await?;
+            let (cleared, removals, held) = judged.await?;
             let counted = cleared.iter().filter(|(_, (_, allowed))| !allowed);
             self.to_go = counted.map(|(anchor, _)| *anchor).collect();
             match (held, self.gate.rehearsal()) {
-                (Some(held), None) => return Err(held),
+                (Some(held), None) => return Err(EngineError::HeldBack(held)),
                 // A plan says so, and what it is.
-                (Some(EngineError::HeldBack { new, managed, .. }), Some(rehearsal)) => {
-                    rehearsal.held(new, managed);
-                }
-                _ => {}
+                (Some(held), Some(rehearsal)) => rehearsal.held(held),
+                (None, _) => {}
             }
-            self.cleared = Cleared::These(cleared);
+            let removals = self.guards_members().then_some(removals);
+            self.cleared = Cleared::These(cleared, removals);
         }
         Ok(())
     }
@@ -331,13 +365,11 @@ impl<'a> Run<'a> {
     /// What the log says of something that is held back.
     fn staged(&self, it: &Withdrawal) -> Event {
         let what = match it.action {
-            Action::Delete => "deleted",
-            _ => "disabled",
+            Action::Delete => "it would be deleted at the target",
+            Action::Update => "members would be removed at the target",
+            _ => "it would be disabled at the target",
         };
-        let detail = format!(
-            "held back by the guard of the job; it would be {what} at the target: {}",
-            it.reason
-        );
+        let detail = format!("held back by the guard of the job; {what}: {}", it.reason);
         Event {
             id: EventId::new(),
             job: self.lease.job,

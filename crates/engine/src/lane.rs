@@ -255,7 +255,7 @@ impl Lane<'_> {
             Cleared::Everything
         } else {
             let judged = found.iter().map(|it| (it.anchor, (it.action, false)));
-            Cleared::These(judged.collect())
+            Cleared::These(judged.collect(), None)
         };
         let path = Path {
             store: self.store,

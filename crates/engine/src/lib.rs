@@ -40,6 +40,7 @@ mod progress;
 mod record;
 mod references;
 mod rehearsal;
+mod removals;
 pub mod scope;
 mod status;
 mod turn;

@@ -118,14 +118,18 @@ impl Path<'_> {
         let mut attempts = Vec::new();
         let mut steps = Vec::new();
         let (mut repaired, mut lost, mut tries) = (false, adopted, Tries::default());
-        let since = link.as_ref().map_or(began, |link| link.since);
+        let before = link.as_ref().map(|link| (link.state, link.since));
         let linked = |target, state| {
+            let is_leaving = |state| state == LinkState::Leaving;
             let wanted = Link {
                 kind,
                 anchor,
                 target,
                 state,
-                since,
+                since: match before {
+                    Some((before, since)) if is_leaving(before) == is_leaving(state) => since,
+                    _ => began,
+                },
             };
             match &stored {
                 Some(link) if *link == wanted => LinkChange::Keep,

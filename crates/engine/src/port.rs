@@ -133,6 +133,9 @@ pub trait Source: Send + Sync {
         limit: u32,
     ) -> Result<Vec<SourceAnchor>, SourceError>;
 
+    /// The groups that are direct members of a group.
+    async fn nested(&self, group: SourceAnchor) -> Result<Vec<SourceAnchor>, SourceError>;
+
     /// Is it a member of the group now?
     async fn is_member(
         &self,

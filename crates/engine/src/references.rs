@@ -16,15 +16,18 @@ use muster_model::plan::Request;
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
 use muster_store::jobs::Lease;
 use muster_store::references::{Due, State};
-use muster_store::{Store, StoreError, escrows, references};
+use muster_store::{Store, StoreError, escrows, references, withdrawn};
 
 use crate::error::EngineError;
 use crate::gate::Gate;
+use crate::guard::Cleared;
 use crate::hands::Hands;
 use crate::limit::MOST;
 use crate::port::{Source, TargetError, took};
 use crate::record::{Entry, Failure, escrow, log};
 
+/// The source attribute of group members.
+pub(crate) const MEMBERS: &str = "members";
 /// References that are looked at together at most.
 const PAGE: u32 = 1000;
 /// Stretches of the work list that are worked off beside each other.
@@ -41,6 +44,8 @@ pub(crate) struct Pass<'a> {
     /// The target's path of a reference attribute, or `None` when it is not mapped.
     pub(crate) path: &'a (dyn Fn(Kind, &str) -> Option<String> + Sync),
     pub(crate) hands: &'a Hands,
+    /// Which members it may remove.
+    pub(crate) cleared: &'a Cleared,
 }
 
 /// The references of one owner by one attribute that are due.
@@ -74,7 +79,7 @@ impl Batch {
 
     /// Refers by an attribute that has one value.
     fn is_single(&self) -> bool {
-        self.attribute != "members"
+        self.attribute != MEMBERS
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -93,8 +98,12 @@ pub(crate) struct Settled {
     batch: Batch,
     added: Vec<Referred>,
     removed: Vec<Referred>,
+    /// Of these, those that count when the guard judges next.
+    counted: Vec<SourceAnchor>,
     /// Refused one by one.
     refused: Vec<SourceAnchor>,
+    /// Not removed, because the guard has not judged it.
+    put_off: Vec<SourceAnchor>,
     /// Links of owner or referred objects that the target has no more.
     lost: Vec<Link>,
     error: Option<TargetError>,
@@ -191,6 +200,13 @@ impl Pass<'_> {
         }
     }
 
+    /// Those that were removed and count for the guard.
+    fn counted(&self, owner: SourceAnchor, removed: &[Referred]) -> Vec<SourceAnchor> {
+        let members = removed.iter().map(|(member, _)| *member);
+        let counts = |member: &SourceAnchor| self.cleared.counts_removal(owner, *member);
+        members.filter(counts).collect()
+    }
+
     async fn page(
         &self,
         after: (SourceAnchor, String, SourceAnchor),
@@ -205,7 +221,7 @@ impl Pass<'_> {
     }
 
     /// Writes down what came of a page.
-    pub(crate) async fn keep(&self, settled: Vec<Settled>) -> Result<Counts, EngineError> {
+    pub(crate) async fn keep(&self, mut settled: Vec<Settled>) -> Result<Counts, EngineError> {
         let mut counts = Counts::default();
         if settled.is_empty() {
             return Ok(counts);
@@ -213,7 +229,8 @@ impl Pass<'_> {
         let now = self.clock.now();
         let names = self.names(&settled).await?;
         let mut written = Vec::new();
-        for it in &settled {
+        for it in &mut settled {
+            it.counted = self.counted(it.batch.owner, &it.removed);
             if it.error.is_some() {
                 counts.failed += 1;
             } else if it.did_something() {
@@ -231,7 +248,7 @@ impl Pass<'_> {
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
                     let (mut to_add, mut to_remove, mut aside) = (vec![], vec![], vec![]);
                     let mut lost: BTreeMap<SourceAnchor, &Link> = BTreeMap::new();
-                    let mut asleep = vec![];
+                    let (mut asleep, mut put_off, mut counted) = (vec![], vec![], vec![]);
                     for it in &settled {
                         let Batch {
                             owner, attribute, ..
@@ -247,6 +264,8 @@ impl Pass<'_> {
                         to_add.extend(add.map(|id| (named(&id), None)));
                         to_remove.extend(remove.map(|id| (named(&id), None)));
                         aside.extend(it.refused.iter().map(named));
+                        put_off.extend(it.put_off.iter().map(named));
+                        counted.extend(it.counted.iter().map(|id| (*owner, *id)));
                         for link in &it.lost {
                             if link.state == LinkState::Managed {
                                 lost.insert(link.anchor, link);
@@ -262,6 +281,8 @@ impl Pass<'_> {
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
                     references::refuse(tx, tenant, job, &aside, retry_at).await?;
                     references::settle(tx, tenant, job, &asleep, State::Waiting).await?;
+                    references::put_off(tx, tenant, job, &put_off, now).await?;
+                    withdrawn::add_members(tx, tenant, job, now, &counted).await?;
                     references::drop_all(tx, tenant, job, &gone).await?;
                     for link in lost.into_values() {
                         // It is looked at again soon, and made again if it is still managed.

@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use muster_model::Value;
 use muster_model::directory::Kind;
+use muster_model::job::Held;
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use muster_rules::schema::CompiledSchema;
@@ -47,7 +48,7 @@ struct Noted {
     deleted: HashSet<TargetId>,
     entries: i64,
     /// More would be withdrawn than the guard allows.
-    held: Option<(u64, u64)>,
+    held: Option<Held>,
 }
 
 /// An attribute and its value, as targets compare them.
@@ -252,12 +253,12 @@ impl Rehearsal {
     }
 
     /// The guard would hold the job.
-    pub(crate) fn held(&self, new: u64, managed: u64) {
-        self.noted.lock().held = Some((new, managed));
+    pub(crate) fn held(&self, held: Held) {
+        self.noted.lock().held = Some(held);
     }
 
     /// What was noted: the writes, how many requests they are, and whether the guard would hold the job.
-    pub(crate) fn end(self) -> (Permit, u64, Option<(u64, u64)>) {
+    pub(crate) fn end(self) -> (Permit, u64, Option<Held>) {
         let noted = self.noted.into_inner();
         (noted.permit, noted.requests, noted.held)
     }

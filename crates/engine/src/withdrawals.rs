@@ -87,6 +87,7 @@ impl Onlooker<'_> {
                 name: record.map_or_else(|| link.anchor.to_string(), |record| record.name),
                 target: link.target,
                 action,
+                members: Vec::new(),
                 allowed: false,
             });
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use muster_model::job::JobStatus;
 use muster_model::{JobId, TenantId, Timestamp};
-use muster_store::{StoreError, escrows, feed, jobs, references};
+use muster_store::{StoreError, escrows, feed, jobs, links, references};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -107,6 +107,13 @@ impl Worker {
                             let (_, retry) = escrows::outlook(tx, tenant, job.id).await?;
                             let refused = references::next_retry(tx, tenant, job.id).await?;
                             at = retry.into_iter().chain(refused).fold(at, Timestamp::min);
+                            let left = links::first_leaving(tx, tenant, job.id).await?;
+                            let grace = i64::from(job.settings.leaving.grace_seconds);
+                            let over = left.map(|since| since.plus_seconds(grace));
+                            // A cycle has looked since, when it ended later.
+                            let news =
+                                over.filter(|over| job.last_cycle.is_none_or(|at| at < *over));
+                            at = news.into_iter().fold(at, Timestamp::min);
                         }
                         if at <= now {
                             due.push((tenant, job.id));

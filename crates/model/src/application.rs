@@ -42,6 +42,9 @@ pub struct Assignment {
     pub kind: Kind,
     /// The role; [`RoleId::DEFAULT_ACCESS`] when none was chosen.
     pub role: RoleId,
+    /// Of a group: does it reach the members of nested groups, too? The immediate members alone, when it does
+    /// not (OM-2).
+    pub transitive: bool,
     /// When it was made.
     pub created: Timestamp,
 }

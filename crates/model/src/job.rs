@@ -1,5 +1,7 @@
 //! The provisioning job: configuration of one application instance, with its state.
 
+use std::fmt;
+
 use crate::directory::Kind;
 use crate::event::Action;
 use crate::link::{SourceAnchor, TargetId};
@@ -137,6 +139,9 @@ pub struct Leaving {
     pub disabled: Departure,
     /// The account in the source is deleted, and can still be restored.
     pub deleted: Departure,
+    /// For so many seconds an account that is to be deleted is disabled before. Who is gone from the source
+    /// for good is deleted at once: there they had theirs.
+    pub grace_seconds: u32,
 }
 
 /// What becomes of an account.
@@ -182,7 +187,11 @@ pub struct Guard {
     pub most: Option<u32>,
     /// More than so many percent of the managed objects are held back, unless they are only a few.
     pub share: Option<u8>,
-    /// For so many seconds what was withdrawn counts; 0 counts each cycle alone.
+    /// More than so many memberships that would be removed are held back, those of all groups together.
+    pub memberships: Option<u32>,
+    /// More than so many percent of one group's members are held back, unless they are only a few.
+    pub members_share: Option<u8>,
+    /// For so many seconds what was taken away counts; 0 counts each cycle alone.
     pub within_seconds: u32,
 }
 
@@ -191,6 +200,8 @@ impl Guard {
     pub const OFF: Self = Self {
         most: None,
         share: None,
+        memberships: None,
+        members_share: None,
         within_seconds: Self::WITHIN,
     };
 
@@ -199,7 +210,12 @@ impl Guard {
 
     /// Does it allow everything?
     pub const fn is_off(self) -> bool {
-        self.most.is_none() && self.share.is_none()
+        self.most.is_none() && self.share.is_none() && !self.counts_members()
+    }
+
+    /// Does it look at memberships?
+    pub const fn counts_members(self) -> bool {
+        self.memberships.is_some() || self.members_share.is_some()
     }
 
     /// So few objects are no share of anything: whoever has ten users may dismiss two.
@@ -213,15 +229,74 @@ impl Guard {
         });
         too_many || too_large
     }
+
+    /// So few members are no share of a group.
+    pub const FEW_MEMBERS: u64 = 20;
+
+    /// Does it hold back that so many memberships of all groups are removed?
+    pub fn holds_back_memberships(self, removed: u64) -> bool {
+        self.memberships.is_some_and(|most| removed > most.into())
+    }
+
+    /// Does it hold back that so many of a group's members are removed?
+    pub fn holds_back_members(self, removed: u64, of: u64) -> bool {
+        self.members_share.is_some_and(|share| {
+            removed > Self::FEW_MEMBERS && removed * 100 > of * u64::from(share)
+        })
+    }
 }
 
-/// What a new job has: 500 objects, a fifth of them all.
+/// What a new job has: 500 objects, a fifth of them all; 1000 memberships, half of a group.
 impl Default for Guard {
     fn default() -> Self {
         Self {
             most: Some(500),
             share: Some(20),
+            memberships: Some(1000),
+            members_share: Some(50),
             within_seconds: Self::WITHIN,
+        }
+    }
+}
+
+/// More than a guard lets a cycle take away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Objects that would be withdrawn and were not allowed.
+    pub objects: u64,
+    /// Memberships that would be removed and were not allowed.
+    pub memberships: u64,
+    /// Objects that were withdrawn a short while ago.
+    pub recent: u64,
+    /// Objects that are managed at the target, and those that were withdrawn.
+    pub managed: u64,
+}
+
+/// What would be done, as the end of "it would".
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            objects,
+            memberships,
+            recent,
+            managed,
+        } = self;
+        if *objects > 0 || *memberships == 0 {
+            write!(
+                f,
+                "disable or delete {objects} of the {managed} objects that are managed at the target"
+            )?;
+            if *recent > 0 {
+                write!(f, ", after {recent} a short while ago")?;
+            }
+            if *memberships == 0 {
+                return Ok(());
+            }
+            f.write_str(", and ")?;
+        }
+        match memberships {
+            1 => f.write_str("remove a member from a group"),
+            many => write!(f, "remove {many} members from groups"),
         }
     }
 }
@@ -237,12 +312,21 @@ pub struct Withdrawal {
     pub name: String,
     /// The object at the target.
     pub target: TargetId,
-    /// Disable or delete.
+    /// Disable or delete; or update, when members are removed.
     pub action: Action,
+    /// Who would be removed from this group.
+    pub members: Vec<SourceAnchor>,
     /// Why.
     pub reason: String,
     /// May it be done?
     pub allowed: bool,
+}
+
+impl Withdrawal {
+    /// How much it is: an object, or so many memberships.
+    pub fn size(&self) -> u64 {
+        self.members.len().max(1) as u64
+    }
 }
 
 /// The two editions of the Default Access rule (1.4).

@@ -29,7 +29,7 @@ pub struct Link {
     pub target: TargetId,
     /// Is it still managed?
     pub state: LinkState,
-    /// When it was made.
+    /// When it was made; of one that is leaving, when it was disabled.
     pub since: Timestamp,
 }
 
@@ -40,6 +40,8 @@ pub enum LinkState {
     Managed,
     /// Disabled because the source disabled or soft-deleted the object; a purge still deletes it.
     Disabled,
+    /// Disabled because the object left; deleted at the target when its grace is over, unless it comes back.
+    Leaving,
     /// Left scope by assignment or filter; a later deletion in the source sends nothing.
     Released,
 }

@@ -3,6 +3,7 @@
 use crate::cycle::{Counts, CycleKind};
 use crate::directory::Kind;
 use crate::event::{Action, Modified, Status};
+use crate::job::Held;
 use crate::link::{SourceAnchor, TargetId};
 use crate::{JobId, Position, Timestamp};
 
@@ -27,8 +28,8 @@ pub struct Plan {
     pub counts: Counts,
     /// Objects that failed before and whose next attempt comes later, and when the first one does.
     pub waiting: Option<(u64, Timestamp)>,
-    /// More would be withdrawn than the job's guard allows: so many, of so many managed objects.
-    pub held: Option<(u64, u64)>,
+    /// More would be taken away than the job's guard allows.
+    pub held: Option<Held>,
 }
 
 /// What would be done to one object, or to its references, and why.

@@ -7,7 +7,7 @@ use crate::feed::{self, Change};
 use crate::lists::{LIST, id_list};
 use crate::{FromRow, Row, StoreError, Tx};
 
-const COLUMNS: &str = "id, application, principal, kind, role, created";
+const COLUMNS: &str = "id, application, principal, kind, role, transitive, created";
 
 impl FromRow for Assignment {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
@@ -17,12 +17,13 @@ impl FromRow for Assignment {
             principal: row.take()?,
             kind: row.take()?,
             role: row.take()?,
+            transitive: row.take()?,
             created: row.take()?,
         })
     }
 }
 
-/// What entitles an object: an assignment of its own, or of a group it is a direct member of (OM-2).
+/// What entitles an object: an assignment of its own, or of a group it is a member of (OM-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Who is entitled.
@@ -43,14 +44,19 @@ impl FromRow for Grant {
     }
 }
 
-/// Makes an assignment; answers whether it is new.
+/// Makes an assignment, or changes how far it reaches; answers whether it is new, or reaches elsewhere than
+/// before.
 pub async fn create(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     assignment: &Assignment,
 ) -> Result<bool, StoreError> {
-    let sql = "INSERT INTO assignments (tenant, id, application, principal, kind, role, created) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO assignments \
+               (tenant, id, application, principal, kind, role, transitive, created) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+               ON CONFLICT (tenant, application, principal, role) DO UPDATE \
+               SET transitive = excluded.transitive \
+               WHERE assignments.transitive <> excluded.transitive";
     let params = [
         tenant.into(),
         assignment.id.into(),
@@ -58,6 +64,7 @@ pub async fn create(
         assignment.principal.into(),
         assignment.kind.into(),
         assignment.role.into(),
+        assignment.transitive.into(),
         assignment.created.into(),
     ];
     let new = tx.exec(sql, &params).await? > 0;
@@ -160,8 +167,9 @@ pub async fn list(
     .await
 }
 
-/// What entitles these objects to the application. A group grants to its direct members only
-/// (OM-2), and only while it is security-enabled and not deleted (OM-3).
+/// What entitles these objects to the application. A group grants to its direct members (OM-2), and to those
+/// of nested groups that are not deleted when the assignment reaches so far; and only while it is
+/// security-enabled and not deleted (OM-3).
 pub async fn grants(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -169,6 +177,9 @@ pub async fn grants(
     objects: &[ObjectId],
 ) -> Result<Vec<Grant>, StoreError> {
     let mut grants = Vec::new();
+    let sql = "SELECT 1 FROM assignments \
+               WHERE tenant = $1 AND application = $2 AND transitive = TRUE LIMIT 1";
+    let reaching: Option<(i64,)> = tx.one(sql, &[tenant.into(), application.into()]).await?;
     for objects in objects.chunks(LIST) {
         let (list, mut params) = id_list(3, objects.iter().map(|id| (*id).into()));
         params.splice(0..0, [tenant.into(), application.into()]);
@@ -183,10 +194,30 @@ pub async fn grants(
              FROM memberships m CROSS JOIN assignments a CROSS JOIN groups g \
              WHERE m.tenant = $1 AND a.application = $2 AND m.member IN ({list}) \
              AND a.tenant = m.tenant AND a.principal = m.group_id AND a.kind = 2 \
-             AND g.tenant = m.tenant AND g.id = m.group_id \
+             AND a.transitive = FALSE AND g.tenant = m.tenant AND g.id = m.group_id \
              AND g.security_enabled = TRUE AND g.deleted IS NULL ORDER BY a.created, a.id"
         );
         grants.extend(tx.all::<Grant>(&through, &params).await?);
+        if reaching.is_none() {
+            continue;
+        }
+        // UNION knows each pair once, so that groups which contain each other come to an end.
+        let nested = format!(
+            "WITH RECURSIVE reaching AS (\
+             SELECT id, principal, role, created FROM assignments \
+             WHERE tenant = $1 AND application = $2 AND kind = 2 AND transitive = TRUE), \
+             up(member, group_id) AS (\
+             SELECT member, group_id FROM memberships WHERE tenant = $1 AND member IN ({list}) \
+             UNION SELECT up.member, m.group_id \
+             FROM up CROSS JOIN groups h CROSS JOIN memberships m \
+             WHERE h.tenant = $1 AND h.id = up.group_id AND h.deleted IS NULL \
+             AND m.tenant = $1 AND m.member = up.group_id) \
+             SELECT up.member, a.role, a.principal \
+             FROM up CROSS JOIN reaching a CROSS JOIN groups g \
+             WHERE a.principal = up.group_id AND g.tenant = $1 AND g.id = up.group_id \
+             AND g.security_enabled = TRUE AND g.deleted IS NULL ORDER BY a.created, a.id"
+        );
+        grants.extend(tx.all::<Grant>(&nested, &params).await?);
     }
     Ok(grants)
 }

@@ -37,6 +37,10 @@ const OWNED: &[(&str, [&str; 4])] = &[
     ("cycles", ["cycles", "job", "jobs", "id"]),
     ("what guards hold back", ["held_back", "job", "jobs", "id"]),
     ("withdrawals", ["withdrawn", "job", "jobs", "id"]),
+    (
+        "removed members",
+        ["withdrawn_members", "job", "jobs", "id"],
+    ),
     ("notices", ["notices", "job", "jobs", "id"]),
     ("plans", ["plans", "job", "jobs", "id"]),
     ("operations", ["plan_operations", "plan", "plans", "id"]),

@@ -108,7 +108,9 @@ pub async fn put(
     match granted {
         // Its assignments begin or cease to entitle its members (OM-3).
         Some(granted) if granted != grants(group.security_enabled, group.deleted) => {
-            crate::assignments::touch_principal(tx, tenant, group.id.into(), at).await
+            crate::assignments::touch_principal(tx, tenant, group.id.into(), at).await?;
+            // And so do those of the groups that it is nested in.
+            crate::memberships::touch_member(tx, tenant, group.id.into(), at).await
         }
         _ => Ok(()),
     }

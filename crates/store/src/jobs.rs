@@ -94,12 +94,15 @@ fn read_settings(text: &str) -> Option<JobSettings> {
         guard: Guard {
             most: number(&json["guard"]["most"]),
             share: number(&json["guard"]["share"]),
+            memberships: number(&json["guard"]["memberships"]),
+            members_share: number(&json["guard"]["membersShare"]),
             within_seconds: number(&json["guard"]["withinSeconds"])?,
         },
         leaving: Leaving {
             unassigned: departure(&json["leaving"]["unassigned"])?,
             disabled: departure(&json["leaving"]["disabled"])?,
             deleted: departure(&json["leaving"]["deleted"])?,
+            grace_seconds: number(&json["leaving"]["graceSeconds"])?,
         },
     })
 }
@@ -122,12 +125,15 @@ fn settings_json(settings: &JobSettings) -> String {
         "notificationEmail": settings.notification_email,
         "guard": {
             "most": settings.guard.most, "share": settings.guard.share,
+            "memberships": settings.guard.memberships,
+            "membersShare": settings.guard.members_share,
             "withinSeconds": settings.guard.within_seconds
         },
         "leaving": {
             "unassigned": settings.leaving.unassigned.as_str(),
             "disabled": settings.leaving.disabled.as_str(),
-            "deleted": settings.leaving.deleted.as_str()
+            "deleted": settings.leaving.deleted.as_str(),
+            "graceSeconds": settings.leaving.grace_seconds
         },
     })
     .to_string()

@@ -2,7 +2,7 @@
 
 use muster_model::directory::Kind;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_model::{JobId, TenantId};
+use muster_model::{JobId, TenantId, Timestamp};
 
 use crate::lists::of_job;
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
@@ -15,6 +15,7 @@ impl From<LinkState> for Val {
             LinkState::Managed => 1,
             LinkState::Disabled => 2,
             LinkState::Released => 3,
+            LinkState::Leaving => 4,
         })
     }
 }
@@ -25,6 +26,7 @@ impl FromVal for LinkState {
             1 => Ok(Self::Managed),
             2 => Ok(Self::Disabled),
             3 => Ok(Self::Released),
+            4 => Ok(Self::Leaving),
             other => Err(format!("{other} is no state of a link")),
         }
     }
@@ -139,6 +141,33 @@ pub async fn unfilled(
     );
     let params = [tenant.into(), job.into(), after.into(), limit.into()];
     tx.all(&sql, &params).await
+}
+
+/// Objects that left before an instant and are to be deleted, those first that left first. What failed
+/// before is left out: it has an attempt of its own.
+pub async fn leaving(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<(Kind, SourceAnchor)>, StoreError> {
+    let sql = "SELECT kind, anchor FROM links WHERE tenant = $1 AND job = $2 AND state = 4 \
+               AND since <= $3 AND NOT EXISTS (SELECT 1 FROM escrows e WHERE e.tenant = $1 \
+               AND e.job = $2 AND e.anchor = links.anchor) ORDER BY since, anchor LIMIT $4";
+    let params = [tenant.into(), job.into(), before.into(), limit.into()];
+    tx.all(sql, &params).await
+}
+
+/// When the first of those left that are to be deleted.
+pub async fn first_leaving(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT min(since) FROM links WHERE tenant = $1 AND job = $2 AND state = 4";
+    let row: Option<(Option<Timestamp>,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    Ok(row.and_then(|(since,)| since))
 }
 
 /// The members of a group were brought over as a whole; from now on only changes are.

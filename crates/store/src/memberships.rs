@@ -118,6 +118,33 @@ pub async fn remove_group(
     feed::append(tx, tenant, at, &gone).await
 }
 
+/// Says that the memberships of an object have another effect than before.
+pub(crate) async fn touch_member(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    member: ObjectId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let groups = groups_of(tx, tenant, &[member]).await?;
+    let touched: Vec<Change> = groups
+        .into_iter()
+        .map(|(group, member)| Change::Membership { group, member })
+        .collect();
+    feed::append(tx, tenant, at, &touched).await
+}
+
+/// The groups that are direct members of a group.
+pub async fn nested(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    group: GroupId,
+) -> Result<Vec<ObjectId>, StoreError> {
+    let sql = "SELECT member FROM memberships \
+               WHERE tenant = $1 AND group_id = $2 AND kind = 2 ORDER BY member";
+    let rows: Vec<(ObjectId,)> = tx.all(sql, &[tenant.into(), group.into()]).await?;
+    Ok(rows.into_iter().map(|(member,)| member).collect())
+}
+
 /// Members of a group in the order of their ids, after `after`.
 pub async fn members(
     tx: &mut Tx<'_>,

@@ -6,6 +6,7 @@
 use data_encoding::HEXLOWER;
 use muster_model::directory::Kind;
 use muster_model::event::Modified;
+use muster_model::job::Held;
 use muster_model::link::TargetId;
 use muster_model::plan::{Operation, Plan, Request};
 use muster_model::{Position, Secret, TenantId, Timestamp, Value};
@@ -19,9 +20,12 @@ use crate::{FromRow, Row, SealingKey, StoreError, Tx, Val};
 /// A plan as JSON text: what its id is a digest of.
 pub fn to_json(plan: &Plan) -> String {
     let counts: Json = serde_json::from_str(&counts_to_json(&plan.counts)).unwrap_or_default();
-    let held = plan
-        .held
-        .map(|(new, managed)| json!({ "withdrawn": new, "managed": managed }));
+    let held = plan.held.map(|held| {
+        json!({
+            "withdrawn": held.objects, "memberships": held.memberships, "recent": held.recent,
+            "managed": held.managed
+        })
+    });
     let waiting = plan.waiting.map(|(count, next)| {
         json!({
             "objects": count, "next": next.to_string(), "nextMicros": next.as_micros()
@@ -75,7 +79,16 @@ pub fn read(text: &str) -> Option<Plan> {
         operations: json["operations"].as_str()?.to_owned(),
         counts: counts_from_json(&json["counts"].to_string())?,
         waiting: waiting["objects"].as_u64().zip(next),
-        held: held["withdrawn"].as_u64().zip(held["managed"].as_u64()),
+        held: read_held(held),
+    })
+}
+
+fn read_held(json: &Json) -> Option<Held> {
+    Some(Held {
+        objects: json["withdrawn"].as_u64()?,
+        memberships: json["memberships"].as_u64()?,
+        recent: json["recent"].as_u64()?,
+        managed: json["managed"].as_u64()?,
     })
 }
 

@@ -189,6 +189,24 @@ pub async fn of(
         .collect())
 }
 
+/// How some references stand; those that nobody knows of are left out.
+pub async fn standing(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    references: &[Reference<'_>],
+) -> Result<Vec<Option<Standing>>, StoreError> {
+    let sql = "SELECT state, sent_as FROM reference_links WHERE tenant = $1 AND job = $2 \
+               AND owner = $3 AND attribute = $4 AND referred = $5";
+    let mut found = Vec::with_capacity(references.len());
+    for reference in references {
+        let row: Option<(State, Option<i64>)> =
+            tx.one(sql, &place(tenant, job, *reference)).await?;
+        found.push(row.map(|(state, sent_as)| Standing { state, sent_as }));
+    }
+    Ok(found)
+}
+
 /// A row: owner, attribute, referred object, how it stands.
 pub type Row = (SourceAnchor, String, SourceAnchor, Standing);
 
@@ -291,6 +309,52 @@ pub async fn due(
     tx.all(&sql, &params).await
 }
 
+/// References of an attribute that are to be removed, of managed owners, in order, after a place.
+pub async fn to_remove(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    attribute: &str,
+    after: (SourceAnchor, SourceAnchor),
+    limit: u32,
+) -> Result<Vec<(SourceAnchor, SourceAnchor)>, StoreError> {
+    let hint = tx.indexed_by("reference_links_due");
+    let sql = format!(
+        "SELECT r.owner, r.referred FROM reference_links r {hint} CROSS JOIN links o \
+         WHERE r.tenant = $1 AND r.job = $2 AND r.state IN (1, 3) AND r.state = 3 \
+         AND r.attribute = $3 AND (r.owner, r.referred) > ($4, $5) \
+         AND o.tenant = r.tenant AND o.job = r.job AND o.anchor = r.owner AND o.state = 1 \
+         ORDER BY r.owner, r.referred LIMIT $6"
+    );
+    let params = [
+        tenant.into(),
+        job.into(),
+        attribute.into(),
+        after.0.into(),
+        after.1.into(),
+        limit.into(),
+    ];
+    tx.all(&sql, &params).await
+}
+
+/// Puts off the removal of references until `at`.
+pub async fn put_off(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    references: &[Reference<'_>],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE reference_links SET retry_at = $1 WHERE tenant = $2 AND job = $3 \
+               AND owner = $4 AND attribute = $5 AND referred = $6 AND state = 3";
+    for reference in references {
+        let [tenant, job, owner, attribute, referred] = place(tenant, job, *reference);
+        let params = [at.into(), tenant, job, owner, attribute, referred];
+        tx.exec(sql, &params).await?;
+    }
+    Ok(())
+}
+
 /// How many references are due.
 pub async fn count_due(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
     let hint = tx.indexed_by("reference_links_due");
@@ -341,15 +405,15 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Makes due again what the target refused until `now`.
+/// Makes due again what the target refused, or was put off, until `now`.
 pub async fn retry(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE reference_links SET state = 1, retry_at = NULL \
-               WHERE tenant = $1 AND job = $2 AND retry_at <= $3";
+    let sql = "UPDATE reference_links SET state = CASE WHEN state = 3 THEN 3 ELSE 1 END, \
+               retry_at = NULL WHERE tenant = $1 AND job = $2 AND retry_at <= $3";
     tx.exec(sql, &[tenant.into(), job.into(), now.into()])
         .await
         .map(|_| ())
@@ -362,12 +426,12 @@ pub async fn count_refused(
     job: JobId,
 ) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM reference_links \
-               WHERE tenant = $1 AND job = $2 AND retry_at IS NOT NULL";
+               WHERE tenant = $1 AND job = $2 AND retry_at IS NOT NULL AND state = 6";
     let row: Option<(u64,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
     Ok(row.map_or(0, |(count,)| count))
 }
 
-/// When the first reference that the target refused is to be tried again.
+/// When the first reference that the target refused, or was put off, is to be tried again.
 pub async fn next_retry(
     tx: &mut Tx<'_>,
     tenant: TenantId,

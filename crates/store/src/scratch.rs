@@ -43,9 +43,12 @@ const STATE: &[(&str, &[&str], &[&str])] = &[
     (
         "held_back",
         &["anchor"],
-        &["kind", "name", "target", "action", "reason", "allowed"],
+        &[
+            "kind", "name", "target", "action", "members", "size", "reason", "allowed",
+        ],
     ),
     ("withdrawn", &["anchor"], &["at"]),
+    ("withdrawn_members", &["owner", "member"], &["at"]),
 ];
 
 /// A row as it is.

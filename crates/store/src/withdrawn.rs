@@ -1,11 +1,13 @@
 //! What was taken away lately without having been allowed: what a guard counts besides the cycle that it
 //! judges (6.5). Written by the engine.
 
+use std::collections::HashMap;
+
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId, Timestamp};
 
 use crate::lists::of_job;
-use crate::{StoreError, Tx};
+use crate::{StoreError, Tx, Val};
 
 /// Adds objects from which something was taken away.
 pub async fn add(
@@ -38,6 +40,43 @@ pub async fn count(
     Ok(all.saturating_sub(both.len() as u64))
 }
 
+/// Adds members who were removed from groups.
+pub async fn add_members(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    at: Timestamp,
+    memberships: &[(SourceAnchor, SourceAnchor)],
+) -> Result<(), StoreError> {
+    let row = |(owner, member): &(SourceAnchor, SourceAnchor)| {
+        let (owner, member) = (*owner, *member);
+        let row: [Val; 5] = [
+            tenant.into(),
+            job.into(),
+            owner.into(),
+            member.into(),
+            at.into(),
+        ];
+        row.to_vec()
+    };
+    let head = "INSERT INTO withdrawn_members (tenant, job, owner, member, at)";
+    let tail = "ON CONFLICT (tenant, job, owner, member) DO UPDATE SET at = excluded.at";
+    let rows = memberships.iter().map(row).collect();
+    tx.insert_many(head, tail, rows).await.map(|_| ())
+}
+
+/// How many members were removed, by group.
+pub async fn count_members(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<HashMap<SourceAnchor, u64>, StoreError> {
+    let sql = "SELECT owner, count(*) FROM withdrawn_members WHERE tenant = $1 AND job = $2 \
+               GROUP BY owner";
+    let rows: Vec<(SourceAnchor, u64)> = tx.all(sql, &[tenant.into(), job.into()]).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Forgets what was taken away before an instant.
 pub async fn forget(
     tx: &mut Tx<'_>,
@@ -45,8 +84,10 @@ pub async fn forget(
     job: JobId,
     before: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM withdrawn WHERE tenant = $1 AND job = $2 AND at < $3";
-    tx.exec(sql, &[tenant.into(), job.into(), before.into()])
-        .await
-        .map(|_| ())
+    for table in ["withdrawn", "withdrawn_members"] {
+        let sql = format!("DELETE FROM {table} WHERE tenant = $1 AND job = $2 AND at < $3");
+        let params = [tenant.into(), job.into(), before.into()];
+        tx.exec(&sql, &params).await?;
+    }
+    Ok(())
 }

@@ -106,7 +106,7 @@ async fn nine_of_ten_unassigned_are_held_and_told_once_and_go_when_they_are_allo
     until(&muster, "Quarantine").await?;
     let mails = mail.wait_for(1).await?;
     ensure!(
-        subject(&mails[0]).contains("is held: too many would be disabled or deleted"),
+        subject(&mails[0]).contains("is held: too much would be taken away"),
         "{}",
         mails[0]
     );

@@ -41,7 +41,7 @@ pub(crate) enum Job {
         #[arg(value_parser = interval, value_name = "TIME")]
         every: u32,
     },
-    /// Show or set how many objects a job may disable or delete before it asks.
+    /// Show or set how much a job may take away before it asks: accounts, and memberships.
     #[command(
         after_help = "Examples:\n  muster job guard \"Symantec Web Security Service\"\n  muster job guard \"Symantec Web Security Service\" --most 100 --share 10 --within 1d\n  muster job guard \"Symantec Web Security Service\" --off"
     )]
@@ -54,16 +54,23 @@ pub(crate) enum Job {
         /// Hold it when they are more than so many percent of the managed objects, and more than five.
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
         share: Option<u8>,
-        /// Count what was withdrawn in so much time: 90s, 40m, 2h or 1d; 0s counts each cycle alone.
+        /// Hold it when it would remove more members than this, from all groups together.
+        #[arg(long, value_name = "NUMBER")]
+        memberships: Option<u32>,
+        /// Hold it when it would remove more than so many percent of a group's members, and more than
+        /// twenty.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+        members_share: Option<u8>,
+        /// Count what was taken away in so much time: 90s, 40m, 2h or 1d; 0s counts each cycle alone.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         within: Option<u32>,
         /// Hold nothing back.
-        #[arg(long, conflicts_with_all = ["most", "share", "within"])]
+        #[arg(long, conflicts_with_all = ["most", "share", "memberships", "members_share", "within"])]
         off: bool,
     },
     /// Show or set what becomes of the accounts of users who leave: disable, delete, or leave.
     #[command(
-        after_help = "Examples:\n  muster job leaving \"Symantec Web Security Service\"\n  muster job leaving \"Symantec Web Security Service\" --unassigned delete --disabled disable --deleted delete\n\nIt counts for who leaves from now on."
+        after_help = "Examples:\n  muster job leaving \"Symantec Web Security Service\"\n  muster job leaving \"Symantec Web Security Service\" --unassigned delete --disabled disable --deleted delete --grace 14d\n\nIt counts for who leaves from now on."
     )]
     Leaving {
         /// Name or id of the application.
@@ -77,6 +84,9 @@ pub(crate) enum Job {
         /// Of whose account is deleted in the directory, and can still be restored.
         #[arg(long, value_name = "WHAT")]
         deleted: Option<DepartureArg>,
+        /// For so long an account that is to be deleted is disabled before: 90s, 40m, 2h or 1d.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        grace: Option<u32>,
     },
     /// List what the guard holds back.
     #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]

@@ -39,8 +39,17 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
         }
         App::List => list(node, out).await?,
         App::Show { app } => show(&applications::show(ctx, &app).await?, out).await,
-        App::Assign { app, who, role } => {
-            let done = applications::assign(ctx, &app, &principal(who), role.as_deref()).await?;
+        App::Assign {
+            app,
+            who,
+            nested,
+            role,
+        } => {
+            let who = match principal(who) {
+                Principal::Group(group) if nested => Principal::GroupAndNested(group),
+                who => who,
+            };
+            let done = applications::assign(ctx, &app, &who, role.as_deref()).await?;
             let shown = json!({ "name": done.name, "role": done.role, "new": done.is_new });
             let before = if done.is_new { "" } else { " (as before)" };
             tell(
@@ -52,6 +61,14 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             if let Some(warning) = done.warning {
                 out.note(format!("Note: {warning}")).await;
             }
+        }
+        App::Included {
+            group,
+            nested,
+            limit,
+        } => {
+            let included = applications::included(ctx, &group, nested, limit as usize).await?;
+            show_included(&included, out).await;
         }
         App::Unassign { app, who } => {
             let (name, gone) = applications::unassign(ctx, &app, &principal(who)).await?;
@@ -129,6 +146,45 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
 async fn tell(out: &Out, shown: &serde_json::Value, text: String) {
     out.line(if out.json { shown.to_string() } else { text })
         .await;
+}
+
+async fn show_included(included: &applications::Included, out: &Out) {
+    let applications::Included {
+        users,
+        count,
+        immediate,
+        nested,
+    } = included;
+    if out.json {
+        let users: Vec<_> = users
+            .iter()
+            .map(|(name, via)| json!({ "name": name, "via": via }))
+            .collect();
+        let all = json!({
+            "users": users, "count": count, "immediate": immediate, "nestedGroups": nested
+        });
+        out.line(all.to_string()).await;
+        return;
+    }
+    for (name, via) in users {
+        out.line(format!("{name}  (member of {via})")).await;
+    }
+    let rest = count - users.len() as u64;
+    let told = match (nested, rest) {
+        (0, 0) => format!("{count} users"),
+        (0, rest) => format!("{count} users; {rest} more are not listed"),
+        (nested, rest) => {
+            let more = count - immediate;
+            let unlisted = match rest {
+                0 => String::new(),
+                rest => format!("; {rest} more are not listed"),
+            };
+            format!(
+                "{count} users: {immediate} members, and {more} by {nested} nested groups{unlisted}"
+            )
+        }
+    };
+    out.line(told).await;
 }
 
 fn principal(who: Who) -> Principal {
@@ -247,7 +303,7 @@ async fn show(shown: &Shown, out: &Out) {
             .map(|(assignment, name)| {
                 json!({
                     "id": assignment.id.to_string(), "principal": assignment.principal.to_string(),
-                    "type": assignment.kind.as_str(), "name": name,
+                    "type": assignment.kind.as_str(), "name": name, "nested": assignment.transitive,
                     "role": assignment.role.to_string()
                 })
             })
@@ -291,7 +347,13 @@ async fn show(shown: &Shown, out: &Out) {
             Kind::User => "user",
             Kind::Group => "group",
         };
-        out.line(format!("    {kind:<6} {name} as {role}")).await;
+        let nested = if assignment.transitive {
+            ", with nested groups"
+        } else {
+            ""
+        };
+        out.line(format!("    {kind:<6} {name} as {role}{nested}"))
+            .await;
     }
     out.line("  Mappings").await;
     for line in mapping_lines(schema) {

@@ -161,6 +161,7 @@ fn matching(it: &Explanation) -> String {
             let state = match link.state {
                 LinkState::Managed => "managed",
                 LinkState::Disabled => "it left scope, its account in use or not",
+                LinkState::Leaving => "it left scope, and is deleted when its grace is over",
                 LinkState::Released => "not managed any more, because it left scope",
             };
             format!(

@@ -44,6 +44,8 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             app,
             most,
             share,
+            memberships,
+            members_share,
             within,
             off,
         } => {
@@ -53,6 +55,8 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 }
                 guard.most = most.or(guard.most);
                 guard.share = share.or(guard.share);
+                guard.memberships = memberships.or(guard.memberships);
+                guard.members_share = members_share.or(guard.members_share);
                 guard.within_seconds = within.unwrap_or(guard.within_seconds);
             })
             .await?;
@@ -67,25 +71,35 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             unassigned,
             disabled,
             deleted,
+            grace,
         } => {
             let (app, leaving) = jobs::set_leaving(ctx, &app, move |leaving| {
                 leaving.unassigned = unassigned.map_or(leaving.unassigned, Into::into);
                 leaving.disabled = disabled.map_or(leaving.disabled, Into::into);
                 leaving.deleted = deleted.map_or(leaving.deleted, Into::into);
+                leaving.grace_seconds = grace.unwrap_or(leaving.grace_seconds);
             })
             .await?;
             let [unassigned, disabled, deleted] =
                 [leaving.unassigned, leaving.disabled, leaving.deleted].map(Departure::as_str);
             if out.json {
                 let told = json!({
-                    "unassigned": unassigned, "disabled": disabled, "deleted": deleted
+                    "unassigned": unassigned, "disabled": disabled, "deleted": deleted,
+                    "graceSeconds": leaving.grace_seconds
                 });
                 out.line(told.to_string()).await;
                 return Ok(Exit::Done);
             }
+            let grace = match leaving.grace_seconds {
+                0 => String::new(),
+                seconds => format!(
+                    "; what is to be deleted is disabled for {} before",
+                    time_text(seconds)
+                ),
+            };
             format!(
                 "{}: who is unassigned: {unassigned}; whose account is disabled: {disabled}; whose \
-                 account is deleted: {deleted}",
+                 account is deleted: {deleted}{grace}",
                 app.display_name
             )
         }
@@ -99,12 +113,13 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 })
                 .await;
             }
-            let shown = held.iter().filter(|one| !one.allowed).count() as u64;
+            let shown = held.iter().filter(|one| !one.allowed);
+            let shown: u64 = shown.map(Withdrawal::size).sum();
             if held.is_empty() && !out.json {
                 out.line("Nothing is held back".to_owned()).await;
             } else if shown < all {
                 let rest = all - shown;
-                out.note(format!("and {rest} more; --limit {all} shows all of them"))
+                out.note(format!("and {rest} more; --limit shows more of them"))
                     .await;
             }
             return Ok(Exit::Done);
@@ -117,12 +132,9 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             }
             match allowed {
                 0 => format!("Nothing of {} is held back", app.display_name),
-                1 => format!(
-                    "The next cycle of {} withdraws this object",
-                    app.display_name
-                ),
+                1 => format!("The next cycle of {} takes this away", app.display_name),
                 _ => format!(
-                    "The next cycle of {} withdraws these {allowed} objects",
+                    "The next cycle of {} takes away these {allowed}",
                     app.display_name
                 ),
             }
@@ -236,7 +248,8 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
 
 fn guard_json(guard: Guard) -> Value {
     json!({
-        "most": guard.most, "share": guard.share, "withinSeconds": guard.within_seconds
+        "most": guard.most, "share": guard.share, "memberships": guard.memberships,
+        "membersShare": guard.members_share, "withinSeconds": guard.within_seconds
     })
 }
 
@@ -251,28 +264,42 @@ fn guard_text(guard: Guard) -> String {
     let most = guard.most.map(|most| format!("more than {most} objects"));
     let within = match guard.within_seconds {
         0 => "each cycle for itself".to_owned(),
-        seconds => match every_text(seconds) {
-            one if one.starts_with(char::is_alphabetic) => format!("within one {one}"),
-            several => format!("within {several}"),
-        },
+        seconds => format!("within {}", time_text(seconds)),
     };
-    match (most, share) {
-        (None, None) => "no guard: a cycle may disable and delete any number of objects".to_owned(),
-        (Some(one), None) | (None, Some(one)) => {
-            format!("a cycle that would disable or delete {one} is held, counted {within}")
-        }
-        (Some(most), Some(share)) => {
-            format!(
-                "a cycle that would disable or delete {most}, or {share}, is held, counted {within}"
-            )
-        }
+    let memberships = guard
+        .memberships
+        .map(|most| format!("more than {most} members"));
+    let members = guard.members_share.map(|share| {
+        format!(
+            "more than {share} % of one group's members (and more than {})",
+            Guard::FEW_MEMBERS
+        )
+    });
+    let either = |what: &str, limits: [Option<String>; 2]| {
+        let limits: Vec<String> = limits.into_iter().flatten().collect();
+        (!limits.is_empty()).then(|| format!("{what} {}", limits.join(", or ")))
+    };
+    let would: Vec<String> = [
+        either("disable or delete", [most, share]),
+        either("remove", [memberships, members]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if would.is_empty() {
+        return "no guard: a cycle may disable, delete and remove as much as it likes".to_owned();
     }
+    format!(
+        "a cycle that would {} is held, counted {within}",
+        would.join("; or ")
+    )
 }
 
 fn held_json(held: &Withdrawal) -> Value {
     json!({
         "type": held.kind.as_str(), "source": held.anchor.to_string(), "name": held.name,
         "target": held.target.0, "action": held.action.as_str(), "reason": held.reason,
+        "members": held.members.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "allowed": held.allowed
     })
 }
@@ -281,6 +308,14 @@ fn held_line(held: &Withdrawal) -> String {
     let (what, kind) = (held.action.as_str(), held.kind.as_str());
     let allowed = if held.allowed { " (allowed)" } else { "" };
     format!("{what} {kind} {}: {}{allowed}", held.name, held.reason)
+}
+
+/// A time, in the largest unit that fits.
+fn time_text(seconds: u32) -> String {
+    match every_text(seconds) {
+        one if one.starts_with(char::is_alphabetic) => format!("one {one}"),
+        several => several,
+    }
 }
 
 /// Seconds in the largest unit that fits.
@@ -327,6 +362,7 @@ async fn report(report: &JobReport, out: &Out) {
     let word = |state: LinkState| match state {
         LinkState::Managed => "managed",
         LinkState::Disabled => "disabled",
+        LinkState::Leaving => "disabled, to be deleted",
         LinkState::Released => "released",
     };
     if out.json {
@@ -391,7 +427,7 @@ async fn report(report: &JobReport, out: &Out) {
     }
     if *held_back > 0 {
         out.line(format!(
-            "  {held_back} disables and deletions held back: muster job held"
+            "  {held_back} disables, deletions and removals of members held back: muster job held"
         ))
         .await;
     }

@@ -25,7 +25,7 @@ pub(super) async fn plan(node: &Node, task: Plan, out: &Out) -> Result<Exit, App
     let ctx = &node.ctx;
     let (progress, watched) = watch::channel(None);
     let made = plans::make(ctx, &task.app, &progress);
-    let (application, kept) = shown(watched, made, out).await?;
+    let (application, kept) = Box::pin(shown(watched, made, out)).await?;
     let to_file = task.out.is_some();
     if out.json {
         let plan: Json = serde_json::from_str(&to_json(&kept.plan)).unwrap_or_default();
@@ -78,10 +78,9 @@ async fn farewell(kept: &Kept, more: u64, out: &Out) {
         let told = format!("{count} objects failed before and are tried again later, first {next}");
         out.line(told).await;
     }
-    if let Some((new, managed)) = plan.held {
+    if let Some(held) = plan.held {
         out.line(format!(
-            "The guard of the job will hold it: {new} of {managed} managed objects would be disabled \
-             or deleted. muster apply {short} then lists them (muster job held); allow them \
+            "The guard of the job will hold it: it would {held}. muster apply {short} then lists them (muster job held); allow them \
              (muster job allow), and apply it again"
         ))
         .await;

@@ -66,6 +66,7 @@ fn every_command_has_help_with_an_example() {
         &["integration", "list"],
         &["integration", "rotate"],
         &["integration", "revoke"],
+        &["app", "included"],
         &["app", "gallery"],
         &["app", "add"],
         &["app", "list"],

@@ -91,7 +91,10 @@ fn eh_17_nine_of_ten_unassigned_by_one_mistake_write_nothing_until_they_are_allo
     // EH-18: exactly these. Who comes on top is judged anew.
     json(&data, &["job", "guard", APP, "--most", "0"]);
     let (code, said) = refusal(&run(&data, &["job", "allow", APP, "--expect", "8"]));
-    assert!(code == Some(1) && said.contains("9 objects"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("9 disables, deletions"),
+        "{said}"
+    );
     let allowed = json(&data, &["job", "allow", APP, "--expect", "9"]);
     assert_eq!(allowed["allowed"], 9);
     assign(&data, "unassign", [9]);

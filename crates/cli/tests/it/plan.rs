@@ -334,7 +334,7 @@ fn eh_17_a_plan_says_what_the_guard_would_hold_and_does_not_pass_it() {
     let (plan, operations) = here.plan("a.plan");
     assert_eq!(
         plan["heldByGuard"],
-        json!({ "withdrawn": 10, "managed": 10 })
+        json!({ "withdrawn": 10, "memberships": 0, "recent": 0, "managed": 10 })
     );
     let disables = operations.iter().filter(|it| it["action"] == "disable");
     assert_eq!(disables.count(), 10);

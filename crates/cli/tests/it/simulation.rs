@@ -6,6 +6,8 @@
 //! Store, directory, engine and use cases are the real ones. What happens is drawn from a seed, which
 //! a failure names; who is answered first is not, so that a seed may need several runs.
 
+mod guard;
+mod nested;
 mod provider;
 mod world;
 
@@ -18,7 +20,7 @@ use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
 use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::job::Guard;
-use muster_model::link::SourceAnchor;
+use muster_model::link::{SourceAnchor, TargetId};
 use muster_store::plans::{At, Placed, operation_from_json};
 use muster_store::{escrows, jobs};
 use tokio::sync::watch;
@@ -77,11 +79,16 @@ impl World {
     /// does its guard allows (EH-17).
     async fn cycle(self: &Arc<Self>) -> Option<Result<Cycle, EngineError>> {
         let (allowed, _) = jobs_app::held_back(&self.ctx, APP, 1000).await.unwrap();
-        let allowed = allowed.iter().filter(|it| it.allowed).count() as u64;
-        let before = self.writes();
+        let allowed = allowed.iter().filter(|it| it.allowed);
+        let (left, gone): (Vec<_>, Vec<_>) = allowed.partition(|it| it.action == Action::Update);
+        let (allowed, may_leave) = (
+            gone.len() as u64,
+            left.iter().map(|it| it.size()).sum::<u64>(),
+        );
+        let (before, memberships) = (self.writes(), self.memberships());
         let ended = self.cycle_now().await;
         match &ended {
-            Some(Err(EngineError::HeldBack { .. })) => {
+            Some(Err(EngineError::HeldBack(_))) => {
                 assert!(self.is_guarded, "nobody asked for a guard");
                 assert_eq!(
                     self.writes(),
@@ -103,10 +110,34 @@ impl World {
                     cycle.counts,
                     self.told()
                 );
+                self.check_memberships(&memberships, may_leave, is_whole);
             }
             _ => {}
         }
         ended
+    }
+
+    /// Who kept the account, and the group was kept, too, left it only if that was not too much.
+    fn check_memberships(
+        &self,
+        before: &BTreeSet<(TargetId, TargetId)>,
+        allowed: u64,
+        is_whole: bool,
+    ) {
+        let most = u64::from(GUARD.memberships.unwrap()) + allowed;
+        let now = self.memberships();
+        let held = self.provider.held.lock().unwrap();
+        let stays = |(group, member): &&(TargetId, TargetId)| {
+            let account = held.users.get(member);
+            held.groups.contains_key(group)
+                && account.is_some_and(|it| it.get("active") == Some(&true.into()))
+        };
+        let left: Vec<_> = before.difference(&now).filter(stays).collect();
+        assert!(
+            !is_whole || left.len() as u64 <= most,
+            "the guard was passed: {left:?} left, {allowed} were allowed\n{}",
+            self.told()
+        );
     }
 
     /// Requests that change something at the target.
@@ -191,7 +222,7 @@ impl World {
             );
         }
         match &ended {
-            Err(EngineError::Moved(_) | EngineError::HeldBack { .. }) => {
+            Err(EngineError::Moved(_) | EngineError::HeldBack(_)) => {
                 assert!(written.is_empty(), "refused, and written:\n{}", self.told());
             }
             // Whatever was planned has happened, and nothing else.
@@ -265,7 +296,7 @@ impl World {
         for _ in 0..PATIENCE {
             self.clock.advance_seconds(2 * 86_400);
             let mut cycle = self.cycle().await.expect("nobody dies any more");
-            while let Err(EngineError::HeldBack { .. }) = cycle {
+            while let Err(EngineError::HeldBack(_)) = cycle {
                 self.tell("allowed");
                 jobs_app::allow(&self.ctx, APP, None).await.unwrap();
                 cycle = self.cycle().await.expect("nobody dies any more");
@@ -297,7 +328,7 @@ async fn simulate(seed: u64) -> Result<(), String> {
             None => "nothing".to_owned(),
             Some(Ok(cycle)) => format!("{:?} {:?}", cycle.kind, cycle.counts),
             Some(Err(error)) => {
-                if matches!(error, EngineError::HeldBack { .. }) && world.draw(2) == 0 {
+                if matches!(error, EngineError::HeldBack(_)) && world.draw(2) == 0 {
                     world.tell("allowed");
                     jobs_app::allow(&world.ctx, APP, None).await.unwrap();
                 }
@@ -405,7 +436,13 @@ fn in_world<F: Future<Output = ()>>(paused: bool, test: impl FnOnce(Arc<World>) 
         .start_paused(paused)
         .build()
         .unwrap();
-    runtime.block_on(async { test(World::empty(0).await).await });
+    runtime.block_on(async {
+        let world = World::empty(0).await;
+        jobs_app::set_guard(&world.ctx, APP, |it| *it = Guard::OFF)
+            .await
+            .unwrap();
+        test(world).await;
+    });
 }
 
 async fn planned(world: &World) -> muster_store::plans::Kept {
@@ -487,9 +524,6 @@ const MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
 fn who_is_disabled_during_a_long_cycle_is_disabled_at_once() {
     in_real_time(|world| async move {
         const MANY: usize = 1000;
-        jobs_app::set_guard(&world.ctx, APP, |it| *it = Guard::OFF)
-            .await
-            .unwrap();
         world.fill(MANY).await;
         world.cycle_now().await.unwrap().unwrap();
         jobs_app::restart(&world.ctx, APP).await.unwrap();
@@ -528,9 +562,6 @@ fn who_is_disabled_during_a_long_cycle_is_disabled_at_once() {
 fn who_is_disabled_while_being_created_is_disabled_as_soon_as_that_is_known() {
     in_real_time(|world| async move {
         const MANY: usize = 400;
-        jobs_app::set_guard(&world.ctx, APP, |it| *it = Guard::OFF)
-            .await
-            .unwrap();
         world.fill(MANY).await;
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let meanwhile = async {
@@ -550,94 +581,5 @@ fn who_is_disabled_while_being_created_is_disabled_as_soon_as_that_is_known() {
         // It was not created to be disabled (OM-15).
         assert_eq!(world.is_active(MANY - 1), None);
         assert!(ended.counts.created < MANY as u64);
-    });
-}
-
-#[test]
-fn what_is_withdrawn_one_by_one_counts_together_for_a_while() {
-    quietly(|world| async move {
-        world.fill(20).await;
-        let guard = Guard {
-            most: Some(3),
-            ..Guard::OFF
-        };
-        jobs_app::set_guard(&world.ctx, APP, move |it| *it = guard)
-            .await
-            .unwrap();
-        world.cycle_now().await.unwrap().unwrap();
-        for number in 0..3 {
-            world.enable(number, false).await;
-            world.cycle_now().await.unwrap().unwrap();
-        }
-        // EH-16: the cycles of one interval are one cycle there.
-        world.enable(3, false).await;
-        let held = world.cycle_now().await.unwrap();
-        assert!(
-            matches!(
-                held,
-                Err(EngineError::HeldBack {
-                    new: 1,
-                    recent: 3,
-                    managed: 20
-                })
-            ),
-            "{held:?}"
-        );
-        assert_eq!(world.is_active(3), Some(true));
-        // Who is allowed counts no more.
-        jobs_app::allow(&world.ctx, APP, Some(1)).await.unwrap();
-        world.cycle_now().await.unwrap().unwrap();
-        assert_eq!(world.is_active(3), Some(false));
-        world.enable(4, false).await;
-        assert!(world.cycle_now().await.unwrap().is_err());
-        // What is held is held until somebody lets it go, or undoes the cause: time alone does not.
-        world.clock.advance_seconds(2 * i64::from(Guard::WITHIN));
-        assert!(world.cycle_now().await.unwrap().is_err());
-        world.enable(4, true).await;
-        world.cycle_now().await.unwrap().unwrap();
-        // Forty minutes later everything is as if nothing had happened.
-        world.clock.advance_seconds(i64::from(Guard::WITHIN) + 1);
-        for number in 4..7 {
-            world.enable(number, false).await;
-            world.cycle_now().await.unwrap().unwrap();
-        }
-        // Somebody who is counted twice is one: disabled, and then purged.
-        world.purge(5).await;
-        world.cycle_now().await.unwrap().unwrap();
-    });
-}
-
-#[test]
-fn the_lane_beside_a_cycle_does_not_pass_the_guard() {
-    in_real_time(|world| async move {
-        const MANY: usize = 600;
-        world.fill(MANY).await;
-        let guard = Guard {
-            most: Some(2),
-            ..Guard::OFF
-        };
-        jobs_app::set_guard(&world.ctx, APP, move |it| *it = guard)
-            .await
-            .unwrap();
-        world.cycle_now().await.unwrap().unwrap();
-        jobs_app::restart(&world.ctx, APP).await.unwrap();
-        *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
-        let before = world.count("read ");
-        let meanwhile = async {
-            while world.count("read ") < before + 5 {
-                tokio::time::sleep(MOMENT).await;
-            }
-            // One by one, until long after it is too much.
-            for number in 560..600 {
-                world.enable(number, false).await;
-            }
-        };
-        let (ended, ()) = tokio::join!(world.cycle_now(), meanwhile);
-        assert!(ended.unwrap().unwrap().counts.disabled <= 2);
-        let held = world.cycle_now().await.unwrap();
-        assert!(
-            matches!(held, Err(EngineError::HeldBack { .. })),
-            "{held:?}"
-        );
     });
 }

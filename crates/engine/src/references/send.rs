@@ -43,12 +43,18 @@ impl Pass<'_> {
     pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
         let _held = self.hands.hold(batch.owner).await;
         let began = self.clock.now();
-        let (add, remove) = (batch.add.clone(), batch.remove.clone());
+        let add = batch.add.clone();
+        let may_go =
+            |(one, _): &Referred| batch.is_single() || self.cleared.removes(batch.owner, *one);
+        let (remove, later): (Vec<Referred>, Vec<Referred>) =
+            batch.remove.iter().cloned().partition(may_go);
         let mut settled = Settled {
             batch,
             added: Vec::new(),
             removed: Vec::new(),
             refused: Vec::new(),
+            counted: Vec::new(),
+            put_off: later.into_iter().map(|(one, _)| one).collect(),
             lost: Vec::new(),
             error: None,
             began,

@@ -9,7 +9,7 @@ use muster_model::job::{Departure, Leaving};
 use muster_model::link::{LinkState, TargetId};
 use muster_rules::{Apply, AttributeMapping, Expression, MappingSource, ObjectMapping};
 
-use crate::seen::{Look, POLICY, Word, ana, at_target, link, rules, team};
+use crate::seen::{Look, NOW, POLICY, Word, ana, at_target, link, rules, team};
 
 #[track_caller]
 fn check(look: Look, expected: &Word) {
@@ -239,6 +239,7 @@ fn what_leaving_does_is_a_choice_for_each_cause() {
             unassigned,
             disabled,
             deleted,
+            grace_seconds: 0,
         },
         ..POLICY
     };
@@ -350,6 +351,55 @@ fn what_leaving_does_is_a_choice_for_each_cause() {
     };
     check(look(&unassigned, Managed, skip), &Word::Leave(Released));
     check(look(&deleted, Managed, skip), &Word::Delete);
+}
+
+#[test]
+fn a_grace_disables_before_it_deletes() {
+    // 5.5; a choice that the reference has not
+    let graced = |grace_seconds| Policy {
+        leaving: Leaving {
+            unassigned: Departure::Delete,
+            grace_seconds,
+            ..Leaving::default()
+        },
+        ..POLICY
+    };
+    let look = |record: Record, state, grace: u32, ago: i64| {
+        let mut look = linked(record, state, None);
+        look.policy = Some(graced(grace));
+        look.link.as_mut().unwrap().since = NOW.plus_seconds(-ago);
+        look
+    };
+    use LinkState::{Disabled, Leaving as Left, Managed, Released};
+    let unassigned = || changed(|record| record.grants.clear());
+    check(look(unassigned(), Managed, 60, 999), &disable(Left));
+    check(look(unassigned(), Left, 60, 59), &Word::Nothing);
+    check(look(unassigned(), Left, 60, 60), &Word::Delete);
+    check(look(unassigned(), Left, 0, 1), &Word::Delete);
+    // It has its grace also when it was disabled before.
+    check(look(unassigned(), Disabled, 60, 999), &Word::Leave(Left));
+    check(look(unassigned(), Released, 60, 999), &Word::Nothing);
+    // Another cause, which deletes nothing: assigned again, and disabled.
+    let disabled = changed(|record| record.life = Life::Disabled);
+    check(look(disabled, Left, 60, 99), &Word::Leave(Disabled));
+    // Whoever comes back has the account again, also when only the assignment changed.
+    let back = Look {
+        cause: Some(Cause::Entitlement),
+        ..look(ana(), Left, 60, 99)
+    };
+    check(back, &Word::Need(Need::Read));
+    // Gone for good: that was their grace.
+    let purged = Look {
+        record: None,
+        ..look(ana(), Left, 60, 0)
+    };
+    check(purged, &Word::Delete);
+    // Nothing disables it: then nobody keeps an account that should be none.
+    let unable = with("active", |active| active.source = MappingSource::None);
+    assert_eq!(
+        look(unassigned(), Managed, 60, 0).decide(&unable),
+        Word::Delete
+    );
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) fn rules() -> CompiledSchema {
     gallery.default_schema(app).compile().unwrap()
 }
 
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(0);
+
 pub(crate) const POLICY: Policy = Policy {
     scope: Scope::AssignedOnly,
     exclude_default_access: true,
@@ -28,6 +30,7 @@ pub(crate) const POLICY: Policy = Policy {
         unassigned: Departure::Disable,
         disabled: Departure::Disable,
         deleted: Departure::Disable,
+        grace_seconds: 0,
     },
 };
 
@@ -68,13 +71,12 @@ pub(crate) fn team() -> Record {
 }
 
 pub(crate) fn link(kind: Kind, state: LinkState) -> Link {
-    let since = Timestamp::from_micros(0);
     Link {
         kind,
         anchor: anchor(),
         target: TargetId("t1".to_owned()),
         state,
-        since,
+        since: NOW,
     }
 }
 
@@ -137,7 +139,7 @@ impl Look {
             current: self.current.as_ref(),
             cause: self.cause.unwrap_or(Cause::Attributes),
         };
-        let context = Context::at(Timestamp::from_micros(0));
+        let context = Context::at(NOW);
         match decide(&seen, &policy, mapping, &context) {
             Verdict::Need(need) => Word::Need(need),
             Verdict::Do(decision) => word(decision),

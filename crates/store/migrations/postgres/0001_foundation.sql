@@ -81,6 +81,7 @@ CREATE TABLE assignments (
     principal BYTEA NOT NULL,
     kind BIGINT NOT NULL,
     role BYTEA NOT NULL,
+    transitive BOOLEAN NOT NULL,
     created BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 );
@@ -140,6 +141,9 @@ CREATE INDEX links_target ON links (tenant, job, target);
 -- managed groups whose members were not compared with the target's yet
 CREATE INDEX links_unfilled ON links (tenant, job, anchor)
     WHERE kind = 2 AND state = 1 AND NOT filled;
+-- disabled objects that are deleted when their grace is over
+CREATE INDEX links_leaving ON links (tenant, job, since, anchor)
+    WHERE state = 4;
 
 -- References as the target has them, or should have them: a user's manager, a group's members.
 -- `sent_as` is a digest of the id by which the target knows the referred object.
@@ -193,6 +197,8 @@ CREATE TABLE held_back (
     name TEXT NOT NULL,
     target TEXT NOT NULL,
     action TEXT NOT NULL,
+    members BYTEA NOT NULL,
+    size BIGINT NOT NULL,
     reason TEXT NOT NULL,
     allowed BOOLEAN NOT NULL,
     PRIMARY KEY (tenant, job, anchor)
@@ -205,6 +211,16 @@ CREATE TABLE withdrawn (
     anchor BYTEA NOT NULL,
     at BIGINT NOT NULL,
     PRIMARY KEY (tenant, job, anchor)
+);
+
+-- Who was removed from a group lately without anybody having allowed it.
+CREATE TABLE withdrawn_members (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    owner BYTEA NOT NULL,
+    member BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, job, owner, member)
 );
 
 -- What somebody should know of a job, and when they are told.

@@ -3,11 +3,13 @@
 use muster_model::application::{Application, Assignment};
 use muster_model::directory::{Group, Kind, Membership, User};
 use muster_model::{
-    ApplicationId, AssignmentId, Attributes, GroupId, JobId, Position, RoleId, UserId,
+    ApplicationId, AssignmentId, Attributes, GroupId, JobId, ObjectId, Position, RoleId, UserId,
 };
 use muster_store::feed::{self, Change, Entry};
 use muster_store::{StoreError, Tx, applications, assignments, groups, memberships, users};
 use muster_testkit::TestStore;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::{NOW, TENANT, on_both};
 
@@ -16,6 +18,7 @@ on_both!(
     two_living_users_never_share_a_name,
     pages_follow_the_ids_and_end,
     grants_come_directly_and_through_security_groups,
+    grants_reach_nested_groups_when_the_assignment_says_so,
     a_purge_takes_memberships_and_assignments_along,
     the_feed_is_ordered_and_a_reader_misses_nothing,
 );
@@ -124,6 +127,7 @@ async fn grants_come_directly_and_through_security_groups(test: &TestStore) {
         principal,
         kind,
         role,
+        transitive: false,
         created: NOW,
     };
     let app = application.clone();
@@ -158,6 +162,98 @@ async fn grants_come_directly_and_through_security_groups(test: &TestStore) {
         .map(|grant| (grant.object, grant.role, grant.via))
         .collect();
     assert_eq!(seen, [(ids[0], role, None), (ids[1], role, Some(open_id))]);
+}
+
+/// OM-2, and the choice beyond it: groups that contain each other come to an end, and what is between must not
+/// be deleted.
+async fn grants_reach_nested_groups_when_the_assignment_says_so(test: &TestStore) {
+    let (top, middle, low) = (
+        group("top", true),
+        group("middle", false),
+        group("low", false),
+    );
+    let people: Vec<User> = ["t", "m", "l"].into_iter().map(user).collect();
+    let ids: Vec<ObjectId> = people.iter().map(|it| it.id.into()).collect();
+    let application = Application {
+        id: ApplicationId::new(),
+        display_name: "App".to_owned(),
+        template: None,
+        job: JobId::new(),
+        created: NOW,
+    };
+    let (app, assigned) = (application.id, top.id);
+    let assignment = move |transitive| Assignment {
+        id: AssignmentId::new(),
+        application: app,
+        principal: assigned.into(),
+        kind: Kind::Group,
+        role: RoleId::DEFAULT_ACCESS,
+        transitive,
+        created: NOW,
+    };
+    let groups = [top, middle.clone(), low];
+    let kept = groups.clone();
+    write!(test, |tx| {
+        applications::create(tx, TENANT, &application).await?;
+        for (group, person) in groups.iter().zip(&people) {
+            put_user(tx, person).await?;
+            groups::put(tx, TENANT, group, NOW).await?;
+            let (group, member, kind) = (group.id, person.id.into(), Kind::User);
+            let membership = Membership {
+                group,
+                member,
+                kind,
+            };
+            memberships::add(tx, TENANT, membership, NOW).await?;
+        }
+        // The top holds the middle, the middle the low, and the low the top.
+        for at in 0..3 {
+            let (group, member) = (groups[at].id, groups[(at + 1) % 3].id.into());
+            let kind = Kind::Group;
+            let membership = Membership {
+                group,
+                member,
+                kind,
+            };
+            memberships::add(tx, TENANT, membership, NOW).await?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    let granted = |ids: Vec<ObjectId>| {
+        test.store.read::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                let grants = assignments::grants(tx, TENANT, app, &ids).await?;
+                assert!(grants.iter().all(|grant| grant.via == Some(assigned)));
+                let mut granted: Vec<ObjectId> = grants.iter().map(|it| it.object).collect();
+                granted.sort_unstable();
+                Ok(granted)
+            })
+        })
+    };
+    let sorted = |some: &[ObjectId]| {
+        let mut some = some.to_vec();
+        some.sort_unstable();
+        some
+    };
+    let assign = async |transitive| {
+        write!(test, |tx| {
+            assignments::create(tx, TENANT, &assignment(transitive)).await
+        })
+        .unwrap()
+    };
+    assert!(assign(false).await);
+    assert_eq!(granted(ids.clone()).await.unwrap(), [ids[0]]);
+    assert!(assign(true).await);
+    assert!(!assign(true).await, "nothing has changed");
+    assert_eq!(granted(ids.clone()).await.unwrap(), sorted(&ids));
+    let mut gone = kept[1].clone();
+    gone.deleted = Some(NOW);
+    write!(test, |tx| groups::put(tx, TENANT, &gone, NOW).await).unwrap();
+    // A nested group that is deleted hands on nothing.
+    assert_eq!(granted(ids.clone()).await.unwrap(), [ids[0]]);
+    assert!(assign(false).await);
+    assert_eq!(granted(ids.clone()).await.unwrap(), [ids[0]]);
 }
 
 async fn a_purge_takes_memberships_and_assignments_along(test: &TestStore) {
@@ -228,4 +324,56 @@ async fn the_feed_is_ordered_and_a_reader_misses_nothing(test: &TestStore) {
     let (seen, ()) = tokio::join!(reader, writers);
     let distinct: std::collections::HashSet<Change> = seen.iter().copied().collect();
     assert_eq!((seen.len(), distinct.len()), (300, 300));
+}
+
+/// Somebody's long transaction in a database beside ours holds up nothing; one in ours does, until it has
+/// ended (decision 3).
+#[tokio::test]
+async fn the_feed_on_postgres_waits_for_its_own_database_alone() {
+    let test = muster_testkit::postgres_store().await;
+    let other = test.beside().await;
+    let first = UserId::new();
+    let (elsewhere, left) = held_open(&other, UserId::new()).await;
+    write!(test, |tx| append_user(tx, first).await).unwrap();
+    let (at, seen) = read_feed(&test, Position::START).await;
+    assert_eq!(seen, [Change::User(first.into())]);
+
+    let (second, third) = (UserId::new(), UserId::new());
+    let (here, done) = held_open(&test, second).await;
+    write!(test, |tx| append_user(tx, third).await).unwrap();
+    let (same, seen) = read_feed(&test, at).await;
+    assert_eq!((same, seen), (at, vec![]), "the second may still commit");
+    here.send(()).unwrap();
+    done.await.unwrap();
+    let (_, seen) = read_feed(&test, at).await;
+    assert_eq!(
+        seen,
+        [Change::User(second.into()), Change::User(third.into())]
+    );
+    elsewhere.send(()).unwrap();
+    left.await.unwrap();
+}
+
+async fn append_user(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
+    feed::append(tx, TENANT, NOW, &[Change::User(user.into())]).await
+}
+
+/// Writes an entry in a transaction that stays open until it is told.
+async fn held_open(test: &TestStore, user: UserId) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (go, wait) = oneshot::channel::<()>();
+    let (say, written) = oneshot::channel();
+    let store = test.store.clone();
+    let running = tokio::spawn(async move {
+        let done = store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                append_user(tx, user).await?;
+                let _ = say.send(());
+                let _ = wait.await;
+                Ok(())
+            })
+        });
+        done.await.unwrap();
+    });
+    written.await.unwrap();
+    (go, running)
 }

@@ -4,7 +4,7 @@ use muster_model::cycle::{Counts, CycleKind};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
 use muster_model::job::{
-    Departure, Guard, Job, JobSettings, JobStatus, Leaving, Scope, Withdrawal,
+    Departure, Guard, Held, Job, JobSettings, JobStatus, Leaving, Scope, Withdrawal,
 };
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_model::plan::Plan;
@@ -60,6 +60,8 @@ fn job() -> Job {
             interval_seconds: 7,
             guard: Guard {
                 share: Some(7),
+                memberships: Some(8),
+                members_share: Some(9),
                 within_seconds: 11,
                 ..Guard::OFF
             },
@@ -67,6 +69,7 @@ fn job() -> Job {
                 unassigned: Departure::Delete,
                 disabled: Departure::Leave,
                 deleted: Departure::Disable,
+                grace_seconds: 12,
             },
             ..JobSettings::default()
         },
@@ -148,6 +151,7 @@ async fn what_was_allowed_is_kept_until_it_is_done(test: &TestStore) {
         name: format!("user {number}"),
         target: TargetId(format!("t{number}")),
         action,
+        members: Vec::new(),
         reason: "it is not assigned".to_owned(),
         allowed: false,
     };
@@ -202,7 +206,12 @@ fn plan(job: JobId, seconds: i64) -> Plan {
             ..Counts::default()
         },
         waiting: Some((3, later(60))),
-        held: Some((9, 10)),
+        held: Some(Held {
+            objects: 9,
+            memberships: 2,
+            recent: 1,
+            managed: 10,
+        }),
     }
 }
 
@@ -309,6 +318,7 @@ async fn a_copy_of_a_job_holds_what_the_engine_keeps_of_it(test: &TestStore) {
             name: "Ana".to_owned(),
             target: TargetId("t".to_owned()),
             action: Action::Disable,
+            members: vec![anchor(8), anchor(9)],
             reason: "it is not assigned".to_owned(),
             allowed: true,
         };

@@ -23,10 +23,19 @@ pub(crate) const APP: &str = "Wiki";
 pub(crate) const GUARD: Guard = Guard {
     most: Some(1),
     share: None,
+    memberships: Some(1),
+    members_share: None,
     within_seconds: 0,
 };
 const PEOPLE: usize = 7;
 const TEAMS: usize = 3;
+
+/// Who is in a team.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Member {
+    Person(usize),
+    Team(usize),
+}
 
 #[derive(Clone, Debug, Default)]
 struct Person {
@@ -230,6 +239,79 @@ impl World {
                 .await
                 .unwrap();
         }
+    }
+
+    /// One of them is back in the team.
+    pub(crate) async fn join(&self, number: usize) {
+        directory::add_member(&self.ctx, group(0), user(number).into())
+            .await
+            .unwrap();
+    }
+
+    /// Only who is assigned is provisioned.
+    pub(crate) async fn assigned_only(&self) {
+        applications::set_scope(&self.ctx, APP, Scope::AssignedOnly)
+            .await
+            .unwrap();
+    }
+
+    /// Another team, without members.
+    pub(crate) async fn found(&self, number: usize) {
+        let set = [
+            ("id", group(number).to_string()),
+            ("displayName", format!("Team {number}")),
+        ];
+        let set = set.map(|(name, value)| (name.to_owned(), value.into()));
+        directory::create_group(&self.ctx, set.to_vec())
+            .await
+            .unwrap();
+    }
+
+    /// Somebody joins or leaves a team, or a team another one.
+    pub(crate) async fn put_into(&self, team: usize, member: Member, on: bool) {
+        let member = match member {
+            Member::Person(number) => user(number).into(),
+            Member::Team(number) => group(number).into(),
+        };
+        let done = if on {
+            directory::add_member(&self.ctx, group(team), member).await
+        } else {
+            directory::remove_member(&self.ctx, group(team), member).await
+        };
+        done.unwrap();
+    }
+
+    /// A team is assigned, with those that are nested in it; or not any more.
+    pub(crate) async fn assign_nested(&self, team: usize, on: bool) {
+        let team = Principal::GroupAndNested(group(team).to_string());
+        if on {
+            applications::assign(&self.ctx, APP, &team, None)
+                .await
+                .unwrap();
+        } else {
+            applications::unassign(&self.ctx, APP, &team).await.unwrap();
+        }
+    }
+
+    /// A team is deleted for good.
+    pub(crate) async fn delete_team(&self, number: usize) {
+        directory::delete_group(&self.ctx, group(number))
+            .await
+            .unwrap();
+    }
+
+    /// Memberships of accounts that may sign in, by group and account.
+    pub(crate) fn memberships(&self) -> BTreeSet<(TargetId, TargetId)> {
+        let held = self.provider.held.lock().unwrap();
+        let is_active = |id: &TargetId| {
+            let account = held.users.get(id);
+            account.is_some_and(|it| it.get("active") == Some(&Value::Bool(true)))
+        };
+        held.members
+            .iter()
+            .flat_map(|(group, members)| members.iter().map(move |it| (group.clone(), it.clone())))
+            .filter(|(_, member)| is_active(member))
+            .collect()
     }
 
     /// One of them gets another title once more.
