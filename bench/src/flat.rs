@@ -11,11 +11,11 @@ use muster_app::applications::{self, Template};
 use muster_app::{Ctx, jobs};
 use muster_connect::{DirectorySource, Http, OutboundPolicy};
 use muster_engine::port::{
-    Connector, Shape, Source, Target, TargetError, TargetObject, TestFailure, Write,
+    Connector, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure, Write,
 };
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job, Scope};
+use muster_model::job::{Access, Credentials, Job, Scope};
 use muster_model::link::TargetId;
 use muster_model::plan::Request;
 use muster_model::{Secret, SystemClock, TenantId, Value};
@@ -72,6 +72,10 @@ impl Target for InProcess {
 
     async fn test(&self) -> Result<(), TestFailure> {
         Ok(())
+    }
+
+    async fn probe(&self, _: Option<&str>) -> Result<Probe, TestFailure> {
+        Ok(Probe::default())
     }
 
     fn chunk(&self) -> usize {
@@ -133,6 +137,7 @@ pub(crate) async fn one(users: usize) -> Result<()> {
     let credentials = Credentials {
         tenant_url: "https://target.example/scim".to_owned(),
         secret_token: Secret::new("token".to_owned()),
+        access: Access::default(),
     };
     applications::save_credentials(&ctx, APP, credentials).await?;
     // What loading took does not count.

@@ -10,7 +10,7 @@ use muster_app::received::Provider;
 use muster_app::{Ctx, integrations, jobs};
 use muster_connect::{Connections, Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions, Worker};
-use muster_model::job::Credentials;
+use muster_model::job::{Access, Credentials};
 use muster_model::{Secret, SystemClock, TenantId};
 use muster_store::{SealingKey, Store, StoreUrl};
 use tempfile::TempDir;
@@ -114,6 +114,7 @@ impl Stage {
         let credentials = Credentials {
             tenant_url: target.scim_url.clone(),
             secret_token: Secret::new(target.token.clone()),
+            access: Access::default(),
         };
         applications::save_credentials(&self.ctx, name, credentials)
             .await

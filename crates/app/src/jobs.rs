@@ -2,12 +2,12 @@
 
 use muster_engine::{Entitled, Progress};
 use muster_model::application::Application;
-use muster_model::cycle::Cycle;
+use muster_model::cycle::{Cycle, Totals};
 use muster_model::directory::Kind;
-use muster_model::job::{Guard, Job, JobStatus, Leaving, Withdrawal};
+use muster_model::job::{Dialect, Guard, Job, JobStatus, Leaving, Withdrawal};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
-use muster_store::{cycles, escrows, held_back, jobs, links};
+use muster_store::{cycles, escrows, feed, held_back, jobs, links};
 use tokio::sync::watch;
 
 use crate::applications::{change_settings, find, job_of};
@@ -132,6 +132,21 @@ pub async fn set_leaving(
     Ok((application, job.settings.leaving))
 }
 
+/// Sets how the target wants to be spoken to; answers what holds from now on (7.6).
+pub async fn set_dialect(
+    ctx: &Ctx,
+    application: &str,
+    change: impl FnOnce(&mut Dialect) + Send + 'static,
+) -> Result<(Application, Dialect), AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        change(&mut settings.dialect);
+    })
+    .await?;
+    let job = job_of(ctx, &application).await?;
+    Ok((application, job.settings.dialect))
+}
+
 /// What the guard of a job holds back, or may be done now: the first `limit` objects of it, and how much is
 /// held back, memberships counted one by one.
 pub async fn held_back(
@@ -212,9 +227,7 @@ pub async fn backlog(ctx: &Ctx, application: &str) -> Result<u64, AppError> {
     let (_, job) = with_job(ctx, application).await?;
     let (tenant, after) = (ctx.tenant, job.watermark.unwrap_or_default());
     ctx.store
-        .read(|tx| {
-            Box::pin(async move { Ok(muster_store::feed::backlog(tx, tenant, after).await?) })
-        })
+        .read(|tx| Box::pin(async move { Ok(feed::backlog(tx, tenant, after).await?) }))
         .await
 }
 
@@ -251,6 +264,24 @@ pub struct JobReport {
     pub escrows: u64,
     /// When the next of them is tried again.
     pub next_retry: Option<Timestamp>,
+    /// When the first of them failed first.
+    pub failing_since: Option<Timestamp>,
+    /// Changes of the directory that the job has not looked at yet.
+    pub backlog: u64,
+    /// When the first of these was made.
+    pub waiting_since: Option<Timestamp>,
+    /// What its cycles did since this process began.
+    pub totals: Totals,
+    /// When this was so.
+    pub at: Timestamp,
+}
+
+impl JobReport {
+    /// The age in seconds of the oldest change that the job has not looked at; 0 when there is none.
+    pub fn behind_seconds(&self) -> u64 {
+        let age = |since| self.at.millis_since(since) / 1000;
+        self.waiting_since.map_or(0, age)
+    }
 }
 
 /// Cycles that a report shows.
@@ -259,21 +290,40 @@ const SHOWN: u32 = 10;
 /// The status of a job.
 pub async fn status(ctx: &Ctx, application: &str) -> Result<JobReport, AppError> {
     let (application, job) = with_job(ctx, application).await?;
-    let (tenant, id) = (ctx.tenant, job.id);
+    report(ctx, application, job).await
+}
+
+/// The status of all jobs.
+pub async fn all(ctx: &Ctx) -> Result<Vec<JobReport>, AppError> {
+    let mut reports = Vec::new();
+    for application in crate::applications::list(ctx).await? {
+        let job = job_of(ctx, &application).await?;
+        reports.push(report(ctx, application, job).await?);
+    }
+    Ok(reports)
+}
+
+async fn report(ctx: &Ctx, application: Application, job: Job) -> Result<JobReport, AppError> {
+    let (tenant, id, watermark) = (ctx.tenant, job.id, job.watermark.unwrap_or_default());
     let progress = *ctx.engine.progress(id).borrow();
-    let (cycles, linked, held_back, (escrows, next_retry)) = ctx
-        .store
-        .read::<_, AppError, _>(|tx| {
-            Box::pin(async move {
-                Ok((
-                    cycles::latest(tx, tenant, id, SHOWN).await?,
-                    links::counts(tx, tenant, id).await?,
-                    held_back::count(tx, tenant, id).await?,
-                    escrows::outlook(tx, tenant, id).await?,
-                ))
+    let (cycles, linked, held_back, (escrows, next_retry), failing_since, (backlog, waiting_since)) =
+        ctx.store
+            .read::<_, AppError, _>(|tx| {
+                Box::pin(async move {
+                    Ok((
+                        cycles::latest(tx, tenant, id, SHOWN).await?,
+                        links::counts(tx, tenant, id).await?,
+                        held_back::count(tx, tenant, id).await?,
+                        escrows::outlook(tx, tenant, id).await?,
+                        escrows::oldest(tx, tenant, id).await?,
+                        (
+                            feed::backlog(tx, tenant, watermark).await?,
+                            feed::oldest(tx, tenant, watermark).await?,
+                        ),
+                    ))
+                })
             })
-        })
-        .await?;
+            .await?;
     Ok(JobReport {
         application,
         job,
@@ -283,5 +333,10 @@ pub async fn status(ctx: &Ctx, application: &str) -> Result<JobReport, AppError>
         held_back,
         escrows,
         next_retry,
+        failing_since,
+        backlog,
+        waiting_since,
+        totals: ctx.engine.totals(id),
+        at: ctx.clock.now(),
     })
 }

@@ -13,6 +13,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod log;
 pub mod mappings;
+pub mod metrics;
 pub mod notices;
 pub mod plans;
 pub mod provision;

@@ -1,8 +1,8 @@
 //! The provisioning log.
 
-use muster_model::EventId;
 use muster_model::event::Event;
-use muster_store::events::{self, EventQuery};
+use muster_model::{EventId, Timestamp};
+use muster_store::events::{self, EventQuery, Tally};
 
 use crate::applications::find;
 use crate::{AppError, Ctx};
@@ -21,6 +21,25 @@ pub async fn list(
     let (tenant, job, limit) = (ctx.tenant, application.job, limit.min(PAGE));
     ctx.store
         .read(|tx| Box::pin(async move { Ok(events::list(tx, tenant, job, &query, limit).await?) }))
+        .await
+}
+
+/// How many events of an application there were since an instant, by action and status, in stretches of so
+/// many seconds.
+pub async fn tally(
+    ctx: &Ctx,
+    application: &str,
+    since: Timestamp,
+    stretch_seconds: u32,
+) -> Result<Vec<Tally>, AppError> {
+    let application = find(ctx, application).await?;
+    let (tenant, job) = (ctx.tenant, application.job);
+    ctx.store
+        .read(|tx| {
+            Box::pin(
+                async move { Ok(events::tally(tx, tenant, job, since, stretch_seconds).await?) },
+            )
+        })
         .await
 }
 

@@ -254,6 +254,11 @@ fn headline(
         }
         (Topic::Quarantine, false, _) => format!("provisioning of {name} is in quarantine"),
         (Topic::Failures, false, _) => format!("objects of {name} fail"),
+        (Topic::Expiry, false, "CredentialsExpired") => {
+            format!("the credentials of {name} have expired")
+        }
+        (Topic::Expiry, false, _) => format!("the credentials of {name} expire soon"),
+        (Topic::Expiry, true, _) => format!("the credentials of {name} were renewed"),
         (Topic::Failures, true, _) => format!("no object of {name} fails any more"),
     }
 }
@@ -300,6 +305,9 @@ fn paragraph(told: &Told, text: &mut String) {
             (_, "TooManyDeletes") => line(format!("Who:         muster job held \"{name}\"")),
             (Topic::Failures, _) => line(format!(
                 "Which:       muster log list \"{name}\" --status failure"
+            )),
+            (Topic::Expiry, _) => line(format!(
+                "Renew:       muster app credentials \"{name}\" … --expires DATE"
             )),
             (Topic::Quarantine, _) => line(format!(
                 "Try:         muster app test-connection \"{name}\""

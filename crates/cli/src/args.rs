@@ -3,6 +3,7 @@
 mod ahead;
 mod integration;
 mod job;
+mod log;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use ahead::{Apply, Explain, Notice, Plan, Provision};
 pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
-pub(crate) use job::Job;
+pub(crate) use job::{Job, WriteArg, seconds};
+pub(crate) use log::{Log, LogFilter, LogTable, Stretch};
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
 #[derive(Debug, Parser)]
@@ -188,6 +190,11 @@ pub(crate) enum Task {
     /// Mappings and scoping filters of an application, as a schema document.
     #[command(subcommand)]
     Schema(SchemaTask),
+    /// Print what there is to watch, in the text format of Prometheus.
+    #[command(
+        after_help = "Example:\n  muster metrics\n\nA running server answers the same at /metrics of the address in [metrics] listen."
+    )]
+    Metrics,
     /// Verify the whole store: nothing refers to what is not there, and what is kept twice agrees.
     #[command(
         after_help = "Example:\n  muster check --data ./muster-data\n\nExit code 1 when something is wrong."
@@ -323,7 +330,7 @@ pub(crate) enum App {
     },
     /// Save Tenant URL and Secret Token, after testing them.
     #[command(
-        after_help = "Example:\n  muster app credentials \"Symantec Web Security Service\" --tenant-url https://… --secret-token-file token.txt"
+        after_help = "Example:\n  muster app credentials \"Symantec Web Security Service\" --tenant-url https://… --secret-token-file token.txt --expires 2025-06-30\n  muster app credentials Wiki --tenant-url https://… --token-url https://… --client-id muster --secret-token-file secret.txt"
     )]
     Credentials {
         /// Name or id of the application.
@@ -340,6 +347,19 @@ pub(crate) enum App {
         app: String,
         #[command(flatten)]
         credentials: MaybeGiven,
+    },
+    /// Find out what the target can do, and how it wants to be spoken to.
+    #[command(
+        after_help = "Examples:\n  muster app probe \"Symantec Web Security Service\"\n  muster app probe \"Symantec Web Security Service\" --canary probe@example.com\n\nWithout --canary it only reads. With it, a user of that name and a group are made at the target, changed in each\nway, and removed again. Exit code 3 when something could not be removed."
+    )]
+    Probe {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        credentials: MaybeGiven,
+        /// User name that nobody has, to try out writing.
+        #[arg(long, value_name = "NAME")]
+        canary: Option<String>,
     },
     /// Choose the scope: assigned users and groups only, or all.
     #[command(
@@ -380,6 +400,8 @@ pub(crate) struct Given {
     pub(crate) tenant_url: String,
     #[command(flatten)]
     pub(crate) token: TokenArg,
+    #[command(flatten)]
+    pub(crate) access: AccessArg,
 }
 
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
@@ -389,6 +411,34 @@ pub(crate) struct MaybeGiven {
     pub(crate) tenant_url: Option<String>,
     #[command(flatten)]
     pub(crate) token: TokenArg,
+    #[command(flatten)]
+    pub(crate) access: AccessArg,
+}
+
+/// What gives access with the Secret Token, when it is no bearer token.
+#[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
+pub(crate) struct AccessArg {
+    /// Sign in with this name; the Secret Token is the password.
+    #[arg(long, value_name = "NAME", conflicts_with = "token_url")]
+    pub(crate) user: Option<String>,
+    /// Get access tokens here (OAuth client credentials); the Secret Token is the client secret.
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    pub(crate) token_url: Option<String>,
+    /// The OAuth client.
+    #[arg(long, value_name = "ID", requires = "token_url")]
+    pub(crate) client_id: Option<String>,
+    /// What the client asks for.
+    #[arg(long, value_name = "SCOPE", requires = "token_url")]
+    pub(crate) oauth_scope: Option<String>,
+    /// File with the secret that is used once the target refuses the first one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) next_secret_token_file: Option<PathBuf>,
+    /// The secret from that file, once it was read.
+    #[arg(skip)]
+    pub(crate) next: Option<String>,
+    /// When the secret expires: 2025-06-30, or an instant. Whoever is notified hears of it in time.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) expires: Option<String>,
 }
 
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
@@ -478,54 +528,4 @@ pub(crate) enum SchemaTask {
         /// Which version.
         version: u32,
     },
-}
-
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
-pub(crate) enum Log {
-    /// List events, newest first.
-    #[command(
-        after_help = "Example:\n  muster log list \"Symantec Web Security Service\" --status failure"
-    )]
-    List {
-        /// Name or id of the application.
-        app: String,
-        #[command(flatten)]
-        filter: LogFilter,
-        /// Events at most.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-    },
-    /// Show one event with its steps.
-    #[command(
-        after_help = "Example:\n  muster log show \"Symantec Web Security Service\" 0190f0d5-7c1e-7a63-9f6b-0f9c2d3e4a5b"
-    )]
-    Show {
-        /// Name or id of the application.
-        app: String,
-        /// Id of the event.
-        event: String,
-    },
-    /// Print all events as JSON Lines, newest first.
-    #[command(
-        after_help = "Example:\n  muster log export \"Symantec Web Security Service\" > log.jsonl"
-    )]
-    Export {
-        /// Name or id of the application.
-        app: String,
-        #[command(flatten)]
-        filter: LogFilter,
-    },
-}
-
-#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
-pub(crate) struct LogFilter {
-    /// success, failure, skipped or warning.
-    #[arg(long)]
-    pub(crate) status: Option<String>,
-    /// create, update, disable, delete or other.
-    #[arg(long)]
-    pub(crate) action: Option<String>,
-    /// Only events about this user (sign-in name or id).
-    #[arg(long)]
-    pub(crate) user: Option<String>,
 }

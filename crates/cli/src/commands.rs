@@ -9,6 +9,7 @@ mod import;
 mod integration;
 mod job;
 mod log;
+mod log_csv;
 mod notice;
 mod plan;
 mod provision;
@@ -92,20 +93,34 @@ async fn serve(place: &Place, serve: Serve) -> Result<Exit> {
     let (listener, address) = Server::bind(config.listen).await?;
     config.listen = address;
     let socket = Home::socket(&config.data);
-    let server = Server::start(
+    let metrics = match config.metrics {
+        Some(address) => Some(Server::bind(address).await?),
+        None => None,
+    };
+    let metrics_at = metrics.as_ref().map(|(_, address)| *address);
+    let mut server = Server::start(
         Node::open(&config, Some(home)).await?,
         listener,
         Some(socket),
     )?;
+    if let Some((listener, _)) = metrics {
+        server.show_metrics(listener);
+    }
     let address = server.address;
     let url = &server.node.public_url;
     if place.json {
         println!(
             "{}",
-            serde_json::json!({ "listening": address.to_string(), "url": url })
+            serde_json::json!({
+                "listening": address.to_string(), "url": url,
+                "metrics": metrics_at.map(|at| format!("http://{at}/metrics"))
+            })
         );
     } else {
         println!("Muster listens on {address} and is reached at {url}");
+        if let Some(at) = metrics_at {
+            println!("Metrics are at http://{at}/metrics");
+        }
     }
     asked_to_end().await;
     server.stop().await;
@@ -289,9 +304,9 @@ fn with_local_plan(task: Task) -> Result<Task> {
     }
 }
 
-/// A token in a file is read here, so that the command can be carried out elsewhere.
+/// Secrets in files are read here, so that the command can be carried out elsewhere.
 fn with_local_secrets(mut task: Task) -> Result<Task> {
-    let token = match &mut task {
+    let (token, access) = match &mut task {
         Task::App(App::Credentials { credentials, .. }) => {
             if credentials.token.secret_token.is_none()
                 && credentials.token.secret_token_file.is_none()
@@ -300,9 +315,11 @@ fn with_local_secrets(mut task: Task) -> Result<Task> {
                                (or --secret-token)";
                 return Err(BadUsage(anyhow!(missing)).into());
             }
-            &mut credentials.token
+            (&mut credentials.token, &mut credentials.access)
         }
-        Task::App(App::TestConnection { credentials, .. }) => &mut credentials.token,
+        Task::App(App::TestConnection { credentials, .. } | App::Probe { credentials, .. }) => {
+            (&mut credentials.token, &mut credentials.access)
+        }
         _ => return Ok(task),
     };
     if let TokenArg {
@@ -310,16 +327,33 @@ fn with_local_secrets(mut task: Task) -> Result<Task> {
         secret_token_file: Some(path),
     } = token
     {
-        let mut text = String::new();
-        let read = if path.as_os_str() == "-" {
-            std::io::stdin().take(65_536).read_to_string(&mut text)
-        } else {
-            File::open(&*path).and_then(|file| file.take(65_536).read_to_string(&mut text))
-        };
-        read.with_context(|| format!("cannot read the token from {}", path.display()))?;
-        *secret = Some(text.trim().to_owned());
+        *secret = Some(secret_in(path)?);
+    }
+    if let Some(path) = &access.next_secret_token_file {
+        access.next = Some(secret_in(path)?);
     }
     Ok(task)
+}
+
+/// The secret in a file; `-` is standard input.
+fn secret_in(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().take(65_536).read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|file| file.take(65_536).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read the token from {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// `muster metrics`
+async fn metrics(node: &Node, out: &Out) -> Result<Exit, AppError> {
+    let text = muster_app::metrics::text(&node.ctx).await?;
+    for line in text.lines() {
+        out.line(line.to_owned()).await;
+    }
+    Ok(Exit::Done)
 }
 
 /// Carries a command out in this process.
@@ -332,6 +366,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Notice(task) => notice::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
+        Task::Metrics => metrics(node, out).await,
         Task::Check => check::perform(node, out).await,
         Task::Plan(task) => Box::pin(plan::plan(node, task, out)).await,
         Task::Apply(task) => plan::apply(node, task, out).await,

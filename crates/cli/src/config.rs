@@ -30,6 +30,15 @@ struct File {
     trusted_proxies: Option<Vec<IpNet>>,
     targets: Targets,
     mail: Mail,
+    metrics: Metrics,
+}
+
+/// Who watches.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metrics {
+    /// Address of `/metrics`, apart from everything else: whoever reaches it reads it.
+    listen: Option<SocketAddr>,
 }
 
 /// Who brings notifications.
@@ -59,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) database: StoreUrl,
     pub(crate) listen: SocketAddr,
+    /// Where `/metrics` is.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_insecure_targets: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -130,6 +141,12 @@ impl Config {
             })?,
             None => file.listen.unwrap_or(LISTEN),
         };
+        let metrics = match environment("MUSTER_METRICS_LISTEN") {
+            Some(text) => Some(text.parse().with_context(|| {
+                format!("MUSTER_METRICS_LISTEN: `{text}` is not an address like 127.0.0.1:9464")
+            })?),
+            None => file.metrics.listen,
+        };
         let allow_insecure_targets = match environment("MUSTER_ALLOW_INSECURE_TARGETS") {
             Some(text) => match text.as_str() {
                 "true" | "1" => true,
@@ -162,6 +179,7 @@ impl Config {
             data,
             database,
             listen,
+            metrics,
             public_url,
             allow_insecure_targets,
             trusted_proxies,

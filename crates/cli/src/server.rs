@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::node::Node;
 use crate::remote;
 
+/// The type of what stands at `/metrics`.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// A server that runs until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -102,6 +105,21 @@ impl Server {
             deliverer,
             socket,
         })
+    }
+
+    /// Answers at `/metrics` of an address of its own.
+    pub(crate) fn show_metrics(&mut self, listener: TcpListener) {
+        let node = Arc::clone(&self.node);
+        let router = muster_web::text("/metrics", METRICS, move || {
+            let node = Arc::clone(&node);
+            async move {
+                let text = muster_app::metrics::text(&node.ctx).await;
+                text.inspect_err(|error| tracing::warn!(error = %error, "no figures"))
+                    .ok()
+            }
+        });
+        let serving = muster_web::serve(listener, router, Vec::new(), self.stop.clone());
+        self.running.push(tokio::spawn(serving));
     }
 
     /// Stops everything: running requests and cycles come to an orderly end.

@@ -1,7 +1,11 @@
 //! A SCIM 2.0 server as a target. Strict RFC 7644 on the wire.
 
 mod answer;
+mod auth;
 mod body;
+mod dialect;
+mod probe;
+mod replace;
 mod test;
 #[cfg(test)]
 mod tests;
@@ -11,21 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
+    Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
 };
+use muster_model::Value;
 use muster_model::directory::Kind;
-use muster_model::job::Credentials;
+use muster_model::job::{Credentials, Dialect, PatchStyle};
 use muster_model::link::TargetId;
 use muster_model::plan::Request;
-use muster_model::{Secret, Value};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value as Json};
 
 use crate::http::{Http, HttpError};
+use crate::target::auth::Auth;
 use crate::target::body::Paths;
 
-/// Members of one PATCH (section 15, 5).
-const CHUNK: usize = 100;
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -35,11 +38,13 @@ pub struct ScimTarget {
     http: Http,
     base: String,
     host: String,
-    token: Secret<String>,
+    auth: Auth,
     users: Paths,
     groups: Paths,
     user_match: String,
     group_match: Option<String>,
+    dialect: Dialect,
+    style: PatchStyle,
     requests: AtomicU64,
 }
 
@@ -52,23 +57,19 @@ impl ScimTarget {
             .policy()
             .check(credentials.tenant_url.trim())
             .map_err(refused)?;
+        let style = shape.dialect.patch.or_else(|| dialect::by_flag(&url));
         url.set_query(None);
         url.set_fragment(None);
-        let token = credentials.secret_token.expose().trim();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(TargetError::NotAllowed(
-                "the secret token is empty or holds characters that no token has; copy it again"
-                    .to_owned(),
-            ));
-        }
         Ok(Self {
             base: url.as_str().trim_end_matches('/').to_owned(),
             host: url.host_str().unwrap_or_default().to_owned(),
-            token: Secret::new(token.to_owned()),
+            auth: Auth::new(&http, credentials)?,
             users: Paths::new(&shape.user_paths)?,
             groups: Paths::new(&shape.group_paths)?,
             user_match: shape.user_match.clone(),
             group_match: shape.group_match.clone(),
+            dialect: shape.dialect,
+            style: style.unwrap_or(PatchStyle::Rfc),
             requests: AtomicU64::new(0),
             http,
         })
@@ -85,12 +86,23 @@ impl ScimTarget {
         self.http
             .client()
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(self.token.expose())
             .header("accept", "application/scim+json, application/json")
     }
 
     /// Sends a request; an answer other than 2xx is an error.
     async fn send(&self, request: RequestBuilder) -> Result<Response, TargetError> {
+        let again = request.try_clone();
+        match (self.send_once(request).await, again) {
+            // Nothing was done, and there is something else to show.
+            (Err(error), Some(again)) if self.auth.refused(&error).await => {
+                self.send_once(again).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn send_once(&self, request: RequestBuilder) -> Result<Response, TargetError> {
+        let request = self.auth.show(&self.http, request).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let response = request
             .send()
@@ -165,6 +177,9 @@ impl Target for ScimTarget {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
+        if kind == Kind::Group && !self.dialect.filters_groups {
+            return self.look_through(kind, path, value).await;
+        }
         let filter = body::equals(path, value);
         let (_, resources) = self.list(kind, &[("filter", &filter)]).await?;
         resources
@@ -184,6 +199,10 @@ impl Target for ScimTarget {
     }
 
     fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
+        if let Some(request) = self.replacement(kind, write)? {
+            return Ok(request);
+        }
+        let style = self.style;
         let patch = |id, operations| {
             let body = body::patch(operations).to_string();
             Request::new("PATCH", place(kind, id), Some(body))
@@ -193,23 +212,32 @@ impl Target for ScimTarget {
                 let body = self.paths(kind).create(kind, values)?.to_string();
                 Request::new("POST", collection(kind), Some(body))
             }
-            Write::Update(id, changes) => patch(id, self.paths(kind).update(changes)?),
+            Write::Update(id, changes) => {
+                let operations = self.paths(kind).update(changes)?;
+                patch(id, dialect::update(style, operations, changes))
+            }
             Write::Delete(id) => Request::new("DELETE", place(kind, id), None),
             Write::AddReferences(References {
                 owner,
                 path,
                 referred,
-            }) => patch(owner, body::add_references(kind, path, referred)),
+            }) => patch(owner, dialect::add_references(style, kind, path, referred)),
             Write::RemoveReferences(References {
                 owner,
                 path,
                 referred,
-            }) => patch(owner, body::remove_references(kind, path, referred)),
+            }) => patch(
+                owner,
+                dialect::remove_references(style, kind, path, referred),
+            ),
         })
     }
 
     async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError> {
-        let answer = self.put(self.request(kind, write)?).await;
+        let answer = match self.replaced(kind, write).await {
+            Some(answer) => answer,
+            None => self.put(self.request(kind, write)?).await,
+        };
         match (write, answer) {
             (Write::Create(_), Ok(response)) => {
                 answer::created(&self.host, response).await.map(Some)
@@ -248,8 +276,12 @@ impl Target for ScimTarget {
         test::connection(self).await
     }
 
+    async fn probe(&self, canary: Option<&str>) -> Result<Probe, TestFailure> {
+        probe::probe(self, canary).await
+    }
+
     fn chunk(&self) -> usize {
-        CHUNK
+        usize::from(self.dialect.members)
     }
 
     fn requests(&self) -> u64 {

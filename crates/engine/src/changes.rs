@@ -48,7 +48,7 @@ impl ChangeSet {
                 Changed::Membership { group, member } => {
                     self.memberships.insert((group, member));
                     // The membership may have brought or cost an assignment.
-                    self.object(Kind::User, member, Cause::Entitlement);
+                    self.object(Kind::User, member, assigned);
                     members.insert(member);
                 }
                 Changed::Assignment(principal) => {
@@ -70,7 +70,7 @@ impl ChangeSet {
             groups.extend(names.into_iter().map(|(group, _)| group));
         }
         groups.sort_unstable();
-        self.below(source, groups, Cause::Entitlement).await
+        self.below(source, groups, assigned).await
     }
 
     /// Names the members of groups, and of the groups in them; groups may contain each other.

@@ -267,6 +267,9 @@ fn difference(
             (State::Exported | State::Remove | State::Add | State::Sending, Some(target)) => {
                 batch.remove.push((referred, target.clone()));
             }
+            (State::Refused, Some(target)) if standing.sent_as.is_some() => {
+                batch.remove.push((referred, target.clone()));
+            }
             (State::Waiting | State::Refused, _) | (_, None) => batch.obsolete.push(referred),
         }
     }

@@ -41,6 +41,8 @@ use crate::scope::Policy;
 pub(crate) const PAGE: u32 = 500;
 /// Entries of the feed that are read at once.
 pub(crate) const FEED: u32 = 1000;
+/// Objects whose grace is over that one cycle deletes at most.
+const LEAVING: u32 = 10_000;
 /// Groups whose members are brought over beside each other.
 const FILLED: usize = 16;
 /// Pages of users whose managers are brought over beside each other.
@@ -152,7 +154,7 @@ impl Run<'_> {
                 Box::pin(async move {
                     let due = escrows::due(tx, tenant, job, now, PAGE).await?;
                     let before = now.plus_seconds(-grace);
-                    Ok((due, links::leaving(tx, tenant, job, before, PAGE).await?))
+                    Ok((due, links::leaving(tx, tenant, job, before, LEAVING).await?))
                 })
             })
             .await?;
@@ -409,14 +411,16 @@ impl Run<'_> {
             counts,
             ..
         } = self.cycle;
-        self.progress.send_replace(Some(Progress {
+        let progress = Progress {
             kind,
             phase,
             done,
             total,
             counts,
             began,
-        }));
+            entered: None,
+        };
+        progress.publish(self.progress);
     }
 
     /// Single memberships that changed.
@@ -547,14 +551,16 @@ pub(crate) fn tell(
     checkpoint: &Checkpoint,
     total: u64,
 ) {
-    progress.send_replace(Some(Progress {
+    let now = Progress {
         kind: cycle.kind,
         phase: checkpoint.phase,
         done: checkpoint.done,
         total,
         counts: cycle.counts,
         began: cycle.began,
-    }));
+        entered: None,
+    };
+    now.publish(progress);
 }
 
 fn is_managed(link: &Link) -> bool {

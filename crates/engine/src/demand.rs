@@ -20,6 +20,7 @@ use crate::decide::Cause;
 use crate::engine::{Engine, Kept, Parts, Terms, code};
 use crate::error::EngineError;
 use crate::gate::Mode;
+use crate::guard::Cleared;
 use crate::port::Source;
 use crate::turn::PATIENCE;
 
@@ -120,6 +121,8 @@ impl Run<'_> {
             let named = anchors.iter().map(|anchor| (*anchor, Cause::Attributes));
             named.collect()
         };
+        // Whoever names some means those: who else has left waits for the next cycle, and its guard.
+        self.cleared = Cleared::Named(demand.members.iter().copied().collect());
         self.some(Kind::User, named(&demand.members)).await?;
         self.some(demand.kind, named(&[demand.anchor])).await?;
         if demand.kind == Kind::Group && self.maps_members() {

@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use muster_model::cycle::{Cycle, CycleKind, CycleState};
+use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job, JobStatus, TOO_MANY_DELETES};
+use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, jobs, notices, plans, schemas, secrets};
+use muster_store::{
+    Store, StoreError, access, cycles, escrows, jobs, notices, plans, schemas, secrets,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,7 @@ use crate::turn::Running;
 /// The names under which credentials are kept (1.6).
 pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
 pub(crate) const SECRET_TOKEN: &str = "SecretToken";
+const ACCESS: &str = "Access";
 
 /// What an engine is made of.
 #[derive(Clone, Debug)]
@@ -50,6 +53,7 @@ pub struct Engine {
     pub(crate) options: EngineOptions,
     pub(crate) jobs: Mutex<HashMap<JobId, Arc<Running>>>,
     pub(crate) stop: CancellationToken,
+    totals: Mutex<HashMap<JobId, Totals>>,
 }
 
 /// What one cycle of a job leaves for the next: compiled mappings and open connections.
@@ -59,6 +63,7 @@ pub(crate) struct Kept(Option<Opened>);
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) schema: String,
+    pub(crate) dialect: Dialect,
     pub(crate) credentials: Credentials,
     pub(crate) rules: Arc<CompiledSchema>,
     pub(crate) target: Arc<dyn Target>,
@@ -105,6 +110,7 @@ impl Engine {
         Self {
             options,
             jobs: Mutex::new(HashMap::new()),
+            totals: Mutex::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -212,6 +218,8 @@ impl Engine {
             progress,
         };
         let mut run = self.begin(&loaded, parts).await?;
+        let before = run.checkpoint.as_ref().map(|it| it.counts);
+        let begun = clock.now();
         let outcome = Box::pin(run.go(loaded.job.watermark)).await;
         let mut cycle = run.cycle;
         cycle.counts.requests += opened.target.requests() - requests;
@@ -226,7 +234,9 @@ impl Engine {
                 detail: error.to_string(),
             },
         };
-        self.finish(lease, &cycle).await?;
+        self.add_up(&cycle, &before.unwrap_or_default(), begun);
+        self.finish(lease, &cycle, opened.credentials.access.expires)
+            .await?;
         match outcome {
             Ok(()) => Ok(cycle),
             Err(error) => {
@@ -305,13 +315,36 @@ impl Engine {
         })
     }
 
+    /// What the cycles of a job did since this process began.
+    pub fn totals(&self, job: JobId) -> Totals {
+        self.totals.lock().get(&job).cloned().unwrap_or_default()
+    }
+
+    /// Adds what a cycle did; what it had done before it was broken off was added then.
+    fn add_up(&self, cycle: &Cycle, before: &Counts, begun: Timestamp) {
+        let mut totals = self.totals.lock();
+        let totals = totals.entry(cycle.job).or_default();
+        totals.counts.add(&cycle.counts.without(before));
+        let took = cycle.ended.map_or(0, |ended| ended.millis_since(begun));
+        totals.seconds += took as f64 / 1000.0;
+        if cycle.state != CycleState::Running {
+            let how = (cycle.kind.as_str(), cycle.state.as_str());
+            *totals.cycles.entry(how).or_default() += 1;
+        }
+    }
+
     /// Keeps what is worth it of a cycle that ended.
-    async fn finish(&self, lease: Lease, cycle: &Cycle) -> Result<(), EngineError> {
+    async fn finish(
+        &self,
+        lease: Lease,
+        cycle: &Cycle,
+        expires: Option<Timestamp>,
+    ) -> Result<(), EngineError> {
         let (cycle, now) = (cycle.clone(), self.options.clock.now());
         let kept = self.options.store.write::<_, EngineError, _>(move |tx| {
             Box::pin(async move {
                 if !matches!(cycle.state, CycleState::Failed { .. }) {
-                    status::after_cycle(tx, lease, &cycle.state, now).await?;
+                    status::after_cycle(tx, lease, &cycle.state, expires, now).await?;
                 }
                 if worth_keeping(&cycle) {
                     cycles::put(tx, lease.tenant, &cycle).await?;
@@ -346,18 +379,21 @@ impl Engine {
             .credentials(tenant, job.id)
             .await?
             .ok_or(EngineError::NotConfigured)?;
-        let fits = kept
-            .0
-            .as_ref()
-            .is_some_and(|kept| kept.schema == *schema && kept.credentials == credentials);
+        let fits = kept.0.as_ref().is_some_and(|kept| {
+            kept.schema == *schema
+                && kept.credentials == credentials
+                && kept.dialect == job.settings.dialect
+        });
+        let dialect = job.settings.dialect;
         if !fits {
             let rules = compile(schema)?;
             let target = self
                 .options
                 .connector
-                .target(&credentials, &shape(&rules))?;
+                .target(&credentials, &shape(&rules, dialect))?;
             kept.0 = Some(Opened {
                 schema: schema.clone(),
+                dialect,
                 credentials,
                 rules: Arc::new(rules),
                 target: Arc::from(target),
@@ -380,9 +416,12 @@ impl Engine {
                 Box::pin(async move {
                     let url = secrets::find(tx, key, tenant, job, BASE_ADDRESS).await?;
                     let token = secrets::find(tx, key, tenant, job, SECRET_TOKEN).await?;
+                    let access = secrets::find(tx, key, tenant, job, ACCESS).await?;
+                    let access = access.map(|text| access::read(text.expose()));
                     Ok(url.zip(token).map(|(url, secret_token)| Credentials {
                         tenant_url: url.expose().clone(),
                         secret_token,
+                        access: access.unwrap_or_default(),
                     }))
                 })
             })
@@ -404,6 +443,8 @@ impl Engine {
                     let url = Secret::new(credentials.tenant_url);
                     let token = credentials.secret_token;
                     let key = store.key();
+                    let access = access::write(&credentials.access);
+                    secrets::put(tx, key, tenant, job, ACCESS, &access).await?;
                     secrets::put(tx, key, tenant, job, BASE_ADDRESS, &url).await?;
                     secrets::put(tx, key, tenant, job, SECRET_TOKEN, &token).await
                 })
@@ -416,9 +457,11 @@ impl Engine {
         &self,
         credentials: &Credentials,
         schema: &str,
+        dialect: Dialect,
     ) -> Result<Box<dyn Target>, EngineError> {
         let rules = compile(schema)?;
-        Ok(self.options.connector.target(credentials, &shape(&rules))?)
+        let shape = shape(&rules, dialect);
+        Ok(self.options.connector.target(credentials, &shape)?)
     }
 
     /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates
@@ -480,7 +523,7 @@ pub(crate) fn compile(schema: &str) -> Result<CompiledSchema, EngineError> {
     Ok(rules)
 }
 
-fn shape(rules: &CompiledSchema) -> Shape {
+fn shape(rules: &CompiledSchema, dialect: Dialect) -> Shape {
     let paths = |mapping: &muster_rules::ObjectMapping| -> Vec<String> {
         mapping
             .attributes
@@ -499,6 +542,7 @@ fn shape(rules: &CompiledSchema) -> Shape {
         group_paths: rules.group.as_ref().map(paths).unwrap_or_default(),
         user_match: first(&rules.user).unwrap_or_else(|| "userName".to_owned()),
         group_match: rules.group.as_ref().and_then(first),
+        dialect,
     }
 }
 

@@ -51,6 +51,21 @@ pub(crate) struct Concerned<'a> {
     pub(crate) referred: &'a [SourceAnchor],
 }
 
+/// A write that failed.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    pub(crate) error: TargetError,
+    /// May it, or an earlier attempt of it, have been carried out all the same?
+    pub(crate) in_doubt: bool,
+}
+
+impl From<TargetError> for Unwritten {
+    fn from(error: TargetError) -> Self {
+        let in_doubt = error.may_have_arrived();
+        Self { error, in_doubt }
+    }
+}
+
 /// What came of a write.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
@@ -99,29 +114,38 @@ impl Gate<'_> {
         &self,
         concerned: Concerned<'_>,
         write: &Write<'_>,
-    ) -> Result<Written, TargetError> {
+    ) -> Result<Written, Unwritten> {
         let kind = concerned.kind;
         match self.mode {
             Mode::Live => {}
-            Mode::Rehearsed(rehearsal) => return rehearsal.note(self.target, concerned, write),
+            Mode::Rehearsed(rehearsal) => {
+                return Ok(rehearsal.note(self.target, concerned, write)?);
+            }
             Mode::Planned(permit) => {
                 let request = self.target.request(kind, write)?;
                 let marks = marks(concerned, write, &request);
                 if !marks.iter().all(|mark| permit.contains(mark)) {
-                    return Err(TargetError::NotPlanned);
+                    return Err(TargetError::NotPlanned.into());
                 }
             }
         }
+        let mut in_doubt = false;
         let send = || self.target.write(kind, write);
+        let (limiter, rank) = (self.limiter, self.rank);
         let created = match write {
-            Write::Create(_) => self.limiter.once(self.rank, send).await,
-            _ => self.limiter.run(self.rank, send).await,
+            Write::Create(_) => limiter.once(rank, send).await,
+            _ => limiter.run_doubting(rank, send, &mut in_doubt).await,
         };
-        let created = self.heard(created).await?;
-        Ok(Written {
-            created,
-            noted: None,
-        })
+        match self.heard(created).await {
+            Ok(created) => Ok(Written {
+                created,
+                noted: None,
+            }),
+            Err(error) => {
+                let in_doubt = in_doubt || error.may_have_arrived();
+                Err(Unwritten { error, in_doubt })
+            }
+        }
     }
 
     /// Does the target say that it holds no object of this kind?

@@ -41,7 +41,12 @@ pub(crate) async fn withdrawn_lately(
     }
     let recent = withdrawn::count(tx, tenant, job, new).await?;
     let managed = links::count_managed_or_withdrawn(tx, tenant, job).await?;
-    Ok((recent, managed))
+    // Who was disabled long ago and is to be deleted is one of those of whom they are a share.
+    let linked = links::of(tx, tenant, job, new).await?;
+    let others = linked.iter().filter(|it| it.state != LinkState::Managed);
+    let others: Vec<SourceAnchor> = others.map(|it| it.anchor).collect();
+    let known = withdrawn::among(tx, tenant, job, &others).await?.len();
+    Ok((recent, managed + (others.len() - known) as u64))
 }
 
 /// Up to where it is counted what was taken away.
@@ -104,7 +109,18 @@ async fn hold_back(
         is_object(it) && it.allowed && !will_look && !found.contains_key(&it.anchor)
     };
     let mut after: Vec<Withdrawal> = before.values().filter(|it| waits(it)).cloned().collect();
-    after.extend(found.into_values().filter(|it| is_held || it.allowed));
+    after.extend(found.into_values().filter_map(|mut it| {
+        if is_held || it.allowed {
+            return Some(it);
+        }
+        // Of the members who leave, some were allowed, and are until they are gone.
+        let known = before.get(&it.anchor);
+        let known = known.filter(|known| known.allowed && known.target == it.target)?;
+        let known: HashSet<&SourceAnchor> = known.members.iter().collect();
+        it.members.retain(|member| known.contains(member));
+        it.allowed = true;
+        (!it.members.is_empty()).then_some(it)
+    }));
     let told = after
         .iter()
         .filter(|it| !it.allowed && !known.contains(&it.anchor));
@@ -130,6 +146,8 @@ pub(crate) enum Cleared {
     /// Anything: the job has no guard.
     #[default]
     Everything,
+    /// Anything but members: of those, these.
+    Named(HashSet<SourceAnchor>),
     /// What was judged; any membership, when nobody guards those.
     These(Judged, Option<Removals>),
 }
@@ -143,7 +161,7 @@ impl Cleared {
         let is_enough =
             |(action, _): &(Action, bool)| *action == wanted || *action == Action::Delete;
         match self {
-            Self::Everything => true,
+            Self::Everything | Self::Named(_) => true,
             Self::These(judged, _) => judged.get(&anchor).is_some_and(is_enough),
         }
     }
@@ -152,16 +170,22 @@ impl Cleared {
     pub(crate) fn removes(&self, group: SourceAnchor, member: SourceAnchor) -> bool {
         match self {
             Self::Everything | Self::These(_, None) => true,
-            Self::These(_, Some(removals)) => removals
-                .get(&group)
-                .is_some_and(|members| members.contains_key(&member)),
+            Self::Named(members) => members.contains(&member),
+            Self::These(judged, Some(removals)) => {
+                // Who may delete the group may empty it.
+                let is_deleted = judged
+                    .get(&group)
+                    .is_some_and(|(action, _)| *action == Action::Delete);
+                let members = removals.get(&group);
+                is_deleted || members.is_some_and(|members| members.contains_key(&member))
+            }
         }
     }
 
     /// Does it count when the guard judges next that this member was removed?
     pub(crate) fn counts_removal(&self, group: SourceAnchor, member: SourceAnchor) -> bool {
         match self {
-            Self::Everything | Self::These(_, None) => false,
+            Self::Everything | Self::Named(_) | Self::These(_, None) => false,
             Self::These(_, Some(removals)) => removals
                 .get(&group)
                 .and_then(|members| members.get(&member))
@@ -172,7 +196,7 @@ impl Cleared {
     /// Does it count when the guard judges next?
     pub(crate) fn counts(&self, anchor: SourceAnchor) -> bool {
         match self {
-            Self::Everything => false,
+            Self::Everything | Self::Named(_) => false,
             Self::These(judged, _) => judged.get(&anchor).is_some_and(|(_, allowed)| !allowed),
         }
     }

@@ -135,11 +135,27 @@ impl Limiter {
     where
         F: Future<Output = Result<T, TargetError>>,
     {
+        self.run_doubting(rank, request, &mut false).await
+    }
+
+    /// As [`Self::run`]; and says whether any of the attempts that failed may have been carried out all the
+    /// same. What the last one was answered does not say so: an answer is lost, and the repetition is refused.
+    pub(crate) async fn run_doubting<T, F>(
+        &self,
+        rank: Rank,
+        request: impl Fn() -> F,
+        doubt: &mut bool,
+    ) -> Result<T, TargetError>
+    where
+        F: Future<Output = Result<T, TargetError>>,
+    {
         let mut tries = Tries::default();
         loop {
-            match self.once(rank, &request).await {
-                Err(error) if self.pause(&error, &mut tries).await => {}
-                answer => return answer,
+            let answer = self.once(rank, &request).await;
+            let Err(error) = &answer else { return answer };
+            *doubt |= error.may_have_arrived();
+            if !self.pause(error, &mut tries).await {
+                return answer;
             }
         }
     }

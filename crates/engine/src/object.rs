@@ -17,7 +17,7 @@ use crate::basis::{Basis, free};
 use crate::claims::Claims;
 use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
 use crate::error::EngineError;
-use crate::gate::{Concerned, Gate, Written};
+use crate::gate::{Concerned, Gate, Unwritten, Written};
 use crate::guard::Cleared;
 use crate::intents::Intents;
 use crate::limit::Tries;
@@ -252,8 +252,8 @@ impl Path<'_> {
             let seen = self.look(kind, &decision).await;
             let done = match &seen {
                 // Nobody would be disabled either.
-                Some(Err(error)) if error.stops_the_cycle() => Err(error.clone()),
-                Some(Err(TargetError::NotFound)) => Err(TargetError::NotFound),
+                Some(Err(error)) if error.stops_the_cycle() => Err(error.clone().into()),
+                Some(Err(TargetError::NotFound)) => Err(TargetError::NotFound.into()),
                 _ => self.perform(kind, anchor, &decision).await,
             };
             let error = match done {
@@ -274,10 +274,11 @@ impl Path<'_> {
                         None => Told::done(decision, None, linked),
                     };
                 }
-                Err(error) => error,
+                Err(unwritten) => unwritten,
             };
+            let Unwritten { error, in_doubt } = error;
             let creating = matches!(decision, Decision::Create(_));
-            doubtful |= grants && error.may_have_arrived();
+            doubtful |= grants && in_doubt;
             tried = Some(decision);
             match error {
                 // The answer to a create is lost or throttled: it is never sent again blindly, but
@@ -410,7 +411,7 @@ impl Path<'_> {
         kind: Kind,
         anchor: SourceAnchor,
         decision: &Decision<'_>,
-    ) -> Result<Written, TargetError> {
+    ) -> Result<Written, Unwritten> {
         let write = match decision {
             Decision::Create(values) => Write::Create(values),
             Decision::Update {
@@ -433,15 +434,18 @@ impl Path<'_> {
             referred: &[],
         };
         match self.gate.write(concerned, &write).await {
-            Err(TargetError::NotPlanned) if matches!(decision, Decision::Disable { .. }) => {
+            Err(Unwritten {
+                error: TargetError::NotPlanned,
+                ..
+            }) if matches!(decision, Decision::Disable { .. }) => {
                 // What was gone when it was planned is gone.
                 let Write::Update(target, _) = write else {
-                    return Err(TargetError::NotPlanned);
+                    return Err(TargetError::NotPlanned.into());
                 };
-                match self.gate.read(kind, target).await {
-                    Err(TargetError::NotFound) => Err(TargetError::NotFound),
-                    _ => Err(TargetError::NotPlanned),
-                }
+                Err(match self.gate.read(kind, target).await {
+                    Err(TargetError::NotFound) => TargetError::NotFound.into(),
+                    _ => TargetError::NotPlanned.into(),
+                })
             }
             answer => answer,
         }

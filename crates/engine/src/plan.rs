@@ -349,8 +349,8 @@ async fn digest(scratch: &Scratch, tenant: TenantId) -> Result<String, StoreErro
 /// A digest of everything that decides, besides the source and the target.
 fn configuration(policy: Policy, opened: &Opened) -> String {
     let parts = format!(
-        "{policy:?}\n{}\n{}",
-        opened.credentials.tenant_url, opened.schema
+        "{policy:?}\n{:?}\n{}\n{}",
+        opened.dialect, opened.credentials.tenant_url, opened.schema
     );
     HEXLOWER.encode(&Sha256::digest(parts))
 }

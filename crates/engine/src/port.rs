@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job};
+use muster_model::job::{Credentials, Dialect, Job};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use muster_model::{Attributes, Position, RoleId, TenantId, Timestamp, Value};
@@ -412,11 +412,37 @@ pub trait Target: Send + Sync {
     /// Test connection (2.4): reads, never writes.
     async fn test(&self) -> Result<(), TestFailure>;
 
+    /// Finds out what it can and cannot do, and how it wants to be spoken to. Reads, and writes only when it is
+    /// given a name: then an object of that name is made, tried out, and removed again.
+    async fn probe(&self, canary: Option<&str>) -> Result<Probe, TestFailure>;
+
     /// How many references go into one request.
     fn chunk(&self) -> usize;
 
     /// How many requests were sent so far.
     fn requests(&self) -> u64;
+}
+
+/// What was found out about a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// What was tried, in order.
+    pub findings: Vec<Finding>,
+    /// How it should be spoken to.
+    pub dialect: Dialect,
+    /// What could not be removed again, and must be by hand.
+    pub left_behind: Vec<String>,
+}
+
+/// What came of one thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was tried.
+    pub what: &'static str,
+    /// Does it do that?
+    pub works: bool,
+    /// What it answered, or what follows.
+    pub said: String,
 }
 
 /// What a target must know of the mappings: which attributes to read, and how to match.
@@ -430,6 +456,8 @@ pub struct Shape {
     pub user_match: String,
     /// The first matching attribute of groups.
     pub group_match: Option<String>,
+    /// How it wants to be spoken to.
+    pub dialect: Dialect,
 }
 
 /// Opens the source and the target of a job.

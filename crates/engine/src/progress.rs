@@ -1,9 +1,13 @@
 //! How far a cycle has come: for people to watch, and to go on from after a crash.
 
+use std::time::Duration;
+
 use muster_model::cycle::{Counts, CycleKind};
 use muster_model::link::SourceAnchor;
 use muster_model::{CycleId, Position, Timestamp};
 use serde_json::{Value as Json, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What a cycle is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,32 @@ pub struct Progress {
     pub counts: Counts,
     /// When the cycle began.
     pub began: Timestamp,
+    /// When it came into this phase, and what was done of it before.
+    pub(crate) entered: Option<(Instant, u64)>,
+}
+
+/// Before so much is done, nobody knows how long the rest takes.
+const KNOWN_AFTER: (u64, Duration) = (100, Duration::from_secs(2));
+
+impl Progress {
+    /// How long the rest of this phase takes, as fast as it has gone so far; `None` as long as that is a guess.
+    pub fn left(&self) -> Option<Duration> {
+        let (entered, before) = self.entered?;
+        let (done, took) = (self.done.saturating_sub(before), entered.elapsed());
+        let is_known = done >= KNOWN_AFTER.0 && took >= KNOWN_AFTER.1;
+        let rest = self.total.saturating_sub(self.done);
+        is_known.then(|| took.mul_f64(rest as f64 / done as f64))
+    }
+
+    /// Tells those who watch.
+    pub(crate) fn publish(mut self, to: &watch::Sender<Option<Self>>) {
+        to.send_modify(|known| {
+            let same = |it: &&mut Self| it.phase == self.phase && it.began == self.began;
+            let entered = known.as_mut().filter(same).and_then(|it| it.entered);
+            self.entered = entered.or_else(|| Some((Instant::now(), self.done)));
+            *known = Some(self);
+        });
+    }
 }
 
 /// The place from which an interrupted initial cycle goes on.
@@ -109,6 +139,31 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_told_by_the_speed_of_this_phase() {
+        let (progress, watch) = watch::channel(None);
+        let at = |phase, done| Progress {
+            kind: CycleKind::Initial,
+            phase,
+            done,
+            total: 1000,
+            counts: Counts::default(),
+            began: Timestamp::from_micros(5),
+            entered: None,
+        };
+        let left = || watch.borrow().and_then(|it: Progress| it.left());
+        // It went on from a checkpoint: what was done before says nothing of the speed.
+        at(Phase::Users, 500).publish(&progress);
+        assert_eq!(left(), None);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        at(Phase::Users, 599).publish(&progress);
+        assert_eq!(left(), None, "a guess");
+        at(Phase::Users, 600).publish(&progress);
+        assert_eq!(left(), Some(Duration::from_secs(40)));
+        at(Phase::Groups, 0).publish(&progress);
+        assert_eq!(left(), None);
+    }
 
     #[test]
     fn a_checkpoint_reads_back() {

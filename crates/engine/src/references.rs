@@ -102,6 +102,8 @@ pub(crate) struct Settled {
     counted: Vec<SourceAnchor>,
     /// Refused one by one.
     refused: Vec<SourceAnchor>,
+    /// Perhaps added, whatever else was answered afterwards.
+    doubted: Vec<Referred>,
     /// Not removed, because the guard has not judged it.
     put_off: Vec<SourceAnchor>,
     /// Links of owner or referred objects that the target has no more.
@@ -247,6 +249,7 @@ impl Pass<'_> {
                     let (tenant, job) = (lease.tenant, lease.job);
                     let (mut exported, mut waiting, mut gone) = (vec![], vec![], vec![]);
                     let (mut to_add, mut to_remove, mut aside) = (vec![], vec![], vec![]);
+                    let mut doubted = vec![];
                     let mut lost: BTreeMap<SourceAnchor, &Link> = BTreeMap::new();
                     let (mut asleep, mut put_off, mut counted) = (vec![], vec![], vec![]);
                     for it in &settled {
@@ -263,6 +266,10 @@ impl Pass<'_> {
                         let remove = rest(&it.batch.remove, &it.removed);
                         to_add.extend(add.map(|id| (named(&id), None)));
                         to_remove.extend(remove.map(|id| (named(&id), None)));
+                        let is_added =
+                            |id: &SourceAnchor| it.added.iter().any(|(one, _)| one == id);
+                        let maybe = it.doubted.iter().filter(|(id, _)| !is_added(id));
+                        doubted.extend(maybe.map(|(id, sent)| (named(id), Some(sent))));
                         aside.extend(it.refused.iter().map(named));
                         put_off.extend(it.put_off.iter().map(named));
                         counted.extend(it.counted.iter().map(|id| (*owner, *id)));
@@ -277,6 +284,7 @@ impl Pass<'_> {
                     }
                     references::settle(tx, tenant, job, &exported, State::Exported).await?;
                     references::settle(tx, tenant, job, &to_add, State::Add).await?;
+                    references::settle(tx, tenant, job, &doubted, State::Add).await?;
                     references::settle(tx, tenant, job, &to_remove, State::Remove).await?;
                     references::settle(tx, tenant, job, &waiting, State::Waiting).await?;
                     references::refuse(tx, tenant, job, &aside, retry_at).await?;

@@ -10,7 +10,7 @@ use muster_model::event::Action;
 use muster_model::job::{Guard, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_store::jobs::Lease;
-use muster_store::references::{self, State};
+use muster_store::references::{self, Standing, State};
 use muster_store::{StoreError, Tx, links, withdrawn};
 
 use crate::cycle::{PAGE, Run, path_of};
@@ -113,7 +113,11 @@ impl Run<'_> {
         });
         let mut departed = Departed::new();
         for ((group, member), standing) in changed.iter().zip(known.await?) {
-            let is_there = standing.is_some_and(|it| THERE.contains(&it.state));
+            let may_be_there = |it: Standing| match it.state {
+                State::Refused => it.sent_as.is_some(),
+                state => THERE.contains(&state),
+            };
+            let is_there = standing.is_some_and(may_be_there);
             if is_there && !self.source.is_member(*group, *member).await? {
                 departed.entry(*group).or_default().insert(*member);
             }
@@ -185,7 +189,8 @@ pub(crate) async fn count(
     found: &Found,
     before: &Found,
 ) -> Result<Counted, StoreError> {
-    let lately = withdrawn::count_members(tx, tenant, job).await?;
+    let lately = withdrawn::members(tx, tenant, job).await?;
+    let mut recent: u64 = lately.values().map(|members| members.len() as u64).sum();
     let mut counted = Counted {
         removals: Removals::new(),
         new: 0,
@@ -206,7 +211,8 @@ pub(crate) async fn count(
             .flat_map(|it| it.members.iter().copied())
             .collect();
         let counts = |member: &SourceAnchor| {
-            managed.contains(member) && !allowed.contains(member) && !found.contains_key(member)
+            let keeps_account = found.get(member).is_none_or(|it| !it.members.is_empty());
+            managed.contains(member) && !allowed.contains(member) && keeps_account
         };
         let removals: HashMap<SourceAnchor, bool> = one
             .members
@@ -214,10 +220,14 @@ pub(crate) async fn count(
             .map(|member| (*member, counts(member)))
             .collect();
         let new = removals.values().filter(|counts| **counts).count() as u64;
-        counted.removals.insert(*group, removals);
         counted.new += new;
         if new > 0 {
-            let recent = lately.get(group).copied().unwrap_or(0);
+            // Who leaves once more is one.
+            let known = lately.get(group);
+            let counts_twice = |it: &&SourceAnchor| removals.get(*it).is_some_and(|counts| *counts);
+            let twice = known.map_or(0, |it| it.iter().filter(counts_twice).count()) as u64;
+            recent -= twice;
+            let recent = known.map_or(0, |it| it.len() as u64) - twice;
             let tally = references::tally(tx, tenant, job, *group).await?;
             let there = tally
                 .iter()
@@ -225,8 +235,8 @@ pub(crate) async fn count(
             let of = recent + there.map(|(_, _, count)| count).sum::<u64>();
             counted.is_too_much |= guard.holds_back_members(recent + new, of);
         }
+        counted.removals.insert(*group, removals);
     }
-    let recent: u64 = lately.values().sum();
     counted.is_too_much |= counted.new > 0 && guard.holds_back_memberships(recent + counted.new);
     Ok(counted)
 }

@@ -76,9 +76,11 @@ pub(crate) async fn after_cycle(
     tx: &mut Tx<'_>,
     lease: Lease,
     state: &CycleState,
+    expires: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), EngineError> {
     lease.check(tx).await?;
+    tell_expiry(tx, lease, expires, now).await?;
     if matches!(state, CycleState::Running) {
         return Ok(());
     }
@@ -122,6 +124,41 @@ pub(crate) async fn after_cycle(
         set_status(tx, tenant, id, &JobStatus::Active, now).await?;
     }
     Ok(())
+}
+
+/// Days before credentials expire at which somebody is told, each with its reason code.
+const SOON: [(i64, &str); 4] = [
+    (0, "CredentialsExpired"),
+    (1, "CredentialsExpireInOneDay"),
+    (7, "CredentialsExpireInSevenDays"),
+    (30, "CredentialsExpireInThirtyDays"),
+];
+
+/// Credentials that expire within a month raise a notice, and another one a week and a day before.
+async fn tell_expiry(
+    tx: &mut Tx<'_>,
+    Lease { tenant, job, .. }: Lease,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let due = |at: Timestamp| {
+        let is_soon = |(days, _): &&(i64, &str)| at <= now.plus_seconds(days * 86_400);
+        SOON.iter().find(is_soon).map(|(_, reason)| (at, *reason))
+    };
+    let Some((at, reason)) = expires.and_then(due) else {
+        return notices::end(tx, tenant, job, Topic::Expiry, now).await;
+    };
+    let detail = format!(
+        "the credentials for the target expire at {at}; get new ones from the target and save them, or \
+         stage them in advance (--next-secret-token-file), before provisioning stands still"
+    );
+    let news = News {
+        topic: Topic::Expiry,
+        reason,
+        detail: &detail,
+        size: 0,
+    };
+    notices::raise(tx, tenant, job, news, now).await
 }
 
 /// Must the job be quarantined because so much of it fails (6.3)? In an initial cycle as well: nothing is

@@ -3,7 +3,7 @@
 //! The worker reads the state itself; a wake-up only shortens its wait. So the way after a restart is
 //! the same as the way after a change.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,13 +46,16 @@ impl Worker {
     pub async fn run(self) {
         let mut changed = self.engine.store().changed();
         let mut busy: HashSet<JobId> = HashSet::new();
+        // When a job's last cycle began here.
+        let mut looked: HashMap<JobId, Timestamp> = HashMap::new();
         let mut cycles: JoinSet<(JobId, bool)> = JoinSet::new();
         loop {
             changed.mark_unchanged();
-            let sleep = match self.due(&busy).await {
+            let sleep = match self.due(&busy, &looked).await {
                 Ok((due, next)) => {
                     for (tenant, job) in due {
                         busy.insert(job);
+                        looked.insert(job, self.engine.clock().now());
                         let engine = Arc::clone(&self.engine);
                         cycles.spawn(async move { (job, run(&engine, tenant, job).await) });
                     }
@@ -86,6 +89,7 @@ impl Worker {
     async fn due(
         &self,
         busy: &HashSet<JobId>,
+        looked: &HashMap<JobId, Timestamp>,
     ) -> Result<(Vec<(TenantId, JobId)>, Duration), StoreError> {
         let now = self.engine.clock().now();
         let store = self.engine.store();
@@ -107,13 +111,13 @@ impl Worker {
                             let (_, retry) = escrows::outlook(tx, tenant, job.id).await?;
                             let refused = references::next_retry(tx, tenant, job.id).await?;
                             at = retry.into_iter().chain(refused).fold(at, Timestamp::min);
-                            let left = links::first_leaving(tx, tenant, job.id).await?;
+                            // Whose grace was over when the last cycle began that one has looked at.
                             let grace = i64::from(job.settings.leaving.grace_seconds);
+                            let looked = looked.get(&job.id).copied().unwrap_or_default();
+                            let after = looked.plus_seconds(-grace);
+                            let left = links::first_leaving(tx, tenant, job.id, after).await?;
                             let over = left.map(|since| since.plus_seconds(grace));
-                            // A cycle has looked since, when it ended later.
-                            let news =
-                                over.filter(|over| job.last_cycle.is_none_or(|at| at < *over));
-                            at = news.into_iter().fold(at, Timestamp::min);
+                            at = over.into_iter().fold(at, Timestamp::min);
                         }
                         if at <= now {
                             due.push((tenant, job.id));

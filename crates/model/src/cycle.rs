@@ -1,5 +1,7 @@
 //! One run of a job.
 
+use std::collections::BTreeMap;
+
 use crate::{CycleId, JobId, Timestamp};
 
 /// Everything, what changed since the watermark, or what somebody asks for.
@@ -40,6 +42,17 @@ impl CycleKind {
     }
 }
 
+/// What the cycles of a job have done, one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// What they did to objects, and their requests.
+    pub counts: Counts,
+    /// How many cycles ended, by kind and by how: `Succeeded`, `EntryLevelErrors`, `Failed`.
+    pub cycles: BTreeMap<(&'static str, &'static str), u64>,
+    /// How long they took together.
+    pub seconds: f64,
+}
+
 /// How a cycle ended (11.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CycleState {
@@ -56,6 +69,18 @@ pub enum CycleState {
         /// What to do, in plain words.
         detail: String,
     },
+}
+
+impl CycleState {
+    /// One word.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::EntryLevelErrors => "EntryLevelErrors",
+            Self::Failed { .. } => "Failed",
+        }
+    }
 }
 
 /// A cycle and what it did.

@@ -112,6 +112,8 @@ pub struct JobSettings {
     pub guard: Guard,
     /// What becomes of the accounts of those who leave.
     pub leaving: Leaving,
+    /// How the target wants to be spoken to.
+    pub dialect: Dialect,
 }
 
 impl Default for JobSettings {
@@ -124,7 +126,70 @@ impl Default for JobSettings {
             notification_email: None,
             guard: Guard::default(),
             leaving: Leaving::default(),
+            dialect: Dialect::default(),
         }
+    }
+}
+
+/// How a target wants to be spoken to, where it does not do what the RFCs say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// How changes are written; by the flag in the tenant URL, when it is not chosen.
+    pub patch: Option<PatchStyle>,
+    /// Changes are sent as the whole resource with PUT, to a target that knows no PATCH.
+    pub puts: bool,
+    /// Members of one request at most.
+    pub members: u16,
+    /// Does it find groups by a filter? Otherwise all of them are listed and looked through.
+    pub filters_groups: bool,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            patch: None,
+            puts: false,
+            members: 100,
+            filters_groups: true,
+        }
+    }
+}
+
+/// How a PATCH is written (7.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchStyle {
+    /// As RFC 7644 says.
+    Rfc,
+    /// `AzureAdScimPatch2017`: capitalised operations, booleans as text, members removed as a list.
+    Aad2017,
+    /// `aadOptscim062020`: simple attributes in one operation without a path.
+    Aad062020,
+}
+
+impl PatchStyle {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rfc => "rfc",
+            Self::Aad2017 => "2017",
+            Self::Aad062020 => "062020",
+        }
+    }
+}
+
+/// A word that is no way of writing a PATCH.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown way of writing a PATCH")]
+pub struct UnknownPatchStyle;
+
+impl std::str::FromStr for PatchStyle {
+    type Err = UnknownPatchStyle;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPatchStyle> {
+        [Self::Rfc, Self::Aad2017, Self::Aad062020]
+            .into_iter()
+            .find(|style| style.as_str() == text)
+            .ok_or(UnknownPatchStyle)
     }
 }
 
@@ -344,8 +409,43 @@ pub enum DefaultAccess {
 pub struct Credentials {
     /// Base address of the target.
     pub tenant_url: String,
-    /// Bearer token.
+    /// Bearer token; password or client secret, where these give access.
     pub secret_token: Secret<String>,
+    /// What gives access with it.
+    pub access: Access,
+}
+
+/// What gives access with a secret, and how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// How the secret is used.
+    pub scheme: Scheme,
+    /// The secret that is used from when the target refuses the first one on: it was staged in advance.
+    pub next: Option<Secret<String>>,
+    /// When the secret expires, as far as somebody said so.
+    pub expires: Option<Timestamp>,
+}
+
+/// How a secret is used (2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// It is the bearer token (RFC 6750).
+    #[default]
+    Bearer,
+    /// It is a password (RFC 7617).
+    Basic {
+        /// Who signs in.
+        user: String,
+    },
+    /// It is a client secret that access tokens are got for (RFC 6749, 4.4).
+    ClientCredentials {
+        /// Where.
+        token_url: String,
+        /// The client.
+        client_id: String,
+        /// What is asked for.
+        scope: Option<String>,
+    },
 }
 
 #[cfg(test)]

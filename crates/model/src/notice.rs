@@ -10,6 +10,8 @@ pub enum Topic {
     Quarantine,
     /// Objects fail, again and again.
     Failures,
+    /// What gives access to the target expires soon, or has.
+    Expiry,
 }
 
 impl Topic {
@@ -18,6 +20,7 @@ impl Topic {
         match self {
             Self::Quarantine => "quarantine",
             Self::Failures => "failures",
+            Self::Expiry => "expiry",
         }
     }
 }
@@ -26,7 +29,7 @@ impl std::str::FromStr for Topic {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Quarantine, Self::Failures]
+        [Self::Quarantine, Self::Failures, Self::Expiry]
             .into_iter()
             .find(|topic| topic.as_str() == text)
             .ok_or_else(|| UnknownWord::of(text))

@@ -152,6 +152,17 @@ pub async fn waiting(
     Ok(row.and_then(|(count, next)| Some((count, next?))))
 }
 
+/// When the first of the objects that still fail failed first.
+pub async fn oldest(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT min(first_failed) FROM escrows WHERE tenant = $1 AND job = $2";
+    let row: Option<(Option<Timestamp>,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
+    Ok(row.and_then(|(at,)| at))
+}
+
 /// How many escrows a job has, and when the next one is due.
 pub async fn outlook(
     tx: &mut Tx<'_>,

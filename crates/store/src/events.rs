@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use muster_model::event::{Event, Modified, Status, Step, StepKind};
 use muster_model::link::{SourceAnchor, TargetId};
-use muster_model::{CycleId, EventId, JobId, TenantId, Value};
+use muster_model::{CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use serde_json::Value as Json;
 
 use crate::json::{print, print_text, value_from_json};
@@ -187,8 +187,64 @@ pub struct EventQuery {
     pub status: Option<String>,
     /// `create`, `update`, …
     pub action: Option<String>,
+    /// The error or reason code.
+    pub code: Option<String>,
+    /// Not before this instant.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
     /// Older than this event; for the next page.
     pub before: Option<EventId>,
+}
+
+/// How many events a stretch of time has of an action and a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// When the stretch begins.
+    pub begin: Timestamp,
+    /// `create`, `update`, …
+    pub action: String,
+    /// `success`, `failure`, …
+    pub status: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// No event that was told at this instant or later has a lower id: ids begin with the time, to the
+/// millisecond. The clock may have been set back an hour meanwhile.
+fn lowest(since: Timestamp) -> EventId {
+    let millis = (since.as_micros() / 1000 - 3_600_000).max(0) as u64;
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    EventId::from_bytes(id)
+}
+
+/// Counts the events of a job since an instant, in stretches of so many seconds, oldest first.
+pub async fn tally(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    since: Timestamp,
+    stretch_seconds: u32,
+) -> Result<Vec<Tally>, StoreError> {
+    let sql = "SELECT at - at % $1 AS begin, action, status, count(*) FROM events \
+               WHERE tenant = $2 AND job = $3 AND id >= $4 AND at >= $5 \
+               GROUP BY at - at % $1, action, status ORDER BY 1, action, status";
+    let params = [
+        (i64::from(stretch_seconds) * 1_000_000).into(),
+        tenant.into(),
+        job.into(),
+        lowest(since).into(),
+        since.into(),
+    ];
+    let rows: Vec<(Timestamp, String, String, u64)> = tx.all(sql, &params).await?;
+    let tally = |(begin, action, status, count)| Tally {
+        begin,
+        action,
+        status,
+        count,
+    };
+    Ok(rows.into_iter().map(tally).collect())
 }
 
 /// Events of a job, newest first.
@@ -212,6 +268,10 @@ pub async fn list(
     condition("source =", query.source.map(Val::from));
     condition("status =", query.status.clone().map(Val::from));
     condition("action =", query.action.clone().map(Val::from));
+    condition("code =", query.code.clone().map(Val::from));
+    condition("id >=", query.since.map(|since| lowest(since).into()));
+    condition("at >=", query.since.map(Val::from));
+    condition("at <", query.until.map(Val::from));
     params.push(limit.into());
     let _ = write!(sql, " ORDER BY id DESC LIMIT ${}", params.len());
     tx.all(&sql, &params).await

@@ -191,7 +191,22 @@ pub async fn backlog(
     Ok(tx.one(&sql, &params).await?.map_or(0, |(count,)| count))
 }
 
-/// A position that has everything committed so far behind it, and nothing that is still running.
+/// When the first change after a position was made, also one that a reader does not see yet.
+pub async fn oldest(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    after: Position,
+) -> Result<Option<Timestamp>, StoreError> {
+    let beyond = beyond(tx);
+    let sql = format!(
+        "SELECT at FROM directory_changes WHERE tenant = $1 AND {beyond} ORDER BY tx, number LIMIT 1"
+    );
+    let params = [tenant.into(), after.transaction.into(), after.number.into()];
+    Ok(tx.one(&sql, &params).await?.map(|(at,)| at))
+}
+
+/// A position that has everything committed so far behind it, and nothing that is still running. For a
+/// transaction that has written nothing: its own entries would be behind it, too.
 pub async fn end(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Position, StoreError> {
     if tx.is_postgres() {
         let sql = format!("SELECT {OLDEST} - 1");

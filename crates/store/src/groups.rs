@@ -109,11 +109,14 @@ pub async fn put(
         // Its assignments begin or cease to entitle its members (OM-3).
         Some(granted) if granted != grants(group.security_enabled, group.deleted) => {
             crate::assignments::touch_principal(tx, tenant, group.id.into(), at).await?;
-            // And so do those of the groups that it is nested in.
-            crate::memberships::touch_member(tx, tenant, group.id.into(), at).await
         }
-        _ => Ok(()),
+        _ => {}
     }
+    if before.is_some_and(|(_, deleted)| deleted.is_some() != group.deleted.is_some()) {
+        // And so do those of the groups that it is nested in.
+        crate::memberships::touch_member(tx, tenant, group.id.into(), at).await?;
+    }
+    Ok(())
 }
 
 /// Removes the group for good, with its memberships and assignments.

@@ -4,7 +4,8 @@
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
 use muster_model::job::{
-    DefaultAccess, Departure, Guard, Job, JobSettings, JobStatus, Leaving, Scope,
+    DefaultAccess, Departure, Dialect, Guard, Job, JobSettings, JobStatus, Leaving, PatchStyle,
+    Scope,
 };
 use muster_model::{JobId, Position, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
@@ -104,6 +105,15 @@ fn read_settings(text: &str) -> Option<JobSettings> {
             deleted: departure(&json["leaving"]["deleted"])?,
             grace_seconds: number(&json["leaving"]["graceSeconds"])?,
         },
+        dialect: Dialect {
+            patch: match json["dialect"]["patch"].as_str() {
+                Some(style) => Some(style.parse().ok()?),
+                None => None,
+            },
+            puts: json["dialect"]["puts"].as_bool()?,
+            members: number(&json["dialect"]["members"])?,
+            filters_groups: json["dialect"]["filtersGroups"].as_bool()?,
+        },
     })
 }
 
@@ -134,6 +144,12 @@ fn settings_json(settings: &JobSettings) -> String {
             "disabled": settings.leaving.disabled.as_str(),
             "deleted": settings.leaving.deleted.as_str(),
             "graceSeconds": settings.leaving.grace_seconds
+        },
+        "dialect": {
+            "patch": settings.dialect.patch.map(PatchStyle::as_str),
+            "puts": settings.dialect.puts,
+            "members": settings.dialect.members,
+            "filtersGroups": settings.dialect.filters_groups
         },
     })
     .to_string()

@@ -18,6 +18,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod access;
 pub mod applications;
 pub mod assignments;
 pub mod check;

@@ -159,15 +159,18 @@ pub async fn leaving(
     tx.all(sql, &params).await
 }
 
-/// When the first of those left that are to be deleted.
+/// When the first of those left, after an instant, that are to be deleted; those that failed before left out.
 pub async fn first_leaving(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
+    after: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT min(since) FROM links WHERE tenant = $1 AND job = $2 AND state = 4";
-    let row: Option<(Option<Timestamp>,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
-    Ok(row.and_then(|(since,)| since))
+    let sql = "SELECT since FROM links WHERE tenant = $1 AND job = $2 AND state = 4 \
+               AND since > $3 AND NOT EXISTS (SELECT 1 FROM escrows e WHERE e.tenant = $1 \
+               AND e.job = $2 AND e.anchor = links.anchor) ORDER BY since LIMIT 1";
+    let params = [tenant.into(), job.into(), after.into()];
+    Ok(tx.one(sql, &params).await?.map(|(since,)| since))
 }
 
 /// The members of a group were brought over as a whole; from now on only changes are.

@@ -32,7 +32,8 @@ pub enum State {
     /// Being added while its owner is filled, which is done again should it be broken off: so the
     /// target may have it.
     Sending,
-    /// The target refused to add it; see [`refuse`].
+    /// The target refused to add it; see [`refuse`]. It may have it all the same when it was sent before
+    /// without an answer, or had it: then it is known as whom it was sent.
     Refused,
 }
 
@@ -137,10 +138,11 @@ pub async fn unwant(
 ) -> Result<(), StoreError> {
     let place = place(tenant, job, (owner, attribute, referred));
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state IN (4, 6)";
+               AND attribute = $4 AND referred = $5 \
+               AND (state = 4 OR (state = 6 AND sent_as IS NULL))";
     tx.exec(sql, &place).await?;
-    let sql = "UPDATE reference_links SET state = 3 WHERE tenant = $1 AND job = $2 AND owner = $3 \
-               AND attribute = $4 AND referred = $5 AND state IN (1, 2, 5)";
+    let sql = "UPDATE reference_links SET state = 3, retry_at = NULL WHERE tenant = $1 AND job = $2 \
+               AND owner = $3 AND attribute = $4 AND referred = $5 AND state IN (1, 2, 5, 6)";
     tx.exec(sql, &place).await.map(|_| ())
 }
 

@@ -1,7 +1,7 @@
 //! What was taken away lately without having been allowed: what a guard counts besides the cycle that it
 //! judges (6.5). Written by the engine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId, Timestamp};
@@ -34,10 +34,21 @@ pub async fn count(
 ) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM withdrawn WHERE tenant = $1 AND job = $2";
     let row: Option<(u64,)> = tx.one(sql, &[tenant.into(), job.into()]).await?;
-    let select = "SELECT anchor FROM withdrawn";
-    let both: Vec<(SourceAnchor,)> = of_job(tx, select, (tenant, job), "anchor", without).await?;
+    let both = among(tx, tenant, job, without).await?;
     let all = row.map_or(0, |(count,)| count);
     Ok(all.saturating_sub(both.len() as u64))
+}
+
+/// From which of these something was taken away.
+pub async fn among(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    anchors: &[SourceAnchor],
+) -> Result<Vec<SourceAnchor>, StoreError> {
+    let select = "SELECT anchor FROM withdrawn";
+    let rows: Vec<(SourceAnchor,)> = of_job(tx, select, (tenant, job), "anchor", anchors).await?;
+    Ok(rows.into_iter().map(|(anchor,)| anchor).collect())
 }
 
 /// Adds members who were removed from groups.
@@ -65,16 +76,19 @@ pub async fn add_members(
     tx.insert_many(head, tail, rows).await.map(|_| ())
 }
 
-/// How many members were removed, by group.
-pub async fn count_members(
+/// Who was removed, by group.
+pub async fn members(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
-) -> Result<HashMap<SourceAnchor, u64>, StoreError> {
-    let sql = "SELECT owner, count(*) FROM withdrawn_members WHERE tenant = $1 AND job = $2 \
-               GROUP BY owner";
-    let rows: Vec<(SourceAnchor, u64)> = tx.all(sql, &[tenant.into(), job.into()]).await?;
-    Ok(rows.into_iter().collect())
+) -> Result<HashMap<SourceAnchor, HashSet<SourceAnchor>>, StoreError> {
+    let sql = "SELECT owner, member FROM withdrawn_members WHERE tenant = $1 AND job = $2";
+    let rows: Vec<(SourceAnchor, SourceAnchor)> = tx.all(sql, &[tenant.into(), job.into()]).await?;
+    let mut members: HashMap<SourceAnchor, HashSet<SourceAnchor>> = HashMap::new();
+    for (owner, member) in rows {
+        members.entry(owner).or_default().insert(member);
+    }
+    Ok(members)
 }
 
 /// Forgets what was taken away before an instant.

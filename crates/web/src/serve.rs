@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -75,4 +79,22 @@ pub async fn serve(
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(GOODBYE) => {}
     }
+}
+
+/// A text that is made anew for whoever asks; 503 when it cannot be made.
+pub fn text<F, T>(path: &str, content_type: &'static str, make: F) -> Router
+where
+    F: Fn() -> T + Clone + Send + Sync + 'static,
+    T: Future<Output = Option<String>> + Send + 'static,
+{
+    let answer = move || {
+        let text = make();
+        async move {
+            match text.await {
+                Some(text) => ([(CONTENT_TYPE, content_type)], text).into_response(),
+                None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            }
+        }
+    };
+    Router::new().route(path, get(answer))
 }

@@ -1,7 +1,7 @@
 //! Arguments of `muster job …`.
 
 use clap::{Subcommand, ValueEnum};
-use muster_model::job::Departure;
+use muster_model::job::{Departure, PatchStyle};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
@@ -88,6 +88,26 @@ pub(crate) enum Job {
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         grace: Option<u32>,
     },
+    /// Show or set how the target wants to be spoken to, where it does not do what the RFCs say.
+    #[command(
+        after_help = "Examples:\n  muster job dialect \"Symantec Web Security Service\"\n  muster job dialect \"Symantec Web Security Service\" --patch 2017 --members 20\n  muster job dialect \"Symantec Web Security Service\" --write put --group-filter off"
+    )]
+    Dialect {
+        /// Name or id of the application.
+        app: String,
+        /// How a PATCH is written; flag: as the flag in the Tenant URL says, and by the RFC without one.
+        #[arg(long, value_name = "STYLE")]
+        patch: Option<PatchArg>,
+        /// Whether changes are sent with PATCH, or as the whole resource with PUT.
+        #[arg(long, value_name = "METHOD")]
+        write: Option<WriteArg>,
+        /// Members of one request at most.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        members: Option<u16>,
+        /// Whether the target finds groups by a filter; otherwise all are listed and looked through.
+        #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
+        group_filter: Option<bool>,
+    },
     /// List what the guard holds back.
     #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]
     Held {
@@ -138,8 +158,52 @@ impl From<DepartureArg> for Departure {
     }
 }
 
+/// How a PATCH is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum PatchArg {
+    /// As the flag in the Tenant URL says; by the RFC without one.
+    Flag,
+    /// By RFC 7644.
+    Rfc,
+    /// Capitalised operations, booleans as text, members removed as a list.
+    #[value(name = "2017")]
+    Aad2017,
+    /// Simple attributes in one operation without a path.
+    #[value(name = "062020")]
+    Aad062020,
+}
+
+impl From<PatchArg> for Option<PatchStyle> {
+    fn from(arg: PatchArg) -> Self {
+        match arg {
+            PatchArg::Flag => None,
+            PatchArg::Rfc => Some(PatchStyle::Rfc),
+            PatchArg::Aad2017 => Some(PatchStyle::Aad2017),
+            PatchArg::Aad062020 => Some(PatchStyle::Aad062020),
+        }
+    }
+}
+
+/// How changes are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum WriteArg {
+    /// Only what changes.
+    Patch,
+    /// The whole resource.
+    Put,
+}
+
+/// `on` or `off`.
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is on or off".to_owned()),
+    }
+}
+
 /// `90s`, `40m`, `2h`, `1d` in seconds.
-fn seconds(text: &str) -> Result<u32, String> {
+pub(crate) fn seconds(text: &str) -> Result<u32, String> {
     let wrong = || "a time is a number and a unit, such as 90s, 40m, 2h or 1d".to_owned();
     let unit = match text.chars().last() {
         Some('s') => 1,

@@ -2,12 +2,13 @@
 
 use muster_app::AppError;
 use muster_app::applications::{self, Principal, Shown, Template};
+use muster_engine::port::{Probe, TestFailure};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Scope};
+use muster_model::job::{Access, Credentials, Scheme, Scope};
 use serde_json::json;
 
-use crate::args::{App, ScopeArg, Who};
+use crate::args::{AccessArg, App, MaybeGiven, ScopeArg, Who};
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
@@ -83,27 +84,23 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let given = Credentials {
                 tenant_url: credentials.tenant_url,
                 secret_token: Secret::new(token),
+                access: access(credentials.access)?,
             };
             applications::save_credentials(ctx, &app, given).await?;
             let text = "The connection works; the credentials are saved".to_owned();
             tell(out, &json!({ "ok": true, "saved": true }), text).await;
         }
         App::TestConnection { app, credentials } => {
-            let given = match (credentials.tenant_url, credentials.token.secret_token) {
-                (Some(tenant_url), Some(token)) => Some(Credentials {
-                    tenant_url,
-                    secret_token: Secret::new(token),
-                }),
-                (None, None) => None,
-                _ => {
-                    return Err(AppError::Invalid(
-                        "give both --tenant-url and the secret token, or neither to test what is \
-                         saved"
-                            .to_owned(),
-                    ));
-                }
-            };
-            return test(node, &app, given, out).await;
+            return test(node, &app, given(credentials)?, out).await;
+        }
+        App::Probe {
+            app,
+            credentials,
+            canary,
+        } => {
+            let given = given(credentials)?;
+            let probed = applications::probe(ctx, &app, given, canary.as_deref()).await?;
+            return probe(&app, probed, out).await;
         }
         App::Notify { app, email, .. } => {
             let email = email.unwrap_or_default();
@@ -185,6 +182,95 @@ async fn show_included(included: &applications::Included, out: &Out) {
         }
     };
     out.line(told).await;
+}
+
+/// Credentials, when any are given.
+fn given(credentials: MaybeGiven) -> Result<Option<Credentials>, AppError> {
+    match (credentials.tenant_url, credentials.token.secret_token) {
+        (Some(tenant_url), Some(token)) => Ok(Some(Credentials {
+            tenant_url,
+            secret_token: Secret::new(token),
+            access: access(credentials.access)?,
+        })),
+        (None, None) => Ok(None),
+        _ => Err(AppError::Invalid(
+            "give both --tenant-url and the secret token, or neither to test what is saved"
+                .to_owned(),
+        )),
+    }
+}
+
+/// What was found out, and how to speak to the target then.
+async fn probe(app: &str, probed: Result<Probe, TestFailure>, out: &Out) -> Result<Exit, AppError> {
+    let probe = match probed {
+        Ok(probe) => probe,
+        Err(failure) => return Err(AppError::Refused(failure.to_string())),
+    };
+    let Probe {
+        findings,
+        dialect,
+        left_behind,
+    } = &probe;
+    let patch = match dialect.patch {
+        None => "flag",
+        Some(style) => style.as_str(),
+    };
+    let write = if dialect.puts { "put" } else { "patch" };
+    let filter = if dialect.filters_groups { "on" } else { "off" };
+    let command = format!(
+        "muster job dialect \"{app}\" --patch {patch} --write {write} --group-filter {filter}"
+    );
+    if out.json {
+        let findings: Vec<_> = findings
+            .iter()
+            .map(|it| json!({ "what": it.what, "works": it.works, "said": it.said }))
+            .collect();
+        let all = json!({
+            "findings": findings, "patch": patch, "write": write,
+            "groupFilter": dialect.filters_groups, "leftBehind": left_behind
+        });
+        out.line(all.to_string()).await;
+    } else {
+        for it in findings {
+            let works = if it.works { "yes" } else { "NO " };
+            out.line(format!("{works}  {}: {}", it.what, it.said)).await;
+        }
+        out.line(format!("Speak to it so: {command}")).await;
+        for left in left_behind {
+            out.line(format!("Could not be removed; remove it by hand: {left}"))
+                .await;
+        }
+    }
+    Ok(if left_behind.is_empty() {
+        Exit::Done
+    } else {
+        Exit::PartlyFailed
+    })
+}
+
+fn access(given: AccessArg) -> Result<Access, AppError> {
+    let scheme = match (given.user, given.token_url, given.client_id) {
+        (Some(user), ..) => Scheme::Basic { user },
+        (None, Some(token_url), Some(client_id)) => Scheme::ClientCredentials {
+            token_url,
+            client_id,
+            scope: given.oauth_scope,
+        },
+        _ => Scheme::Bearer,
+    };
+    let expires = given.expires.map(|text| {
+        let day = || format!("{text}T00:00:00Z").parse().ok();
+        text.parse().ok().or_else(day).ok_or_else(|| {
+            AppError::Invalid(format!(
+                "`{text}` is no date such as 2025-06-30, and no instant"
+            ))
+        })
+    });
+    Ok(Access {
+        scheme,
+        next: given.next.map(Secret::new),
+        expires: expires.transpose()?,
+    })
 }
 
 fn principal(who: Who) -> Principal {

@@ -13,7 +13,7 @@ use muster_app::{integrations, jobs, log};
 use muster_connect::{Http, OutboundPolicy};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, JobStatus, Scope};
+use muster_model::job::{Access, Credentials, JobStatus, Scope};
 use muster_store::StoreUrl;
 use muster_store::events::EventQuery;
 use tempfile::TempDir;
@@ -159,6 +159,7 @@ impl Play<'_> {
         let given = Credentials {
             tenant_url: scim_url.clone(),
             secret_token: Secret::new(token.clone()),
+            access: Access::default(),
         };
         self.tell("Admin Credentials: Tenant URL and Secret Token")
             .await;

@@ -4,12 +4,12 @@ use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
-use muster_model::job::{Departure, Guard, JobStatus, Withdrawal};
+use muster_model::job::{Departure, Dialect, Guard, JobStatus, PatchStyle, Withdrawal};
 use muster_model::link::LinkState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::args::Job;
+use crate::args::{Job, WriteArg};
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
@@ -102,6 +102,26 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                  account is deleted: {deleted}{grace}",
                 app.display_name
             )
+        }
+        Job::Dialect {
+            app,
+            patch,
+            write,
+            members,
+            group_filter,
+        } => {
+            let (app, dialect) = jobs::set_dialect(ctx, &app, move |dialect| {
+                dialect.patch = patch.map_or(dialect.patch, Into::into);
+                dialect.puts = write.map_or(dialect.puts, |write| write == WriteArg::Put);
+                dialect.members = members.unwrap_or(dialect.members);
+                dialect.filters_groups = group_filter.unwrap_or(dialect.filters_groups);
+            })
+            .await?;
+            if out.json {
+                out.line(dialect_json(dialect).to_string()).await;
+                return Ok(Exit::Done);
+            }
+            format!("{}: {}", app.display_name, dialect_text(dialect))
         }
         Job::Held { app, limit } => {
             let (held, all) = jobs::held_back(ctx, &app, limit).await?;
@@ -208,20 +228,11 @@ pub(super) fn cycle_json(cycle: &Cycle) -> Value {
         .ended
         .map_or(0, |ended| ended.millis_since(cycle.began));
     json!({
-        "id": cycle.id.to_string(), "kind": cycle.kind.as_str(), "state": state(&cycle.state),
+        "id": cycle.id.to_string(), "kind": cycle.kind.as_str(), "state": cycle.state.as_str(),
         "created": counts.created, "updated": counts.updated, "disabled": counts.disabled,
         "deleted": counts.deleted, "skipped": counts.skipped, "failed": counts.failed,
         "requests": counts.requests, "durationMs": duration
     })
-}
-
-const fn state(state: &CycleState) -> &'static str {
-    match state {
-        CycleState::Running => "Running",
-        CycleState::Succeeded => "Succeeded",
-        CycleState::EntryLevelErrors => "EntryLevelErrors",
-        CycleState::Failed { .. } => "Failed",
-    }
 }
 
 /// A cycle in one line.
@@ -243,6 +254,34 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
         counts.requests,
         duration / 1000,
         duration % 1000
+    )
+}
+
+fn dialect_json(dialect: Dialect) -> Value {
+    json!({
+        "patch": dialect.patch.map(PatchStyle::as_str),
+        "write": if dialect.puts { "put" } else { "patch" },
+        "members": dialect.members, "groupFilter": dialect.filters_groups
+    })
+}
+
+/// How a target is spoken to, in a sentence.
+fn dialect_text(dialect: Dialect) -> String {
+    let write = match (dialect.puts, dialect.patch) {
+        (true, _) => "changes are sent as the whole resource with PUT",
+        (false, None) => "PATCH as the flag in the Tenant URL says, by the RFC without one",
+        (false, Some(PatchStyle::Rfc)) => "PATCH by the RFC",
+        (false, Some(PatchStyle::Aad2017)) => "PATCH as AzureAdScimPatch2017",
+        (false, Some(PatchStyle::Aad062020)) => "PATCH as aadOptscim062020",
+    };
+    let groups = if dialect.filters_groups {
+        "groups are found by a filter"
+    } else {
+        "all groups are listed to find one"
+    };
+    format!(
+        "{write}; {} members in a request; {groups}",
+        dialect.members
     )
 }
 
@@ -336,6 +375,16 @@ fn every_text(seconds: u32) -> String {
     }
 }
 
+/// A time that need not be exact.
+fn about(time: std::time::Duration) -> String {
+    match time.as_secs() {
+        0..=1 => "a second".to_owned(),
+        seconds @ 2..100 => format!("{seconds} seconds"),
+        seconds @ 100..5400 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds => format!("{} hours", seconds.div_ceil(3600)),
+    }
+}
+
 async fn report(report: &JobReport, out: &Out) {
     let JobReport {
         application,
@@ -346,6 +395,11 @@ async fn report(report: &JobReport, out: &Out) {
         held_back,
         escrows,
         next_retry,
+        failing_since,
+        backlog,
+        waiting_since,
+        totals: _,
+        at: _,
     } = report;
     let quarantine = match &job.status {
         JobStatus::Quarantined {
@@ -375,7 +429,8 @@ async fn report(report: &JobReport, out: &Out) {
         let running = progress.map(|progress| {
             json!({
                 "kind": progress.kind.as_str(), "phase": progress.phase.as_str(),
-                "done": progress.done, "total": progress.total
+                "done": progress.done, "total": progress.total,
+                "phaseSecondsLeft": progress.left().map(|left| left.as_secs())
             })
         });
         let cycles: Vec<_> = cycles.iter().map(cycle_json).collect();
@@ -387,7 +442,10 @@ async fn report(report: &JobReport, out: &Out) {
             "intervalSeconds": job.settings.interval_seconds, "linked": linked,
             "heldBack": held_back,
             "guard": guard_json(job.settings.guard),
-            "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()), "cycles": cycles
+            "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()),
+            "failingSince": failing_since.map(|at| at.to_string()),
+            "backlog": backlog, "waitingSince": waiting_since.map(|at| at.to_string()),
+            "behindSeconds": report.behind_seconds(), "cycles": cycles
         });
         out.line(all.to_string()).await;
         return;
@@ -417,9 +475,25 @@ async fn report(report: &JobReport, out: &Out) {
         let (kind, phase) = (progress.kind.as_str(), progress.phase.as_str());
         let (done, total) = (progress.done, progress.total);
         out.line(format!(
-            "  {kind} cycle running: {phase}, {done} of about {total}"
+            "  {kind} cycle running: {phase}, {done} of about {total}{}",
+            progress.left().map_or_else(String::new, |left| format!(
+                ", done with that in about {}",
+                about(left)
+            ))
         ))
         .await;
+    }
+    match (*backlog, waiting_since) {
+        (0, _) | (_, None) => {
+            out.line("  nothing in the directory waits for it".to_owned())
+                .await;
+        }
+        (changes, Some(since)) => {
+            out.line(format!(
+                "  {changes} changes of the directory wait for it, the oldest since {since}"
+            ))
+            .await;
+        }
     }
     for (kind, state, count) in linked {
         out.line(format!("  {count} {kind}s {}", word(*state)))
@@ -434,7 +508,8 @@ async fn report(report: &JobReport, out: &Out) {
     if *escrows > 0 {
         let next = next_retry.map(|at| at.to_string()).unwrap_or_default();
         out.line(format!(
-            "  {escrows} objects failed and are tried again, next {next}"
+            "  {escrows} objects failed, the first since {}, and are tried again, next {next}",
+            failing_since.map(|at| at.to_string()).unwrap_or_default()
         ))
         .await;
     }

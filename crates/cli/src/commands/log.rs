@@ -1,12 +1,13 @@
 //! `muster log …`
 
 use muster_app::{AppError, directory, log};
-use muster_model::Value;
 use muster_model::event::Event;
+use muster_model::{Timestamp, Value};
 use muster_store::events::EventQuery;
 use serde_json::{Value as Json, json};
 
-use crate::args::{Log, LogFilter};
+use super::log_csv;
+use crate::args::{Log, LogFilter, Stretch, seconds};
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
@@ -33,14 +34,27 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 show(&event, out).await;
             }
         }
-        Log::Export { app, filter } => {
+        Log::Counts { app, since, by } => {
+            counts(node, (&app, since, by), out).await?;
+        }
+        Log::Export { app, filter, csv } => {
             let mut query = query(node, filter).await?;
+            if let Some(table) = csv {
+                out.line(log_csv::head(table)).await;
+            }
             loop {
                 let page = log::list(&node.ctx, &app, query.clone(), log::PAGE).await?;
                 let Some(last) = page.last() else { break };
                 query.before = Some(last.id);
                 for event in &page {
-                    out.line(event_json(event).to_string()).await;
+                    match csv {
+                        Some(table) => {
+                            for line in log_csv::lines(table, event) {
+                                out.line(line).await;
+                            }
+                        }
+                        None => out.line(event_json(event).to_string()).await,
+                    }
                 }
             }
         }
@@ -56,10 +70,17 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
         ))),
         given => Ok(given),
     };
-    let source = match &filter.user {
-        Some(text) => Some(directory::find_user(&node.ctx, text).await?.id.into()),
-        None => None,
+    let source = match (&filter.user, &filter.group) {
+        (Some(text), _) => Some(directory::find_user(&node.ctx, text).await?.id.into()),
+        (None, Some(text)) => Some(directory::find_group(&node.ctx, text).await?.id.into()),
+        (None, None) => None,
     };
+    let now = node.ctx.clock.now();
+    let instant = |text: Option<String>| text.map(|text| instant(&text, now)).transpose();
+    let cycle = filter.cycle.map(|text| {
+        let wrong = |_| AppError::Invalid(format!("`{text}` is no id of a cycle"));
+        text.parse().map_err(wrong)
+    });
     Ok(EventQuery {
         status: known(
             "status",
@@ -79,8 +100,64 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
             ],
         )?,
         source,
-        ..EventQuery::default()
+        code: filter.code,
+        cycle: cycle.transpose()?,
+        since: instant(filter.since)?,
+        until: instant(filter.until)?,
+        before: None,
     })
+}
+
+/// So long ago, or an instant.
+fn instant(text: &str, now: Timestamp) -> Result<Timestamp, AppError> {
+    if let Ok(ago) = seconds(text) {
+        return Ok(now.plus_seconds(-i64::from(ago)));
+    }
+    text.parse().map_err(|_| {
+        AppError::Invalid(format!(
+            "`{text}` is neither a time such as 2h or 7d, nor an instant such as 2024-05-01T00:00:00Z"
+        ))
+    })
+}
+
+/// Counts by action and status, a line for each stretch of time in which something happened.
+async fn counts(
+    node: &Node,
+    (app, since, by): (&str, u32, Stretch),
+    out: &Out,
+) -> Result<(), AppError> {
+    let stretch = match by {
+        Stretch::Hour => 3600,
+        Stretch::Day => 86_400,
+    };
+    let since = node.ctx.clock.now().plus_seconds(-i64::from(since));
+    let tally = log::tally(&node.ctx, app, since, stretch).await?;
+    if out.json {
+        let all: Vec<Json> = tally
+            .iter()
+            .map(|it| {
+                json!({
+                    "begin": it.begin.to_string(), "provisioningAction": it.action,
+                    "status": it.status, "count": it.count
+                })
+            })
+            .collect();
+        out.line(json!(all).to_string()).await;
+        return Ok(());
+    }
+    for stretch in tally.chunk_by(|one, next| one.begin == next.begin) {
+        let counts: Vec<String> = stretch
+            .iter()
+            .map(|it| format!("{} {} {}", it.count, it.action, it.status))
+            .collect();
+        let begin = stretch.first().map(|it| it.begin.to_string());
+        let line = format!("{}  {}", begin.unwrap_or_default(), counts.join(", "));
+        out.line(line).await;
+    }
+    if tally.is_empty() {
+        out.line(format!("Nothing happened since {since}")).await;
+    }
+    Ok(())
 }
 
 /// An event in one line.

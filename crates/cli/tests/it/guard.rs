@@ -19,7 +19,7 @@ fn assign(data: &Path, what: &str, numbers: impl IntoIterator<Item = usize>) {
 }
 
 /// Ten people at the target, each assigned.
-fn ten(folder: &Path) -> (std::path::PathBuf, Server, String, String) {
+pub(crate) fn ten(folder: &Path) -> (std::path::PathBuf, Server, String, String) {
     let data = folder.join("data");
     let server = Server::start(&data, "127.0.0.1:0");
     let rows = (0..10).map(|number| format!("{},User {number}", name(number)));

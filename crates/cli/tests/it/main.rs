@@ -1,10 +1,12 @@
 //! The binary as people run it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod another_id;
 mod bad_input;
 mod command_line;
 mod demo;
+mod dialects;
 mod explain;
 mod faces;
 mod guard;
@@ -21,3 +23,4 @@ mod security_group;
 mod simulation;
 mod troubled;
 mod unique;
+mod watching;

@@ -93,12 +93,15 @@ pub(crate) struct Server {
     child: Child,
     /// `http://127.0.0.1:PORT`
     pub(crate) url: String,
+    /// Where its metrics are.
+    pub(crate) metrics: Option<String>,
 }
 
 impl Server {
     /// Starts `muster serve` and waits until it listens.
     pub(crate) fn start(data: &Path, listen: &str) -> Self {
         let mut child = muster(data, &["serve", "--listen", listen, "--json"])
+            .env("MUSTER_METRICS_LISTEN", "127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -107,7 +110,12 @@ impl Server {
         BufReader::new(out).read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).expect("what it says is JSON");
         let url = said["url"].as_str().expect("a URL").to_owned();
-        Self { child, url }
+        let metrics = said["metrics"].as_str().map(str::to_owned);
+        Self {
+            child,
+            url,
+            metrics,
+        }
     }
 
     /// Asks it to end and waits; answers its exit code.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,18 +14,18 @@ use crate::relay::{Relay, Seen, Trouble};
 use crate::run::{APP, Server, everybody, json, receiver, run};
 
 /// A directory of some people, each with a manager, all in one group, and a target behind trouble.
-struct Here {
+pub(crate) struct Here {
     _folder: tempfile::TempDir,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     _server: Server,
-    relay: Relay,
-    url: String,
-    token: String,
+    pub(crate) relay: Relay,
+    pub(crate) url: String,
+    pub(crate) token: String,
     people: usize,
 }
 
 impl Here {
-    fn with(
+    pub(crate) fn with(
         people: usize,
         script: impl Fn(usize, &Seen) -> Trouble + Send + Sync + 'static,
     ) -> Self {
@@ -75,7 +76,7 @@ impl Here {
     }
 
     /// Everybody is there once, with a manager, and in the group.
-    fn check(&self, what: &str) {
+    pub(crate) fn check(&self, what: &str) {
         let users = read_all(&self.url, &self.token, "Users");
         let names: BTreeSet<&str> = users
             .iter()
@@ -232,4 +233,39 @@ fn a_target_that_is_out_of_order_is_left_alone_and_asked_first_when_it_is_tried_
     let again = run(&here.data, &["job", "run", APP]);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert_eq!(here.relay.troubles().len() - seen, 4);
+}
+
+/// An account is switched on, the answer is lost, and the repetition refused: it is on all the same, and is
+/// switched off when its owner leaves.
+#[test]
+fn what_arrived_although_its_repetition_was_refused_is_not_forgotten() {
+    let tries = AtomicUsize::new(0);
+    let here = Here::with(2, move |_, seen| {
+        let enables = seen.method == "PATCH" && seen.body.contains("\"value\":true");
+        match enables.then(|| tries.fetch_add(1, Ordering::Relaxed)) {
+            Some(0) => Trouble::LostAnswer,
+            Some(1) => Trouble::Answer(400, ""),
+            _ => Trouble::None,
+        }
+    });
+    let enable = |on: bool| {
+        let file = here.data.join("one.csv");
+        let text = format!("userPrincipalName,accountEnabled\nu1@example.test,{on}\n");
+        std::fs::write(&file, text).unwrap();
+        json(&here.data, &["import", file.to_str().unwrap()]);
+        run(&here.data, &["job", "run", APP])
+    };
+    let is_active = || -> Value {
+        let users = read_all(&here.url, &here.token, "Users");
+        let one = users.iter().find(|it| it["userName"] == "u1@example.test");
+        one.unwrap()["active"].clone()
+    };
+    json(&here.data, &["job", "run", APP]);
+    enable(false);
+    assert_eq!(is_active(), false);
+    assert_eq!(enable(true).status.code(), Some(3), "it fails");
+    assert_eq!(here.relay.troubles().len(), 2);
+    assert_eq!(is_active(), true, "and has arrived");
+    enable(false);
+    assert_eq!(is_active(), false);
 }

@@ -62,6 +62,29 @@ impl Paths {
         self.paths.get(text).ok_or_else(|| unknown(text))
     }
 
+    /// What a resource has at a path.
+    pub(super) fn value<'d>(
+        &self,
+        text: &str,
+        resource: &'d Map<String, Json>,
+    ) -> Result<Option<&'d Json>, TargetError> {
+        Ok(self.get(text)?.path.get(resource))
+    }
+
+    /// Puts a value into a resource.
+    pub(super) fn put(
+        &self,
+        text: &str,
+        resource: &mut Map<String, Json>,
+        value: Json,
+    ) -> Result<(), TargetError> {
+        let compiled = self.get(text)?;
+        if let Some(extension) = compiled.extension.as_deref() {
+            name_extension(resource, extension);
+        }
+        set(compiled, resource, value)
+    }
+
     /// The values of a resource by path, and the paths whose element is absent.
     pub(super) fn read(&self, resource: &Map<String, Json>) -> (Attributes, Vec<String>) {
         let (mut values, mut absent) = (Attributes::new(), Vec::new());
@@ -96,6 +119,32 @@ impl Paths {
         }
         body.insert("schemas".to_owned(), json!(schemas));
         Ok(Json::Object(body))
+    }
+
+    /// The changes in a whole resource, for a PUT. What is cleared is null, which is no value (RFC 7643, 2.5).
+    pub(super) fn change(
+        &self,
+        changes: &[Change],
+        resource: &mut Map<String, Json>,
+    ) -> Result<(), TargetError> {
+        for change in changes {
+            let compiled = self.get(&change.path)?;
+            let value = match compiled.path.get(resource) {
+                Some(Json::Array(old)) if change.adds => {
+                    let Json::Array(new) = json_of(&change.new) else {
+                        return Err(unknown(&change.path));
+                    };
+                    Json::Array(old.iter().cloned().chain(new).collect())
+                }
+                None if change.new.is_null() => continue,
+                _ => json_of(&change.new),
+            };
+            if let Some(extension) = compiled.extension.as_deref() {
+                name_extension(resource, extension);
+            }
+            set(compiled, resource, value)?;
+        }
+        Ok(())
     }
 
     /// One operation for each change; what belongs to an element that does not exist yet is added as
@@ -137,6 +186,15 @@ impl Paths {
             operations.push(json!({ "op": "add", "path": path, "value": value }));
         }
         Ok(operations)
+    }
+}
+
+/// The resource says of which schemas it is.
+fn name_extension(resource: &mut Map<String, Json>, extension: &str) {
+    if let Some(Json::Array(schemas)) = resource.get_mut("schemas")
+        && !schemas.iter().any(|it| it == extension)
+    {
+        schemas.push(Json::from(extension));
     }
 }
 

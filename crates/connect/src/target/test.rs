@@ -8,11 +8,27 @@ use crate::target::{ScimTarget, body};
 
 /// Users by the first matching attribute (CR-6); groups likewise when they are provisioned (CR-8).
 pub(super) async fn connection(target: &ScimTarget) -> Result<(), TestFailure> {
-    probe(target, Kind::User, &target.user_match).await?;
+    users(target).await?;
     match &target.group_match {
+        Some(_) if !target.dialect.filters_groups => {
+            let query = [("startIndex", "1"), ("count", "1")];
+            target
+                .list(Kind::Group, &query)
+                .await
+                .map(drop)
+                .map_err(|error| {
+                    let (category, message) = told(&target.host, Kind::Group, "count=1", &error);
+                    TestFailure { category, message }
+                })
+        }
         Some(attribute) => probe(target, Kind::Group, attribute).await,
         None => Ok(()),
     }
+}
+
+/// Users by the first matching attribute (CR-6).
+pub(super) async fn users(target: &ScimTarget) -> Result<(), TestFailure> {
+    probe(target, Kind::User, &target.user_match).await
 }
 
 async fn probe(target: &ScimTarget, kind: Kind, attribute: &str) -> Result<(), TestFailure> {

@@ -9,7 +9,7 @@ use axum::routing::patch;
 use muster_engine::port::{References, Shape, Target, Write};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::Credentials;
+use muster_model::job::{Access, Credentials, Dialect};
 use muster_model::link::TargetId;
 
 use super::ScimTarget;
@@ -43,12 +43,14 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
     let credentials = Credentials {
         tenant_url: format!("http://{address}"),
         secret_token: Secret::new("token".to_owned()),
+        access: Access::default(),
     };
     let shape = Shape {
         user_paths: vec!["userName".to_owned()],
         group_paths: vec!["displayName".to_owned()],
         user_match: "userName".to_owned(),
         group_match: Some("displayName".to_owned()),
+        dialect: Dialect::default(),
     };
     let target = ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape).unwrap();
     let ids = ["one", "gone", "two"].map(|id| TargetId(id.to_owned()));

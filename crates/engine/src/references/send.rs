@@ -4,7 +4,7 @@ use muster_model::link::{SourceAnchor, TargetId};
 
 use super::{Batch, Pass, Referred, Settled};
 use crate::error::EngineError;
-use crate::gate::Concerned;
+use crate::gate::{Concerned, Unwritten};
 use crate::known::links_of;
 use crate::port::{References, TargetError, Write};
 
@@ -54,6 +54,7 @@ impl Pass<'_> {
             removed: Vec::new(),
             refused: Vec::new(),
             counted: Vec::new(),
+            doubted: Vec::new(),
             put_off: later.into_iter().map(|(one, _)| one).collect(),
             lost: Vec::new(),
             error: None,
@@ -136,6 +137,10 @@ impl Pass<'_> {
                 }
                 Err(error) => error,
             };
+            let Unwritten { error, in_doubt } = error;
+            if in_doubt && operation == Operation::Add {
+                settled.doubted.extend(part.iter().cloned());
+            }
             if error.stops_the_cycle() {
                 return Err(error.into());
             }

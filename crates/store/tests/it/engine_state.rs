@@ -4,7 +4,8 @@ use muster_model::cycle::{Counts, CycleKind};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
 use muster_model::job::{
-    Departure, Guard, Held, Job, JobSettings, JobStatus, Leaving, Scope, Withdrawal,
+    Departure, Dialect, Guard, Held, Job, JobSettings, JobStatus, Leaving, PatchStyle, Scope,
+    Withdrawal,
 };
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_model::plan::Plan;
@@ -70,6 +71,12 @@ fn job() -> Job {
                 disabled: Departure::Leave,
                 deleted: Departure::Disable,
                 grace_seconds: 12,
+            },
+            dialect: Dialect {
+                patch: Some(PatchStyle::Aad062020),
+                puts: true,
+                members: 13,
+                filters_groups: false,
             },
             ..JobSettings::default()
         },

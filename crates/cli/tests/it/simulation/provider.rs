@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Change, Connector, References, Shape, Source, Target, TargetError, TargetObject, TestFailure,
-    Write,
+    Change, Connector, Probe, References, Shape, Source, Target, TargetError, TargetObject,
+    TestFailure, Write,
 };
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job};
@@ -381,6 +381,10 @@ impl Target for Connection {
 
     async fn test(&self) -> Result<(), TestFailure> {
         Ok(())
+    }
+
+    async fn probe(&self, _: Option<&str>) -> Result<Probe, TestFailure> {
+        Ok(Probe::default())
     }
 
     fn chunk(&self) -> usize {

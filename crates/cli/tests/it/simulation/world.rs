@@ -9,7 +9,7 @@ use muster_connect::{Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event};
-use muster_model::job::{Credentials, Guard, Scope};
+use muster_model::job::{Access, Credentials, Guard, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
 use muster_store::events::{self, EventQuery};
@@ -163,6 +163,7 @@ impl World {
         let credentials = Credentials {
             tenant_url: "https://target.test/scim".to_owned(),
             secret_token: Secret::new("token".to_owned()),
+            access: Access::default(),
         };
         applications::save_credentials(&ctx, APP, credentials)
             .await
@@ -725,7 +726,11 @@ impl World {
                 .filter(|it| !directory.people[*it].purged)
                 .and_then(|it| account(&held.users, it));
             let manager_is_purged = person.manager.is_some_and(|it| directory.people[it].purged);
-            if !manager_is_purged && values.text(MANAGER) != manager.as_ref().map(|it| &*it.0) {
+            // Who refers to an account that somebody removed by hand refers to nobody.
+            let known = values.text(MANAGER).filter(|it| {
+                !directory.ever_tampered || held.users.contains_key(&TargetId((*it).to_owned()))
+            });
+            if !manager_is_purged && known != manager.as_ref().map(|it| &*it.0) {
                 problems.push(format!("{number} has another manager than {manager:?}"));
             }
         }

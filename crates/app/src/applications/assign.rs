@@ -1,0 +1,228 @@
+//! Who is assigned to an application, and whom that includes.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use muster_model::application::{AppRole, Assignment};
+use muster_model::directory::Kind;
+use muster_model::{AssignmentId, GroupId, ObjectId, RoleId, UserId};
+use muster_store::{applications, assignments, groups, memberships, users};
+
+use super::find;
+use crate::{AppError, Ctx, directory};
+
+/// Who is assigned or unassigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by sign-in name or id.
+    User(String),
+    /// A group, by display name or id: its immediate members (OM-2).
+    Group(String),
+    /// A group, and the members of groups that are nested in it.
+    GroupAndNested(String),
+}
+
+/// What an assignment did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The principal's name.
+    pub name: String,
+    /// The role's name.
+    pub role: String,
+    /// False when it was assigned with this role before, and reached as far.
+    pub is_new: bool,
+    /// What is worth knowing about it.
+    pub warning: Option<String>,
+}
+
+/// Assigns a user or group with a role: by value, display name or id; `None` takes the first role
+/// of the application, `Default Access` the built-in one (OM-1, 1.4). One that is there already reaches as
+/// far as this one from now on.
+pub async fn assign(
+    ctx: &Ctx,
+    application: &str,
+    principal: &Principal,
+    role: Option<&str>,
+) -> Result<Assigned, AppError> {
+    let application = find(ctx, application).await?;
+    let (id, kind, name, mut warning) = resolve(ctx, principal).await?;
+    let (tenant, application_id) = (ctx.tenant, application.id);
+    let roles = ctx
+        .store
+        .read::<_, AppError, _>(|tx| {
+            Box::pin(async move { Ok(applications::roles(tx, tenant, application_id).await?) })
+        })
+        .await?;
+    let (role_id, role_name) = choose_role(&roles, role)?;
+    if role_id == RoleId::DEFAULT_ACCESS && !roles.is_empty() {
+        warning = Some(
+            "users with the Default Access role are excluded from provisioning; assign one of the \
+             application's roles instead"
+                .to_owned(),
+        );
+    }
+    let assignment = Assignment {
+        id: AssignmentId::new(),
+        application: application_id,
+        principal: id,
+        kind,
+        role: role_id,
+        transitive: matches!(principal, Principal::GroupAndNested(_)),
+        created: ctx.clock.now(),
+    };
+    let is_new = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move { Ok(assignments::create(tx, tenant, &assignment).await?) })
+        })
+        .await?;
+    Ok(Assigned {
+        name,
+        role: role_name,
+        is_new,
+        warning,
+    })
+}
+
+fn choose_role(roles: &[AppRole], wanted: Option<&str>) -> Result<(RoleId, String), AppError> {
+    let default = || (RoleId::DEFAULT_ACCESS, "Default Access".to_owned());
+    let Some(wanted) = wanted.map(str::trim) else {
+        // The role that ordinary people get.
+        let first = roles
+            .iter()
+            .find(|role| role.value == "User")
+            .or_else(|| roles.first());
+        return Ok(first.map_or_else(default, |role| (role.id, role.display_name.clone())));
+    };
+    if wanted.eq_ignore_ascii_case("default access") {
+        return Ok(default());
+    }
+    let same = |text: &str| text.eq_ignore_ascii_case(wanted);
+    roles
+        .iter()
+        .find(|role| same(&role.value) || same(&role.display_name) || same(&role.id.to_string()))
+        .map(|role| (role.id, role.display_name.clone()))
+        .ok_or_else(|| {
+            let known: Vec<&str> = roles
+                .iter()
+                .map(|role| role.display_name.as_str())
+                .collect();
+            AppError::NotFound(format!(
+                "the application has no role {wanted}; it has: {}, Default Access",
+                known.join(", ")
+            ))
+        })
+}
+
+async fn resolve(
+    ctx: &Ctx,
+    principal: &Principal,
+) -> Result<(ObjectId, Kind, String, Option<String>), AppError> {
+    Ok(match principal {
+        Principal::User(text) => {
+            let user = directory::find_user(ctx, text).await?;
+            (user.id.into(), Kind::User, user.user_principal_name, None)
+        }
+        Principal::Group(text) | Principal::GroupAndNested(text) => {
+            let group = directory::find_group(ctx, text).await?;
+            let warning = (!group.security_enabled).then(|| {
+                "the group is not security-enabled, so the assignment has no effect (OM-3)"
+                    .to_owned()
+            });
+            (group.id.into(), Kind::Group, group.display_name, warning)
+        }
+    })
+}
+
+/// Whom an assignment of a group would include.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Included {
+    /// The first of them by name: the user, and the group that has it as a member.
+    pub users: Vec<(String, String)>,
+    /// How many users they are.
+    pub count: u64,
+    /// Of these, immediate members of the group.
+    pub immediate: u64,
+    /// Nested groups that were looked into.
+    pub nested: u64,
+}
+
+/// Tells whom an assignment of a group includes, or would include, by the directory as it is now: the first
+/// `limit` of them by name. Deleted users and groups are left out; filters and roles are not asked.
+pub async fn included(
+    ctx: &Ctx,
+    group: &str,
+    transitive: bool,
+    limit: usize,
+) -> Result<Included, AppError> {
+    let group = directory::find_group(ctx, group).await?;
+    let tenant = ctx.tenant;
+    ctx.store
+        .read::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                let mut included = Included::default();
+                let mut named: BTreeMap<(String, ObjectId), String> = BTreeMap::new();
+                let (mut seen, mut known) = (HashSet::from([group.id]), HashSet::new());
+                let mut groups = VecDeque::from([group]);
+                while let Some(group) = groups.pop_front() {
+                    let mut after = None;
+                    loop {
+                        let page = memberships::members(tx, tenant, group.id, after, 500).await?;
+                        let Some((last, _)) = page.last() else { break };
+                        after = Some(*last);
+                        let users = page.iter().filter(|(_, kind)| *kind == Kind::User);
+                        let users: Vec<UserId> = users.map(|(id, _)| id.user()).collect();
+                        for user in users::by_ids(tx, tenant, &users).await? {
+                            if user.deleted.is_none() && known.insert(user.id) {
+                                let via = group.display_name.clone();
+                                named.insert((user.user_principal_name, user.id.into()), via);
+                                if named.len() > limit {
+                                    named.pop_last();
+                                }
+                            }
+                        }
+                    }
+                    if included.nested == 0 {
+                        included.immediate = known.len() as u64;
+                    }
+                    if !transitive {
+                        break;
+                    }
+                    let nested = memberships::nested(tx, tenant, group.id).await?;
+                    let nested: Vec<GroupId> = nested.into_iter().map(ObjectId::group).collect();
+                    for group in groups::by_ids(tx, tenant, &nested).await? {
+                        if group.deleted.is_none() && seen.insert(group.id) {
+                            included.nested += 1;
+                            groups.push_back(group);
+                        }
+                    }
+                }
+                included.count = known.len() as u64;
+                included.users = named
+                    .into_iter()
+                    .map(|((name, _), via)| (name, via))
+                    .collect();
+                Ok(included)
+            })
+        })
+        .await
+}
+
+/// Removes all assignments of a user or group; answers how many there were.
+pub async fn unassign(
+    ctx: &Ctx,
+    application: &str,
+    principal: &Principal,
+) -> Result<(String, u64), AppError> {
+    let application = find(ctx, application).await?;
+    let (id, _, name, _) = resolve(ctx, principal).await?;
+    let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let gone = ctx
+        .store
+        .write::<_, AppError, _>(move |tx| {
+            Box::pin(async move {
+                Ok(assignments::remove(tx, tenant, application.id, id, None, now).await?)
+            })
+        })
+        .await?;
+    Ok((name, gone))
+}

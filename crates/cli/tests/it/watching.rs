@@ -1,0 +1,112 @@
+//! What there is to watch: status, metrics, and the log as counts and tables (10.5, section 11).
+
+use std::collections::HashSet;
+
+use crate::guard::ten;
+use crate::kill::client;
+use crate::run::{APP, json, run};
+
+fn lines(data: &std::path::Path, args: &[&str]) -> Vec<String> {
+    let output = run(data, args);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_job_says_how_far_behind_it_is_and_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, server, ..) = ten(folder.path());
+    let status = json(&data, &["job", "status", APP]);
+    assert_eq!(
+        (&status["backlog"], &status["behindSeconds"]),
+        (&0.into(), &0.into()),
+        "{status}"
+    );
+    // Nothing looks at it any more.
+    json(&data, &["job", "pause", APP]);
+    json(
+        &data,
+        &["app", "unassign", APP, "--user", "user3@example.test"],
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let status = json(&data, &["job", "status", APP]);
+    assert_eq!(status["backlog"], 1, "{status}");
+    assert!(status["behindSeconds"].as_u64() >= Some(1), "{status}");
+    let cycle = json(&data, &["job", "run", APP]);
+    assert_eq!(cycle["disabled"], 1);
+
+    // The same from the command and from the server's own address.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shown = runtime.block_on(async {
+        let url = server.metrics.as_deref().unwrap();
+        let answer = client().get(url).send().await.unwrap();
+        let content_type = answer.headers()["content-type"].to_str().unwrap();
+        assert!(content_type.starts_with("text/plain; version=0.0.4"));
+        answer.text().await.unwrap()
+    });
+    for figure in [
+        "muster_job_objects_total{action=\"created\",app=\"Symantec Web Security Service\"} 10",
+        "muster_job_objects_total{action=\"disabled\",app=\"Symantec Web Security Service\"} 1",
+        "muster_job_status{app=\"Symantec Web Security Service\",status=\"Paused\"} 1",
+        "muster_job_backlog{app=\"Symantec Web Security Service\"} 0",
+        "muster_job_linked_objects{app=\"Symantec Web Security Service\",state=\"managed\",type=\"User\"} 9",
+        "muster_job_cycles_total{app=\"Symantec Web Security Service\",kind=\"initial\",state=\"Succeeded\"} 1",
+    ] {
+        assert!(
+            shown.lines().any(|line| line == figure),
+            "{figure}\n{shown}"
+        );
+    }
+    let named = |text: &str| -> HashSet<String> {
+        let names = text.lines().filter_map(|line| line.rsplit_once(' '));
+        names.map(|(name, _)| name.to_owned()).collect()
+    };
+    assert_eq!(named(&lines(&data, &["metrics"]).join("\n")), named(&shown));
+}
+
+#[test]
+fn the_log_is_filtered_counted_and_exported_as_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, ..) = ten(folder.path());
+    let events = lines(&data, &["log", "export", APP]);
+    let counts = json(&data, &["log", "counts", APP, "--by", "day"]);
+    let counts = counts.as_array().unwrap();
+    let counted: u64 = counts.iter().map(|it| it["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, events.len() as u64);
+    let created = counts
+        .iter()
+        .find(|it| it["provisioningAction"] == "create" && it["status"] == "success");
+    assert_eq!(created.unwrap()["count"], 10);
+
+    let table = |name: &str, more: &[&str]| {
+        let args = [&["log", "export", APP, "--csv", name][..], more].concat();
+        let text = lines(&data, &args).join("\n");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        (reader.headers().unwrap().clone(), rows)
+    };
+    let ids = |rows: &[csv::StringRecord]| -> HashSet<String> {
+        rows.iter().map(|row| row[0].to_owned()).collect()
+    };
+    let (head, rows) = table("events", &[]);
+    assert_eq!(&head[0], "changeId");
+    assert_eq!(rows.len(), events.len());
+    for other in ["steps", "properties"] {
+        let (head, more) = table(other, &[]);
+        assert_eq!(&head[0], "changeId");
+        assert!(!more.is_empty() && ids(&more).is_subset(&ids(&rows)));
+    }
+    let cycle = json(&data, &["job", "status", APP])["cycles"][0]["id"].clone();
+    let cycle = cycle.as_str().unwrap();
+    let filters = ["--action", "create", "--since", "1h", "--cycle", cycle];
+    assert_eq!(table("events", &filters).1.len(), 10);
+    assert_eq!(table("events", &["--until", "1h"]).1.len(), 0);
+    assert_eq!(table("events", &["--code", "Conflict"]).1.len(), 0);
+    let wrong = run(&data, &["log", "list", APP, "--since", "yesterday"]);
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        !wrong.status.success() && said.contains("2h or 7d"),
+        "{said}"
+    );
+}

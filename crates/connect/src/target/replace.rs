@@ -1,0 +1,178 @@
+//! Targets that know no PATCH: what is there is read, changed, and sent back as a whole (RFC 7644, 3.5.1). And
+//! those that find no groups by a filter.
+
+use muster_engine::port::{References, TargetError, TargetObject, Write};
+use muster_model::Value;
+use muster_model::directory::Kind;
+use muster_model::link::TargetId;
+use muster_model::plan::Request;
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Map, Value as Json, json};
+
+use super::{ScimTarget, place};
+
+/// How often a resource is read anew because somebody else has changed it meanwhile.
+const TRIES: usize = 3;
+/// Groups that are listed at once.
+const PAGE: usize = 100;
+/// Pages of them at most.
+const PAGES: usize = 1000;
+
+/// The object that a write changes, if it changes one.
+const fn changed<'w>(write: &Write<'w>) -> Option<&'w TargetId> {
+    match write {
+        Write::Update(id, _) => Some(id),
+        Write::AddReferences(References { owner, .. })
+        | Write::RemoveReferences(References { owner, .. }) => Some(owner),
+        Write::Create(_) | Write::Delete(_) => None,
+    }
+}
+
+impl ScimTarget {
+    /// What a plan shows of a change that is sent as a whole: the part that is changed. The rest is what the
+    /// target has then.
+    pub(super) fn replacement(
+        &self,
+        kind: Kind,
+        write: &Write<'_>,
+    ) -> Result<Option<Request>, TargetError> {
+        let Some(id) = changed(write).filter(|_| self.dialect.puts) else {
+            return Ok(None);
+        };
+        let mut part = Map::new();
+        self.apply(kind, write, &mut part)?;
+        let body = Json::Object(part).to_string();
+        Ok(Some(Request::new("PUT", place(kind, id), Some(body))))
+    }
+
+    /// Reads, changes, and sends back; `None` when that is not the way of this target.
+    pub(super) async fn replaced(
+        &self,
+        kind: Kind,
+        write: &Write<'_>,
+    ) -> Option<Result<Response, TargetError>> {
+        let id = changed(write).filter(|_| self.dialect.puts)?;
+        Some(self.replace(kind, id, write).await)
+    }
+
+    async fn replace(
+        &self,
+        kind: Kind,
+        id: &TargetId,
+        write: &Write<'_>,
+    ) -> Result<Response, TargetError> {
+        let mut tries = 0;
+        loop {
+            let path = place(kind, id);
+            let mut resource = self.json(self.ask(Method::GET, &path)).await?;
+            let meta = resource.remove("meta");
+            let version = meta.as_ref().and_then(|meta| meta["version"].as_str());
+            self.apply(kind, write, &mut resource)?;
+            let mut request = self
+                .ask(Method::PUT, &path)
+                .header("content-type", "application/scim+json")
+                .body(Json::Object(resource).to_string());
+            if let Some(version) = version {
+                request = request.header("if-match", version);
+            }
+            tries += 1;
+            match self.send(request).await {
+                Err(TargetError::Refused { status, .. })
+                    if status == StatusCode::PRECONDITION_FAILED.as_u16() && tries < TRIES => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Does to a resource what a write would do.
+    fn apply(
+        &self,
+        kind: Kind,
+        write: &Write<'_>,
+        resource: &mut Map<String, Json>,
+    ) -> Result<(), TargetError> {
+        match *write {
+            Write::Update(_, changes) => self.paths(kind).change(changes, resource),
+            Write::AddReferences(References { path, referred, .. }) => {
+                self.refer(kind, path, resource, (referred, &[]))
+            }
+            Write::RemoveReferences(References { path, referred, .. }) => {
+                self.refer(kind, path, resource, (&[], referred))
+            }
+            Write::Create(_) | Write::Delete(_) => Ok(()),
+        }
+    }
+
+    fn refer(
+        &self,
+        kind: Kind,
+        path: &str,
+        resource: &mut Map<String, Json>,
+        (add, remove): (&[TargetId], &[TargetId]),
+    ) -> Result<(), TargetError> {
+        let value = match kind {
+            Kind::User => add.last().map_or(Json::Null, |id| json!({ "value": id.0 })),
+            Kind::Group => {
+                let known = self.paths(kind).value(path, resource)?;
+                let mut members: Vec<Json> =
+                    known.and_then(Json::as_array).cloned().unwrap_or_default();
+                let is = |member: &Json, id: &TargetId| member["value"] == id.0.as_str();
+                members.retain(|member| !remove.iter().any(|id| is(member, id)));
+                for id in add {
+                    if !members.iter().any(|member| is(member, id)) {
+                        members.push(json!({ "value": id.0 }));
+                    }
+                }
+                Json::Array(members)
+            }
+        };
+        self.paths(kind).put(path, resource, value)
+    }
+
+    /// The objects whose attribute equals a value, found by looking at all of them. A list that disagrees with
+    /// itself is an error: nobody is created because of it.
+    pub(super) async fn look_through(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let (mut found, mut seen) = (Vec::new(), 0);
+        let count = PAGE.to_string();
+        for _ in 0..PAGES {
+            let start = (seen + 1).to_string();
+            let query = [("startIndex", start.as_str()), ("count", count.as_str())];
+            let (total, resources) = self.list(kind, &query).await?;
+            let is_empty = resources.is_empty();
+            seen += resources.len();
+            for resource in resources {
+                let object = self.object(kind, resource)?;
+                if same(object.values.get(path), value) {
+                    found.push(object);
+                }
+            }
+            if found.len() > 1 || seen as u64 >= total {
+                return Ok(found);
+            }
+            if is_empty {
+                return Err(TargetError::Incompatible(format!(
+                    "it says that there are {total} {kind}s and lists {seen}"
+                )));
+            }
+        }
+        Err(TargetError::Incompatible(format!(
+            "it has more than {} {kind}s and finds none by a filter",
+            PAGE * PAGES
+        )))
+    }
+}
+
+/// Are they equal? Case is no difference, as in a filter on names.
+fn same(held: Option<&Value>, value: &Value) -> bool {
+    match (held, value) {
+        (Some(Value::Text(held)), Value::Text(value)) => {
+            held.to_lowercase() == value.to_lowercase()
+        }
+        (held, value) => held == Some(value),
+    }
+}

@@ -1,0 +1,77 @@
+//! What gives access to a target, as it is sealed beside its secret.
+
+use muster_model::job::{Access, Scheme};
+use muster_model::{Secret, Timestamp};
+use serde_json::{Value as Json, json};
+
+/// What [`read`] reads.
+pub fn write(access: &Access) -> Secret<String> {
+    let mut json = match &access.scheme {
+        Scheme::Bearer => json!({ "scheme": "bearer" }),
+        Scheme::Basic { user } => json!({ "scheme": "basic", "user": user }),
+        Scheme::ClientCredentials {
+            token_url,
+            client_id,
+            scope,
+        } => json!({
+            "scheme": "clientCredentials", "tokenUrl": token_url, "clientId": client_id,
+            "scope": scope
+        }),
+    };
+    json["next"] = Json::from(access.next.as_ref().map(|next| next.expose().as_str()));
+    json["expires"] = Json::from(access.expires.map(Timestamp::as_micros));
+    Secret::new(json.to_string())
+}
+
+/// What [`write`] wrote; a bearer token, when it cannot be understood.
+pub fn read(text: &str) -> Access {
+    let json: Json = serde_json::from_str(text).unwrap_or_default();
+    let text = |name: &str| json[name].as_str().map(str::to_owned);
+    let scheme = match json["scheme"].as_str() {
+        Some("basic") => text("user").map(|user| Scheme::Basic { user }),
+        Some("clientCredentials") => {
+            text("tokenUrl")
+                .zip(text("clientId"))
+                .map(|(token_url, client_id)| Scheme::ClientCredentials {
+                    token_url,
+                    client_id,
+                    scope: text("scope"),
+                })
+        }
+        _ => None,
+    };
+    Access {
+        scheme: scheme.unwrap_or_default(),
+        next: text("next").map(Secret::new),
+        expires: json["expires"].as_i64().map(Timestamp::from_micros),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let schemes = [
+            Scheme::Bearer,
+            Scheme::Basic {
+                user: "ana".to_owned(),
+            },
+            Scheme::ClientCredentials {
+                token_url: "https://id.example.test/token".to_owned(),
+                client_id: "muster".to_owned(),
+                scope: Some("scim".to_owned()),
+            },
+        ];
+        for scheme in schemes {
+            let access = Access {
+                scheme,
+                next: Some(Secret::new("two".to_owned())),
+                expires: Some(Timestamp::from_micros(7)),
+            };
+            assert_eq!(read(write(&access).expose()), access);
+        }
+        assert_eq!(read(write(&Access::default()).expose()), Access::default());
+    }
+}
