@@ -298,7 +298,7 @@ pub(crate) enum App {
         #[command(flatten)]
         who: Who,
         /// With the group, the members of groups that are nested in it, too.
-        #[arg(long, requires = "group")]
+        #[arg(long, conflicts_with = "user")]
         nested: bool,
         /// Role by name; the application's role for ordinary users without it.
         #[arg(long)]
@@ -450,6 +450,17 @@ pub(crate) struct TokenArg {
     /// File that holds the Secret Token; - reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_token_file: Option<PathBuf>,
+}
+
+impl AccessArg {
+    /// Is nothing said about it?
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.user.is_none()
+            && self.token_url.is_none()
+            && self.client_id.is_none()
+            && self.next_secret_token_file.is_none()
+            && self.expires.is_none()
+    }
 }
 
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]

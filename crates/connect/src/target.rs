@@ -2,6 +2,8 @@
 
 mod answer;
 mod auth;
+#[cfg(test)]
+mod auth_tests;
 mod body;
 mod dialect;
 mod probe;
@@ -29,6 +31,9 @@ use crate::http::{Http, HttpError};
 use crate::target::auth::Auth;
 use crate::target::body::Paths;
 
+/// How often a request is shown with something else, when it is refused: an access token that was taken back,
+/// the next secret.
+const SHOWN: usize = 3;
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -91,18 +96,25 @@ impl ScimTarget {
 
     /// Sends a request; an answer other than 2xx is an error.
     async fn send(&self, request: RequestBuilder) -> Result<Response, TargetError> {
-        let again = request.try_clone();
-        match (self.send_once(request).await, again) {
-            // Nothing was done, and there is something else to show.
-            (Err(error), Some(again)) if self.auth.refused(&error).await => {
-                self.send_once(again).await
+        let (mut request, mut tries) = (request, 0);
+        loop {
+            let again = request.try_clone();
+            let (shown, with) = self.auth.show(&self.http, request).await?;
+            let answer = self.send_once(shown).await;
+            tries += 1;
+            match (&answer, again) {
+                // Nothing was done, and there is something else to show.
+                (Err(error), Some(again))
+                    if tries < SHOWN && self.auth.refused(with, error).await =>
+                {
+                    request = again;
+                }
+                _ => return answer,
             }
-            (answer, _) => answer,
         }
     }
 
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, TargetError> {
-        let request = self.auth.show(&self.http, request).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let response = request
             .send()
@@ -199,7 +211,7 @@ impl Target for ScimTarget {
     }
 
     fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError> {
-        if let Some(request) = self.replacement(kind, write)? {
+        if let Some(request) = self.replacement(kind, write) {
             return Ok(request);
         }
         let style = self.style;

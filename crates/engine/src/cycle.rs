@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -401,6 +401,7 @@ impl Run<'_> {
             path,
             hands: &self.hands,
             cleared: &self.cleared,
+            over: AtomicBool::new(false),
         }
     }
 

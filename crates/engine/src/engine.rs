@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
+use muster_model::job::{Access, Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
@@ -417,11 +417,15 @@ impl Engine {
                     let url = secrets::find(tx, key, tenant, job, BASE_ADDRESS).await?;
                     let token = secrets::find(tx, key, tenant, job, SECRET_TOKEN).await?;
                     let access = secrets::find(tx, key, tenant, job, ACCESS).await?;
-                    let access = access.map(|text| access::read(text.expose()));
-                    Ok(url.zip(token).map(|(url, secret_token)| Credentials {
+                    let access = match access {
+                        Some(text) => access::read(text.expose()),
+                        None => Some(Access::default()),
+                    };
+                    let known = url.zip(token).zip(access);
+                    Ok(known.map(|((url, secret_token), access)| Credentials {
                         tenant_url: url.expose().clone(),
                         secret_token,
-                        access: access.unwrap_or_default(),
+                        access,
                     }))
                 })
             })

@@ -5,8 +5,9 @@ mod send;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
@@ -46,6 +47,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) hands: &'a Hands,
     /// Which members it may remove.
     pub(crate) cleared: &'a Cleared,
+    /// A request has stopped the cycle: nothing more is sent.
+    pub(crate) over: AtomicBool,
 }
 
 /// The references of one owner by one attribute that are due.
@@ -134,8 +137,9 @@ impl Pass<'_> {
     ) -> Result<Counts, EngineError> {
         let stretches = (0..STRETCHES).map(|number| self.stretch(number, told));
         let mut counts = Counts::default();
-        for stretch in try_join_all(stretches).await? {
-            counts.add(&stretch);
+        // All of them come to their end: what one has answered is not forgotten because another one stops.
+        for stretch in join_all(stretches).await {
+            counts.add(&stretch?);
         }
         Ok(counts)
     }
@@ -231,7 +235,12 @@ impl Pass<'_> {
         let now = self.clock.now();
         let names = self.names(&settled).await?;
         let mut written = Vec::new();
+        let mut stopped = None;
         for it in &mut settled {
+            // What stops the cycle is no failure of an object.
+            if it.error.as_ref().is_some_and(TargetError::stops_the_cycle) {
+                stopped = it.error.take();
+            }
             it.counted = self.counted(it.batch.owner, &it.removed);
             if it.error.is_some() {
                 counts.failed += 1;
@@ -309,10 +318,10 @@ impl Pass<'_> {
                 })
             })
             .await?;
-        if goes_on {
-            Ok(counts)
-        } else {
-            Err(StoreError::Restarted.into())
+        match stopped {
+            _ if !goes_on => Err(StoreError::Restarted.into()),
+            Some(error) => Err(error.into()),
+            None => Ok(counts),
         }
     }
 

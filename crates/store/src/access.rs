@@ -23,28 +23,27 @@ pub fn write(access: &Access) -> Secret<String> {
     Secret::new(json.to_string())
 }
 
-/// What [`write`] wrote; a bearer token, when it cannot be understood.
-pub fn read(text: &str) -> Access {
-    let json: Json = serde_json::from_str(text).unwrap_or_default();
+/// What [`write`] wrote; `None`, when it cannot be understood: nobody is shown a secret that is meant otherwise.
+pub fn read(text: &str) -> Option<Access> {
+    let json: Json = serde_json::from_str(text).ok()?;
     let text = |name: &str| json[name].as_str().map(str::to_owned);
-    let scheme = match json["scheme"].as_str() {
-        Some("basic") => text("user").map(|user| Scheme::Basic { user }),
-        Some("clientCredentials") => {
-            text("tokenUrl")
-                .zip(text("clientId"))
-                .map(|(token_url, client_id)| Scheme::ClientCredentials {
-                    token_url,
-                    client_id,
-                    scope: text("scope"),
-                })
-        }
-        _ => None,
+    let scheme = match json["scheme"].as_str()? {
+        "bearer" => Scheme::Bearer,
+        "basic" => Scheme::Basic {
+            user: text("user")?,
+        },
+        "clientCredentials" => Scheme::ClientCredentials {
+            token_url: text("tokenUrl")?,
+            client_id: text("clientId")?,
+            scope: text("scope"),
+        },
+        _ => return None,
     };
-    Access {
-        scheme: scheme.unwrap_or_default(),
+    Some(Access {
+        scheme,
         next: text("next").map(Secret::new),
         expires: json["expires"].as_i64().map(Timestamp::from_micros),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -70,8 +69,8 @@ mod tests {
                 next: Some(Secret::new("two".to_owned())),
                 expires: Some(Timestamp::from_micros(7)),
             };
-            assert_eq!(read(write(&access).expose()), access);
+            assert_eq!(read(write(&access).expose()), Some(access));
         }
-        assert_eq!(read(write(&Access::default()).expose()), Access::default());
+        assert_eq!(read("{\"scheme\":\"magic\"}"), None);
     }
 }

@@ -103,17 +103,24 @@ fn read_settings(text: &str) -> Option<JobSettings> {
             unassigned: departure(&json["leaving"]["unassigned"])?,
             disabled: departure(&json["leaving"]["disabled"])?,
             deleted: departure(&json["leaving"]["deleted"])?,
-            grace_seconds: number(&json["leaving"]["graceSeconds"])?,
+            grace_seconds: number(&json["leaving"]["graceSeconds"]).unwrap_or(0),
         },
-        dialect: Dialect {
-            patch: match json["dialect"]["patch"].as_str() {
-                Some(style) => Some(style.parse().ok()?),
-                None => None,
-            },
-            puts: json["dialect"]["puts"].as_bool()?,
-            members: number(&json["dialect"]["members"])?,
-            filters_groups: json["dialect"]["filtersGroups"].as_bool()?,
+        dialect: dialect(&json["dialect"])?,
+    })
+}
+
+fn dialect(json: &Json) -> Option<Dialect> {
+    if json.is_null() {
+        return Some(Dialect::default());
+    }
+    Some(Dialect {
+        patch: match json["patch"].as_str() {
+            Some(style) => Some(style.parse().ok()?),
+            None => None,
         },
+        puts: json["puts"].as_bool()?,
+        members: number(&json["members"])?,
+        filters_groups: json["filtersGroups"].as_bool()?,
     })
 }
 

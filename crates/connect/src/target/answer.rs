@@ -110,12 +110,39 @@ fn detail(body: &[u8]) -> String {
     }
 }
 
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    Broken(String),
+}
+
+impl Unread {
+    /// One that is too large concerns one object; one that broke off, the target.
+    fn of(self, host: &str) -> TargetError {
+        match self {
+            Self::TooLarge => {
+                TargetError::Incompatible(format!("its answer is larger than {LARGEST} bytes"))
+            }
+            Self::Broken(detail) => TargetError::Unreachable {
+                host: host.to_owned(),
+                detail,
+            },
+        }
+    }
+}
+
+/// A JSON object that nobody is to see a word of, should it be none.
+pub(super) async fn secret_object(response: Response) -> Option<Map<String, Json>> {
+    serde_json::from_slice(&bytes(response).await.ok()?).ok()
+}
+
 /// A body, up to a limit.
-async fn bytes(mut response: Response) -> Result<Vec<u8>, String> {
+async fn bytes(mut response: Response) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+    let broken = |error: reqwest::Error| Unread::Broken(root_cause(&error));
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > LARGEST {
-            return Err(format!("the answer is larger than {LARGEST} bytes"));
+            return Err(Unread::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
@@ -132,12 +159,7 @@ pub(super) async fn object(
     host: &str,
     response: Response,
 ) -> Result<Map<String, Json>, TargetError> {
-    let body = bytes(response)
-        .await
-        .map_err(|detail| TargetError::Unreachable {
-            host: host.to_owned(),
-            detail,
-        })?;
+    let body = bytes(response).await.map_err(|unread| unread.of(host))?;
     serde_json::from_slice(&body).map_err(|_| {
         let looks_like = if body.trim_ascii_start().starts_with(b"<") {
             "HTML"

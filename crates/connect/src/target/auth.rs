@@ -1,13 +1,12 @@
 //! What a target is shown: a token, a password, or an access token that is got for a client secret.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use muster_engine::port::TargetError;
 use muster_model::Secret;
 use muster_model::job::{Credentials, Scheme};
 use reqwest::RequestBuilder;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
 use super::answer;
@@ -23,9 +22,16 @@ pub(super) struct Auth {
     scheme: Scheme,
     secret: Secret<String>,
     next: Option<Secret<String>>,
-    /// The target has refused the first secret and taken the next one.
-    moved_on: AtomicBool,
-    access: Mutex<Option<AccessToken>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts up whenever something else is shown from now on.
+    shown: u64,
+    /// The first secret was refused, and the next one is used.
+    moved_on: bool,
+    access: Option<AccessToken>,
 }
 
 #[derive(Debug)]
@@ -33,6 +39,10 @@ struct AccessToken {
     token: Secret<String>,
     until: Instant,
 }
+
+/// What a request was shown with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown(u64);
 
 impl Auth {
     pub(super) fn new(http: &Http, credentials: &Credentials) -> Result<Self, TargetError> {
@@ -56,54 +66,73 @@ impl Auth {
             scheme: access.scheme.clone(),
             secret,
             next,
-            moved_on: AtomicBool::new(false),
-            access: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 
-    /// Adds what gives access to a request.
+    /// Adds what gives access to a request. One request gets an access token for all that wait for it.
     pub(super) async fn show(
         &self,
         http: &Http,
         request: RequestBuilder,
-    ) -> Result<RequestBuilder, TargetError> {
-        let secret = self.secret();
-        Ok(match &self.scheme {
-            Scheme::Bearer => request.bearer_auth(secret.expose()),
-            Scheme::Basic { user } => request.basic_auth(user, Some(secret.expose())),
+    ) -> Result<(RequestBuilder, Shown), TargetError> {
+        let mut state = self.state.lock().await;
+        let shown = Shown(state.shown);
+        let (token_url, client_id, scope) = match &self.scheme {
+            Scheme::Bearer => {
+                return Ok((request.bearer_auth(self.secret(&state).expose()), shown));
+            }
+            Scheme::Basic { user } => {
+                let password = Some(self.secret(&state).expose());
+                return Ok((request.basic_auth(user, password), shown));
+            }
             Scheme::ClientCredentials {
                 token_url,
                 client_id,
                 scope,
-            } => {
-                let mut access = self.access.lock().await;
-                let is_good = |it: &&AccessToken| it.until > Instant::now();
-                if let Some(known) = access.as_ref().filter(is_good) {
-                    return Ok(request.bearer_auth(known.token.expose()));
-                }
-                let got = get(http, token_url, (client_id, secret), scope.as_deref()).await?;
-                let request = request.bearer_auth(got.token.expose());
-                *access = Some(got);
-                request
+            } => (token_url, client_id, scope.as_deref()),
+        };
+        let is_good = |it: &&AccessToken| it.until > Instant::now();
+        if let Some(known) = state.access.as_ref().filter(is_good) {
+            return Ok((request.bearer_auth(known.token.expose()), shown));
+        }
+        let client = |secret| (client_id.as_str(), secret);
+        let got = get(http, token_url, client(self.secret(&state)), scope).await;
+        let got = match (got, &self.next) {
+            // The client secret is refused: there may be one that was staged.
+            (Err(TargetError::Unauthorized { .. }), Some(next)) if !state.moved_on => {
+                state.moved_on = true;
+                get(http, token_url, client(next), scope).await
             }
-        })
+            (got, _) => got,
+        }?;
+        state.shown += 1;
+        let request = request.bearer_auth(got.token.expose());
+        state.access = Some(got);
+        Ok((request, Shown(state.shown)))
     }
 
-    /// The target refused what it was shown. Is there something else to show it?
-    pub(super) async fn refused(&self, error: &TargetError) -> bool {
+    /// The target refused what a request was shown with. Is there something else to show it?
+    pub(super) async fn refused(&self, with: Shown, error: &TargetError) -> bool {
         let TargetError::Unauthorized { status: 401, .. } = error else {
             return false;
         };
-        // An access token may be taken back before it expires.
-        if self.access.lock().await.take().is_some() {
+        let mut state = self.state.lock().await;
+        if Shown(state.shown) != with {
+            // Somebody else was refused before, and has seen to it.
             return true;
         }
-        self.next.is_some() && !self.moved_on.swap(true, Ordering::Relaxed)
+        // An access token may be taken back before it expires; it is got anew.
+        let is_known = state.access.take().is_some();
+        let moves_on = !is_known && self.next.is_some() && !state.moved_on;
+        state.moved_on |= moves_on;
+        state.shown += u64::from(is_known || moves_on);
+        is_known || moves_on
     }
 
-    fn secret(&self) -> &Secret<String> {
+    fn secret(&self, state: &State) -> &Secret<String> {
         match &self.next {
-            Some(next) if self.moved_on.load(Ordering::Relaxed) => next,
+            Some(next) if state.moved_on => next,
             _ => &self.secret,
         }
     }
@@ -154,7 +183,9 @@ async fn get(
     if !answer.status().is_success() {
         return Err(refusal(&host, answer).await);
     }
-    let answer = answer::object(&host, answer).await?;
+    let answer = answer::secret_object(answer).await.ok_or_else(|| {
+        TargetError::Incompatible(format!("{host} answered with no JSON (RFC 6749, 5.1)"))
+    })?;
     let token = answer.get("access_token").and_then(Json::as_str);
     let Some(token) = token.filter(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_graphic()))
     else {
@@ -177,13 +208,14 @@ fn seconds(json: &Json) -> Option<Duration> {
     Some(Duration::from_secs(number.min(86_400)))
 }
 
-/// A client that is refused is told by 400, too (RFC 6749, 5.2).
+/// Whatever keeps us from an access token has to do with our credentials, and never with an object: a client
+/// that is refused is told by 400, too (RFC 6749, 5.2), and a wrong address by 404.
 async fn refusal(host: &str, response: reqwest::Response) -> TargetError {
-    let status = response.status().as_u16();
-    if !matches!(status, 400 | 401 | 403) {
+    let status = response.status();
+    if status.is_server_error() || status.as_u16() == 429 {
         return answer::refusal(host, response).await;
     }
-    let said: Map<String, Json> = answer::object(host, response).await.unwrap_or_default();
+    let said = answer::secret_object(response).await.unwrap_or_default();
     let text = |name: &str| said.get(name).and_then(Json::as_str);
     let error = text("error").unwrap_or("no reason given");
     let more = text("error_description").map_or_else(String::new, |more| format!(": {more}"));
@@ -193,8 +225,11 @@ async fn refusal(host: &str, response: reqwest::Response) -> TargetError {
         .take(200)
         .collect();
     TargetError::Unauthorized {
-        status,
-        detail: format!("no access token for the client: {said}"),
+        status: 401,
+        detail: format!(
+            "{host} gives no access token to the client (HTTP {}): {said}",
+            status.as_u16()
+        ),
     }
 }
 

@@ -139,6 +139,17 @@ impl Paths {
                 None if change.new.is_null() => continue,
                 _ => json_of(&change.new),
             };
+            if let Some(element) = &compiled.element
+                && value.is_null()
+                && change.path.ends_with("].value")
+            {
+                // An element without its value would be left over.
+                let gone = element.path.get(resource).cloned();
+                if let Some(Json::Array(items)) = resource.get_mut(&element.attribute) {
+                    items.retain(|item| Some(item) != gone.as_ref());
+                }
+                continue;
+            }
             if let Some(extension) = compiled.extension.as_deref() {
                 name_extension(resource, extension);
             }
@@ -274,7 +285,7 @@ fn quote(text: &str) -> String {
     Json::String(text.to_owned()).to_string()
 }
 
-fn json_of(value: &Value) -> Json {
+pub(super) fn json_of(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),

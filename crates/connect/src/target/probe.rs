@@ -145,7 +145,15 @@ async fn try_out(
         "name": { "givenName": "Muster", "familyName": "Probe" },
         "emails": [{ "type": "work", "value": name, "primary": true }]
     });
-    let user = create(target, Kind::User, &user, made).await?;
+    // Nobody's account is tried out, and removed.
+    let filter = body::equals("userName", &name.into());
+    let (total, found) = target.list(Kind::User, &[("filter", &filter)]).await?;
+    if total > 0 || !found.is_empty() {
+        return Err(TargetError::NotAllowed(format!(
+            "there is somebody called {name} at the target already; give another --canary"
+        )));
+    }
+    let user = create(target, Kind::User, (&user, name), probe, made).await?;
     tell(probe, "creates a user", true, format!("{user}"));
     let is_active = async || -> Result<Option<bool>, TargetError> {
         let read = target.json(target.ask(Method::GET, &place(Kind::User, &user)));
@@ -179,12 +187,52 @@ async fn try_out(
         }
     }
     // What it says of itself weighs less than what it does.
-    probe.dialect.puts = works.is_none();
+    probe.dialect.puts = works.is_none() && put_works(target, &user, probe).await?;
     probe.dialect.patch = works;
+    if works.is_none() && !probe.dialect.puts {
+        tell(
+            probe,
+            "can be provisioned into",
+            false,
+            "no way of writing switches an account off: look at its errors, and at the token's rights",
+        );
+    }
     if target.group_match.is_some() {
         try_group(target, &user, probe, made).await?;
     }
     Ok(())
+}
+
+/// Does it take whole resources?
+async fn put_works(
+    target: &ScimTarget,
+    user: &TargetId,
+    probe: &mut Probe,
+) -> Result<bool, TargetError> {
+    let path = place(Kind::User, user);
+    let mut resource = target.json(target.ask(Method::GET, &path)).await?;
+    resource.remove("meta");
+    resource.insert("active".to_owned(), Json::Bool(false));
+    let request = target
+        .ask(Method::PUT, &path)
+        .header("content-type", "application/scim+json")
+        .body(Json::Object(resource).to_string());
+    let sent = match target.send(request).await {
+        Ok(response) => {
+            super::answer::drain(response).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    let read = target.json(target.ask(Method::GET, &path)).await?;
+    let works = sent.is_ok() && read.get("active") == Some(&Json::Bool(false));
+    let said = match sent {
+        Ok(()) if works => "the account is off".to_owned(),
+        Ok(()) => "it said yes, and the account is still on".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tell(probe, "disables a user by PUT", works, said);
+    Ok(works)
 }
 
 /// Members come, and one of them leaves: the other must stay.
@@ -198,7 +246,7 @@ async fn try_group(
     let group = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name
     });
-    let group = create(target, Kind::Group, &group, made).await?;
+    let group = create(target, Kind::Group, (&group, &name), probe, made).await?;
     tell(probe, "creates a group", true, format!("{group}"));
     let Some(style) = probe.dialect.patch else {
         return Ok(());
@@ -214,12 +262,22 @@ async fn try_group(
     let add = dialect::add_references(style, Kind::Group, "members", one);
     let added = patch(target, Kind::Group, &group, add).await;
     let works = added.is_ok() && has().await?;
-    let said = added.map_or_else(|error| error.to_string(), |()| "looked at".to_owned());
+    let there = if works {
+        "it is in the group"
+    } else {
+        "it said yes, and nobody is there"
+    };
+    let said = added.map_or_else(|error| error.to_string(), |()| there.to_owned());
     tell(probe, "adds a member", works, said);
     let remove = dialect::remove_references(style, Kind::Group, "members", one);
     let removed = patch(target, Kind::Group, &group, remove).await;
     let works = removed.is_ok() && !has().await?;
-    let said = removed.map_or_else(|error| error.to_string(), |()| "looked at".to_owned());
+    let gone = if works {
+        "it is out of the group"
+    } else {
+        "it said yes, and it is still there"
+    };
+    let said = removed.map_or_else(|error| error.to_string(), |()| gone.to_owned());
     tell(probe, "removes a member", works, said);
     Ok(())
 }
@@ -227,15 +285,22 @@ async fn try_group(
 async fn create(
     target: &ScimTarget,
     kind: Kind,
-    body: &Json,
+    (body, name): (&Json, &str),
+    probe: &mut Probe,
     made: &mut Vec<(Kind, TargetId)>,
 ) -> Result<TargetId, TargetError> {
     let request = target
         .ask(Method::POST, super::collection(kind))
         .header("content-type", "application/scim+json")
         .body(body.to_string());
-    let created: Map<String, Json> = target.json(request).await?;
-    let id = super::answer::id(&created)?;
+    let created = target.json(request).await;
+    let created = created.and_then(|created: Map<String, Json>| super::answer::id(&created));
+    let id = created.inspect_err(|error| {
+        if error.may_have_arrived() {
+            let left = format!("{kind} {name}, if it was made: {error}");
+            probe.left_behind.push(left);
+        }
+    })?;
     made.push((kind, id.clone()));
     Ok(id)
 }

@@ -1,7 +1,9 @@
 //! Targets that know no PATCH: what is there is read, changed, and sent back as a whole (RFC 7644, 3.5.1). And
 //! those that find no groups by a filter.
 
-use muster_engine::port::{References, TargetError, TargetObject, Write};
+use std::collections::HashSet;
+
+use muster_engine::port::{Change, References, TargetError, TargetObject, Write};
 use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::TargetId;
@@ -9,7 +11,7 @@ use muster_model::plan::Request;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
-use super::{ScimTarget, place};
+use super::{ScimTarget, body, place};
 
 /// How often a resource is read anew because somebody else has changed it meanwhile.
 const TRIES: usize = 3;
@@ -31,18 +33,25 @@ const fn changed<'w>(write: &Write<'w>) -> Option<&'w TargetId> {
 impl ScimTarget {
     /// What a plan shows of a change that is sent as a whole: the part that is changed. The rest is what the
     /// target has then.
-    pub(super) fn replacement(
-        &self,
-        kind: Kind,
-        write: &Write<'_>,
-    ) -> Result<Option<Request>, TargetError> {
-        let Some(id) = changed(write).filter(|_| self.dialect.puts) else {
-            return Ok(None);
+    pub(super) fn replacement(&self, kind: Kind, write: &Write<'_>) -> Option<Request> {
+        let id = changed(write).filter(|_| self.dialect.puts)?;
+        let part: Map<String, Json> = match *write {
+            Write::Update(_, changes) => {
+                let value = |change: &Change| (change.path.clone(), body::json_of(&change.new));
+                changes.iter().map(value).collect()
+            }
+            Write::AddReferences(References { path, referred, .. }) => {
+                let ids: Vec<&str> = referred.iter().map(|id| id.0.as_str()).collect();
+                Map::from_iter([(path.to_owned(), json!({ "add": ids }))])
+            }
+            Write::RemoveReferences(References { path, referred, .. }) => {
+                let ids: Vec<&str> = referred.iter().map(|id| id.0.as_str()).collect();
+                Map::from_iter([(path.to_owned(), json!({ "remove": ids }))])
+            }
+            Write::Create(_) | Write::Delete(_) => Map::new(),
         };
-        let mut part = Map::new();
-        self.apply(kind, write, &mut part)?;
         let body = Json::Object(part).to_string();
-        Ok(Some(Request::new("PUT", place(kind, id), Some(body))))
+        Some(Request::new("PUT", place(kind, id), Some(body)))
     }
 
     /// Reads, changes, and sends back; `None` when that is not the way of this target.
@@ -65,6 +74,24 @@ impl ScimTarget {
         loop {
             let path = place(kind, id);
             let mut resource = self.json(self.ask(Method::GET, &path)).await?;
+            if kind == Kind::Group && !resource.contains_key("members") {
+                // Some show members only when they are asked for.
+                let asked = self.ask(Method::GET, &path);
+                let shown = self.json(asked.query(&[("attributes", "members")])).await?;
+                match (shown.get("members"), write) {
+                    (Some(members), _) => {
+                        resource.insert("members".to_owned(), members.clone());
+                    }
+                    (None, Write::RemoveReferences(_)) => {
+                        return Err(TargetError::Incompatible(
+                            "it does not show the members of a group, so that none can be removed \
+                             with PUT"
+                                .to_owned(),
+                        ));
+                    }
+                    (None, _) => {}
+                }
+            }
             let meta = resource.remove("meta");
             let version = meta.as_ref().and_then(|meta| meta["version"].as_str());
             self.apply(kind, write, &mut resource)?;
@@ -137,26 +164,25 @@ impl ScimTarget {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
-        let (mut found, mut seen) = (Vec::new(), 0);
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let count = PAGE.to_string();
         for _ in 0..PAGES {
-            let start = (seen + 1).to_string();
+            let start = (seen.len() + 1).to_string();
             let query = [("startIndex", start.as_str()), ("count", count.as_str())];
             let (total, resources) = self.list(kind, &query).await?;
-            let is_empty = resources.is_empty();
-            seen += resources.len();
+            let before = seen.len();
             for resource in resources {
                 let object = self.object(kind, resource)?;
-                if same(object.values.get(path), value) {
+                if seen.insert(object.id.clone()) && same(object.values.get(path), value) {
                     found.push(object);
                 }
             }
-            if found.len() > 1 || seen as u64 >= total {
+            if found.len() > 1 || seen.len() as u64 >= total {
                 return Ok(found);
             }
-            if is_empty {
+            if seen.len() == before {
                 return Err(TargetError::Incompatible(format!(
-                    "it says that there are {total} {kind}s and lists {seen}"
+                    "it says that there are {total} {kind}s and lists {before}"
                 )));
             }
         }

@@ -1,5 +1,7 @@
 //! Sending references: in chunks that the target accepts, the one to blame found when it refuses.
 
+use std::sync::atomic::Ordering;
+
 use muster_model::link::{SourceAnchor, TargetId};
 
 use super::{Batch, Pass, Referred, Settled};
@@ -42,6 +44,7 @@ impl Pass<'_> {
     /// Sends the requests of one batch, one after the other: never two on the same object.
     pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
         let _held = self.hands.hold(batch.owner).await;
+        let is_over = self.over.load(Ordering::Relaxed);
         let began = self.clock.now();
         let add = batch.add.clone();
         let may_go =
@@ -61,6 +64,10 @@ impl Pass<'_> {
             began,
             noted: Vec::new(),
         };
+        if is_over {
+            // Another request has stopped the cycle: this stays due.
+            return Ok(settled);
+        }
         // Removals first: a new manager then replaces the old one, and not the other way round.
         let replaced = settled.batch.is_single() && !add.is_empty();
         if !replaced {
@@ -142,7 +149,10 @@ impl Pass<'_> {
                 settled.doubted.extend(part.iter().cloned());
             }
             if error.stops_the_cycle() {
-                return Err(error.into());
+                // What is known is written down first.
+                self.over.store(true, Ordering::Relaxed);
+                settled.error = Some(error);
+                return Ok(());
             }
             refusals += 1;
             let is_refused = is_refusal(&error);

@@ -4,6 +4,7 @@
 mod directory;
 mod engine_state;
 mod lanes;
+mod leaving;
 mod received;
 mod transactions;
 
