@@ -137,12 +137,12 @@ impl Counts {
     #[must_use]
     pub const fn without(&self, other: &Self) -> Self {
         Self {
-            created: self.created - other.created,
-            updated: self.updated - other.updated,
-            disabled: self.disabled - other.disabled,
-            deleted: self.deleted - other.deleted,
-            skipped: self.skipped - other.skipped,
-            failed: self.failed - other.failed,
+            created: self.created.saturating_sub(other.created),
+            updated: self.updated.saturating_sub(other.updated),
+            disabled: self.disabled.saturating_sub(other.disabled),
+            deleted: self.deleted.saturating_sub(other.deleted),
+            skipped: self.skipped.saturating_sub(other.skipped),
+            failed: self.failed.saturating_sub(other.failed),
             requests: self.requests.saturating_sub(other.requests),
         }
     }

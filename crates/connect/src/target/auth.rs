@@ -234,8 +234,14 @@ async fn refusal(host: &str, response: reqwest::Response) -> TargetError {
 }
 
 fn form_text(form: &[(&str, &str)]) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    /// What a form leaves as it is.
+    const FORM: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'*')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_');
+    let encode = |text: &str| utf8_percent_encode(text, FORM).to_string();
     let pairs: Vec<String> = form
         .iter()
         .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
