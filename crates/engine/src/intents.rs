@@ -1,5 +1,5 @@
-//! What gives access is noted before it is sent, many together, so that no account is forgotten should
-//! we not live to hear the answer.
+//! What gives access, or takes it away, is noted before it is sent, many together, so that no account is
+//! forgotten should we not live to hear the answer.
 
 use muster_store::intents::{self, Intent};
 use muster_store::jobs::Lease;
@@ -18,7 +18,12 @@ type Waiting = (Intent, oneshot::Sender<()>);
 
 /// Takes intents.
 #[derive(Debug)]
-pub(crate) struct Intents(mpsc::Sender<Waiting>);
+pub(crate) enum Intents {
+    /// For somebody who writes many of them down together.
+    Together(mpsc::Sender<Waiting>),
+    /// Writes each of them down at once.
+    Alone(Store, Lease),
+}
 
 /// Writes them down.
 #[derive(Debug)]
@@ -27,14 +32,24 @@ pub(crate) struct Noting(mpsc::Receiver<Waiting>);
 /// A place for intents, and who notes them.
 pub(crate) fn intents() -> (Intents, Noting) {
     let (sender, receiver) = mpsc::channel(TOGETHER);
-    (Intents(sender), Noting(receiver))
+    (Intents::Together(sender), Noting(receiver))
 }
 
 impl Intents {
     /// Comes back when the intent is noted. When it cannot be, [`Noting::run`] says why.
     pub(crate) async fn note(&self, intent: Intent) -> Result<(), EngineError> {
+        let sender = match self {
+            Self::Together(sender) => sender,
+            Self::Alone(store, lease) => {
+                let (tenant, job) = (lease.tenant, lease.job);
+                let noted = under(store, *lease, move |tx| {
+                    Box::pin(async move { intents::put(tx, tenant, job, &[intent]).await })
+                });
+                return Ok(noted.await?);
+            }
+        };
         let (tell, told) = oneshot::channel();
-        let sent = self.0.send((intent, tell)).await;
+        let sent = sender.send((intent, tell)).await;
         if sent.is_err() || told.await.is_err() {
             return Err(EngineError::Interrupted);
         }

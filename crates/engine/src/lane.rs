@@ -28,7 +28,7 @@ use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::guard::{Cleared, Window, withdrawn_lately};
 use crate::hands::Hands;
-use crate::intents::intents as intent_channel;
+use crate::intents::Intents;
 use crate::known::{intents_of, links_of};
 use crate::limit::Rank;
 use crate::object::{Path, Work};
@@ -249,8 +249,8 @@ impl Lane<'_> {
             cause: Cause::Attributes,
             intent: intents.remove(&anchor),
         };
-        // Nothing is given here, and so nothing is noted.
-        let (claims, (intents, _)) = (Claims::default(), intent_channel());
+        let intents = Intents::Alone(self.store.clone(), self.lease);
+        let claims = Claims::default();
         let cleared = if self.window.guard.is_off() {
             Cleared::Everything
         } else {

@@ -235,12 +235,14 @@ impl Path<'_> {
             let is_managed = link
                 .as_ref()
                 .is_some_and(|it| it.state == LinkState::Managed);
-            let grants = match decision {
-                Decision::Create(_) => true,
+            // Gives access, or takes it away: should it be done and not written down, nobody would look again at
+            // somebody whose assignment was, in the end, as before.
+            let tells = match decision {
+                Decision::Create(_) | Decision::Disable { .. } | Decision::Delete(_) => true,
                 Decision::Update { .. } => !is_managed,
                 _ => false,
             };
-            if grants
+            if tells
                 && !noted
                 && rehearsal.is_none()
                 && let Some(record) = &record
@@ -278,7 +280,7 @@ impl Path<'_> {
             };
             let Unwritten { error, in_doubt } = error;
             let creating = matches!(decision, Decision::Create(_));
-            doubtful |= grants && in_doubt;
+            doubtful |= tells && in_doubt;
             tried = Some(decision);
             match error {
                 // The answer to a create is lost or throttled: it is never sent again blindly, but

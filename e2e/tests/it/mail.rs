@@ -225,7 +225,7 @@ async fn mail_goes_by_starttls_and_with_a_password() -> Result<()> {
     muster.set("MUSTER_MAIL_PASSWORD", "wrong");
     let refused = muster.run(&test).await?;
     ensure!(
-        refused.code == 1 && !refused.stderr.contains("wrong"),
+        refused.code == 1 && refused.stderr.contains("535") && !refused.stderr.contains("wrong"),
         "{refused:?}"
     );
     muster.set("MUSTER_MAIL_PASSWORD", "secret of the mail server");

@@ -86,6 +86,7 @@ impl World {
             left.iter().map(|it| it.size()).sum::<u64>(),
         );
         let (before, memberships) = (self.writes(), self.memberships());
+        let begun = self.told.lock().unwrap().len();
         let ended = self.cycle_now().await;
         match &ended {
             Some(Err(EngineError::HeldBack(_))) => {
@@ -110,29 +111,43 @@ impl World {
                     cycle.counts,
                     self.told()
                 );
-                self.check_memberships(&memberships, may_leave, is_whole);
+                self.check_memberships(&memberships, may_leave, begun, is_whole);
             }
             _ => {}
         }
         ended
     }
 
-    /// Who kept the account, and the group was kept, too, left it only if that was not too much.
+    /// Who kept the account, and the group was kept, too, left it only if that was not too much. Who may delete
+    /// a group may empty it, should the target refuse to delete it.
     fn check_memberships(
         &self,
         before: &BTreeSet<(TargetId, TargetId)>,
         allowed: u64,
+        begun: usize,
         is_whole: bool,
     ) {
+        let to_go: Vec<String> = self.told.lock().unwrap()[begun..]
+            .iter()
+            .filter(|it| it.trim_start().starts_with("delete "))
+            .cloned()
+            .collect();
+        let was_to_go = |group: &TargetId| {
+            let named = format!("delete {group}:");
+            to_go.iter().any(|it| it.trim_start().starts_with(&named))
+        };
         let most = u64::from(GUARD.memberships.unwrap()) + allowed;
         let now = self.memberships();
-        let held = self.provider.held.lock().unwrap();
-        let stays = |(group, member): &&(TargetId, TargetId)| {
-            let account = held.users.get(member);
-            held.groups.contains_key(group)
-                && account.is_some_and(|it| it.get("active") == Some(&true.into()))
+        let left: Vec<_> = {
+            let held = self.provider.held.lock().unwrap();
+            let stays = |(group, member): &&(TargetId, TargetId)| {
+                let account = held.users.get(member);
+                held.groups.contains_key(group)
+                    && !was_to_go(group)
+                    && account.is_some_and(|it| it.get("active") == Some(&true.into()))
+            };
+            before.difference(&now).filter(stays).collect()
         };
-        let left: Vec<_> = before.difference(&now).filter(stays).collect();
         assert!(
             !is_whole || left.len() as u64 <= most,
             "the guard was passed: {left:?} left, {allowed} were allowed\n{}",

@@ -104,7 +104,7 @@ pub(crate) struct World {
     pub(crate) is_guarded: bool,
     directory: Mutex<Directory>,
     dice: Mutex<Dice>,
-    told: Mutex<Vec<String>>,
+    pub(crate) told: Mutex<Vec<String>>,
     pub(crate) acting: tokio::sync::Mutex<()>,
     _store: TestStore,
 }
