@@ -294,8 +294,10 @@ impl Connection {
             let owners = held.of(kind);
             let values = owners.get_mut(owner).ok_or(TargetError::NotFound)?;
             if kind == Kind::User {
-                if let Some(manager) = referred.last() {
-                    values.set(path, Value::from(manager.0.as_str()));
+                // The old one is none any more in either case.
+                match referred.last() {
+                    Some(manager) => values.set(path, Value::from(manager.0.as_str())),
+                    None => drop(values.remove(path)),
                 }
             } else {
                 let members = held.members.entry(owner.clone()).or_default();
