@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
-use muster_model::job::{Access, Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
+use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::notice::Topic;
-use muster_model::{Clock, JobId, Position, Secret, TenantId, Timestamp};
+use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{
-    Store, StoreError, access, cycles, escrows, jobs, notices, plans, schemas, secrets,
-};
+use muster_store::{Store, StoreError, cycles, escrows, jobs, notices, plans, schemas};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,11 +26,6 @@ use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
 use crate::turn::Running;
-
-/// The names under which credentials are kept (1.6).
-pub(crate) const BASE_ADDRESS: &str = "BaseAddress";
-pub(crate) const SECRET_TOKEN: &str = "SecretToken";
-const ACCESS: &str = "Access";
 
 /// What an engine is made of.
 #[derive(Clone, Debug)]
@@ -401,59 +394,6 @@ impl Engine {
             });
         }
         kept.0.as_ref().ok_or(EngineError::NotConfigured)
-    }
-
-    /// The saved credentials of a job.
-    pub async fn credentials(
-        &self,
-        tenant: TenantId,
-        job: JobId,
-    ) -> Result<Option<Credentials>, StoreError> {
-        let key = self.options.store.key();
-        self.options
-            .store
-            .read(|tx| {
-                Box::pin(async move {
-                    let url = secrets::find(tx, key, tenant, job, BASE_ADDRESS).await?;
-                    let token = secrets::find(tx, key, tenant, job, SECRET_TOKEN).await?;
-                    let access = secrets::find(tx, key, tenant, job, ACCESS).await?;
-                    let access = match access {
-                        Some(text) => access::read(text.expose()),
-                        None => Some(Access::default()),
-                    };
-                    let known = url.zip(token).zip(access);
-                    Ok(known.map(|((url, secret_token), access)| Credentials {
-                        tenant_url: url.expose().clone(),
-                        secret_token,
-                        access,
-                    }))
-                })
-            })
-            .await
-    }
-
-    /// Saves the credentials of a job, sealed.
-    pub async fn save_credentials(
-        &self,
-        tenant: TenantId,
-        job: JobId,
-        credentials: Credentials,
-    ) -> Result<(), StoreError> {
-        let store = self.options.store.clone();
-        self.options
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let url = Secret::new(credentials.tenant_url);
-                    let token = credentials.secret_token;
-                    let key = store.key();
-                    let access = access::write(&credentials.access);
-                    secrets::put(tx, key, tenant, job, ACCESS, &access).await?;
-                    secrets::put(tx, key, tenant, job, BASE_ADDRESS, &url).await?;
-                    secrets::put(tx, key, tenant, job, SECRET_TOKEN, &token).await
-                })
-            })
-            .await
     }
 
     /// Opens the target of a job with the given credentials, to test the connection.

@@ -15,6 +15,7 @@ mod changes;
 mod claims;
 mod compare;
 mod conveyor;
+mod credentials;
 mod cycle;
 pub mod decide;
 pub mod demand;

@@ -545,9 +545,7 @@ fn who_is_disabled_during_a_long_cycle_is_disabled_at_once() {
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let before = world.count("read ");
         let meanwhile = async {
-            while world.count("read ") < before + 5 {
-                tokio::time::sleep(MOMENT).await;
-            }
+            world.until("read ", before + 5).await;
             // One is looked at just now, one is read ahead, one comes last.
             for number in [4, 100, MANY - 1] {
                 world.enable(number, false).await;
@@ -580,9 +578,7 @@ fn who_is_disabled_while_being_created_is_disabled_as_soon_as_that_is_known() {
         world.fill(MANY).await;
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let meanwhile = async {
-            while world.count("create ") < 20 {
-                tokio::time::sleep(MOMENT).await;
-            }
+            world.until("create ", 20).await;
             // Some have an account, some are about to get one, one would come last.
             for number in (0..60).step_by(10).chain([MANY - 1]) {
                 world.enable(number, false).await;

@@ -46,16 +46,6 @@ fn group(name: &str, security_enabled: bool) -> Group {
     }
 }
 
-/// Runs a body in a transaction that must succeed.
-macro_rules! write {
-    ($test:expr, |$tx:ident| $body:expr) => {
-        $test
-            .store
-            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
-            .await
-    };
-}
-
 async fn put_user(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
     users::put(tx, TENANT, user, NOW).await
 }

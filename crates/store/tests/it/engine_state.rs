@@ -42,15 +42,6 @@ on_both!(
     what_was_withdrawn_counts_until_it_is_forgotten,
 );
 
-macro_rules! write {
-    ($test:expr, |$tx:ident| $body:expr) => {
-        $test
-            .store
-            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
-            .await
-    };
-}
-
 fn job() -> Job {
     Job {
         id: JobId::new(),

@@ -24,15 +24,6 @@ on_both!(
 const USER: ResourceKind = ResourceKind::USER;
 const GROUP: ResourceKind = ResourceKind::GROUP;
 
-macro_rules! write {
-    ($test:expr, |$tx:ident| $body:expr) => {
-        $test
-            .store
-            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
-            .await
-    };
-}
-
 macro_rules! write_resource {
     ($test:expr, $about:expr, |$tx:ident| $body:expr) => {{
         let store = $test.store.clone();

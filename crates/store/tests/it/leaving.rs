@@ -7,7 +7,7 @@ use muster_model::{CycleId, EventId, JobId, ObjectId, Timestamp};
 use muster_store::escrows::{self, Escrow};
 use muster_store::events::{self, EventQuery, Tally};
 use muster_store::references::{self, State};
-use muster_store::{StoreError, links, withdrawn};
+use muster_store::{links, withdrawn};
 use muster_testkit::TestStore;
 
 use crate::{NOW, TENANT, on_both};
@@ -26,16 +26,6 @@ fn anchor(number: u8) -> ObjectId {
 
 fn later(seconds: i64) -> Timestamp {
     NOW.plus_seconds(seconds)
-}
-
-macro_rules! write {
-    ($test:expr, |$tx:ident| $body:expr) => {
-        $test
-            .store
-            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
-            .await
-            .unwrap()
-    };
 }
 
 fn link(number: u8, kind: Kind, state: LinkState, since: Timestamp) -> Link {
@@ -73,7 +63,8 @@ async fn who_is_to_be_deleted_is_named_when_the_grace_is_over(test: &TestStore) 
             links::first_leaving(tx, TENANT, job, later(20)).await?,
             links::first_leaving(tx, TENANT, job, later(30)).await?,
         ))
-    });
+    })
+    .unwrap();
     let second = vec![(Kind::User, anchor(2))];
     assert_eq!(
         told,
@@ -116,7 +107,8 @@ async fn a_removal_that_is_put_off_is_due_again_and_stays_a_removal(test: &TestS
                 .all(|it| it.is_some_and(|it| it.state == State::Remove))
         );
         Ok((before, due, after))
-    });
+    })
+    .unwrap();
     assert_eq!(before, [(anchor(1), anchor(2)), (anchor(1), anchor(3))]);
     assert_eq!(due, Some(later(5)));
     assert_eq!(after, [(anchor(1), anchor(3))]);
@@ -135,7 +127,8 @@ async fn a_refused_reference_that_may_have_arrived_is_removed(test: &TestStore) 
         }
         assert_eq!(references::next_retry(tx, TENANT, job).await?, None);
         references::standing(tx, TENANT, job, &[never, maybe]).await
-    });
+    })
+    .unwrap();
     let states: Vec<Option<State>> = standing
         .into_iter()
         .map(|it| it.map(|it| it.state))
@@ -152,7 +145,8 @@ async fn members_who_were_removed_are_known_by_group(test: &TestStore) {
         let both = withdrawn::members(tx, TENANT, job).await?;
         withdrawn::forget(tx, TENANT, job, later(1)).await?;
         Ok((both, withdrawn::members(tx, TENANT, job).await?))
-    });
+    })
+    .unwrap();
     assert_eq!((both[&anchor(1)].len(), both[&anchor(2)].len()), (2, 1));
     assert_eq!(left.len(), 1);
     assert!(left[&anchor(1)].contains(&anchor(6)));
@@ -197,7 +191,8 @@ async fn events_are_counted_by_stretches_of_time(test: &TestStore) {
             events::tally(tx, TENANT, job, later(hour), 3600).await?,
             events::list(tx, TENANT, job, &query, 10).await?.len(),
         ))
-    });
+    })
+    .unwrap();
     let of = |seconds, action: &str, status: &str, count| Tally {
         begin: later(seconds),
         action: action.to_owned(),

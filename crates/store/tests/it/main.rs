@@ -1,6 +1,16 @@
 //! The store's tests: each runs on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+/// Runs a body in a transaction.
+macro_rules! write {
+    ($test:expr, |$tx:ident| $body:expr) => {
+        $test
+            .store
+            .write::<_, muster_store::StoreError, _>(move |$tx| Box::pin(async move { $body }))
+            .await
+    };
+}
+
 mod directory;
 mod engine_state;
 mod lanes;

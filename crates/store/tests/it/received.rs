@@ -21,15 +21,6 @@ on_both!(
     the_feed_tells_everything_in_order,
 );
 
-macro_rules! write {
-    ($test:expr, |$tx:ident| $body:expr) => {
-        $test
-            .store
-            .write::<_, StoreError, _>(move |$tx| Box::pin(async move { $body }))
-            .await
-    };
-}
-
 pub(crate) const HERE: Place = Place {
     tenant: TENANT,
     integration: 1,

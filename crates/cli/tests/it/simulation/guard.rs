@@ -4,7 +4,7 @@ use muster_app::jobs as jobs_app;
 use muster_engine::EngineError;
 use muster_model::job::{Departure, Guard, Held};
 
-use super::{APP, MOMENT, World, in_real_time, quietly};
+use super::{APP, World, in_real_time, quietly};
 
 async fn set_guard(world: &World, guard: Guard) {
     jobs_app::set_guard(&world.ctx, APP, move |it| *it = guard)
@@ -80,9 +80,7 @@ fn the_lane_beside_a_cycle_does_not_pass_the_guard() {
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let before = world.count("read ");
         let meanwhile = async {
-            while world.count("read ") < before + 5 {
-                tokio::time::sleep(MOMENT).await;
-            }
+            world.until("read ", before + 5).await;
             // One by one, until long after it is too much.
             for number in 560..600 {
                 world.enable(number, false).await;

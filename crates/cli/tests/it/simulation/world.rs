@@ -366,6 +366,13 @@ impl World {
         }
     }
 
+    /// Waits until so many requests began so; for tests in real time.
+    pub(crate) async fn until(&self, begin: &str, count: usize) {
+        while self.count(begin) < count {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// How many requests began so.
     pub(crate) fn count(&self, begin: &str) -> usize {
         let told = self.told.lock().unwrap();
