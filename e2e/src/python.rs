@@ -1,6 +1,6 @@
 //! The Python in which the peers and checkers are installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -49,6 +49,13 @@ impl Python {
     pub async fn client_check(&self, scim_url: &str, token: &str) -> Result<Said> {
         let mut command = self.script("client_check.py");
         command.args([scim_url, token]);
+        run(command).await
+    }
+
+    /// Reads a HAR file with haralyzer.
+    pub async fn har_check(&self, file: &Path) -> Result<Said> {
+        let mut command = self.script("har_check.py");
+        command.arg(file);
         run(command).await
     }
 

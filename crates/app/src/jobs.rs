@@ -4,9 +4,11 @@ use muster_engine::{Entitled, Progress};
 use muster_model::application::Application;
 use muster_model::cycle::{Cycle, Totals};
 use muster_model::directory::Kind;
+use muster_model::exchange::ExchangeLog;
 use muster_model::job::{Dialect, Guard, Job, JobStatus, Leaving, Withdrawal};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
+use muster_store::exchanges::{self, Held};
 use muster_store::{cycles, escrows, feed, held_back, jobs, links};
 use tokio::sync::watch;
 
@@ -145,6 +147,26 @@ pub async fn set_dialect(
     .await?;
     let job = job_of(ctx, &application).await?;
     Ok((application, job.settings.dialect))
+}
+
+/// Sets what is kept of the requests to the target; answers what holds from now on, and how much there is.
+pub async fn set_exchanges(
+    ctx: &Ctx,
+    application: &str,
+    change: impl FnOnce(&mut ExchangeLog) + Send + 'static,
+) -> Result<(Application, ExchangeLog, Held), AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        change(&mut settings.exchanges);
+    })
+    .await?;
+    let job = job_of(ctx, &application).await?;
+    let (tenant, id) = (ctx.tenant, job.id);
+    let held = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move { Ok(exchanges::held(tx, tenant, id).await?) })
+    });
+    let held = held.await?;
+    Ok((application, job.settings.exchanges, held))
 }
 
 /// What the guard of a job holds back, or may be done now: the first `limit` objects of it, and how much is

@@ -8,6 +8,7 @@ mod definitions;
 pub mod directory;
 mod error;
 pub mod explain;
+pub mod har;
 pub mod import;
 pub mod integrations;
 pub mod jobs;

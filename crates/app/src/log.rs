@@ -1,8 +1,10 @@
 //! The provisioning log.
 
 use muster_model::event::Event;
+use muster_model::exchange::Exchange;
 use muster_model::{EventId, Timestamp};
 use muster_store::events::{self, EventQuery, Tally};
+use muster_store::exchanges;
 
 use crate::applications::find;
 use crate::{AppError, Ctx};
@@ -56,4 +58,12 @@ pub async fn show(ctx: &Ctx, application: &str, id: &str) -> Result<Event, AppEr
         })
         .await?;
     found.ok_or_else(unknown)
+}
+
+/// What was said to the target for an event, and what it answered; none when nothing was, or it is not kept.
+pub async fn exchanges(ctx: &Ctx, event: &Event) -> Result<Vec<Exchange>, AppError> {
+    let (of, id, store) = ((ctx.tenant, event.job), event.id, &ctx.store);
+    store
+        .read(|tx| Box::pin(async move { Ok(exchanges::of(tx, store.key(), of, id).await?) }))
+        .await
 }

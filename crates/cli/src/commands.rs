@@ -10,6 +10,7 @@ mod integration;
 mod job;
 mod log;
 mod log_csv;
+mod log_exchanges;
 mod notice;
 mod plan;
 mod provision;

@@ -11,6 +11,7 @@ mod replace;
 mod test;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,12 +25,14 @@ use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Dialect, PatchStyle};
 use muster_model::link::TargetId;
 use muster_model::plan::Request;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json};
 
 use crate::http::{Http, HttpError};
+use crate::target::answer::Answer;
 use crate::target::auth::Auth;
 use crate::target::body::Paths;
+use crate::target::told::{Hidden, Telling};
 
 /// How often a request is shown with something else, when it is refused: an access token that was taken back,
 /// the next secret.
@@ -50,6 +53,7 @@ pub struct ScimTarget {
     group_match: Option<String>,
     dialect: Dialect,
     style: PatchStyle,
+    hidden: Hidden,
     requests: AtomicU64,
 }
 
@@ -75,6 +79,7 @@ impl ScimTarget {
             group_match: shape.group_match.clone(),
             dialect: shape.dialect,
             style: style.unwrap_or(PatchStyle::Rfc),
+            hidden: Hidden::new(&shape.hidden),
             requests: AtomicU64::new(0),
             http,
         })
@@ -95,7 +100,7 @@ impl ScimTarget {
     }
 
     /// Sends a request; an answer other than 2xx is an error.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, TargetError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, TargetError> {
         let (mut request, mut tries) = (request, 0);
         loop {
             let again = request.try_clone();
@@ -114,21 +119,27 @@ impl ScimTarget {
         }
     }
 
-    async fn send_once(&self, request: RequestBuilder) -> Result<Response, TargetError> {
+    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, TargetError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| answer::transport(&self.host, &error))?;
-        if response.status().is_success() {
-            return Ok(response);
+        let failed = |error: reqwest::Error| answer::transport(&self.host, &error);
+        let request = request.build().map_err(failed)?;
+        let telling = Telling::of(&request, &self.hidden);
+        let answer = match self.http.client().execute(request).await {
+            Ok(response) => Ok(Answer::read(response).await),
+            Err(error) => Err(failed(error)),
+        };
+        if let Some(telling) = telling {
+            telling.tell(&self.hidden, &answer);
         }
-        Err(answer::refusal(&self.host, response).await)
+        let answer = answer?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(answer::refusal(&self.host, answer))
     }
 
     async fn json(&self, request: RequestBuilder) -> Result<Map<String, Json>, TargetError> {
-        let response = self.send(request).await?;
-        answer::object(&self.host, response).await
+        answer::object(&self.host, self.send(request).await?)
     }
 
     async fn list(
@@ -145,7 +156,7 @@ impl ScimTarget {
     }
 
     /// Sends a write.
-    async fn put(&self, write: Request) -> Result<Response, TargetError> {
+    async fn put(&self, write: Request) -> Result<Answer, TargetError> {
         let method = Method::from_bytes(write.method.as_bytes())
             .map_err(|_| TargetError::NotAllowed(format!("{} is no method", write.method)))?;
         let mut request = self.ask(method, &write.path);
@@ -251,15 +262,8 @@ impl Target for ScimTarget {
             None => self.put(self.request(kind, write)?).await,
         };
         match (write, answer) {
-            (Write::Create(_), Ok(response)) => {
-                answer::created(&self.host, response).await.map(Some)
-            }
-            (_, Ok(response)) => {
-                // The connection goes back to the pool only when the answer was read.
-                answer::drain(response).await;
-                Ok(None)
-            }
-            (Write::Delete(_), Err(TargetError::NotFound)) => Ok(None),
+            (Write::Create(_), Ok(answer)) => answer::created(&self.host, answer).map(Some),
+            (_, Ok(_)) | (Write::Delete(_), Err(TargetError::NotFound)) => Ok(None),
             (Write::RemoveReferences(references), Err(TargetError::NoTarget(_))) => {
                 if references.referred.len() > 1 {
                     // One that is not there keeps the others of the same request from being removed.

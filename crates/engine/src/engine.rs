@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
+use muster_model::exchange::Keep;
 use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
@@ -57,6 +58,7 @@ pub(crate) struct Kept(Option<Opened>);
 pub(crate) struct Opened {
     pub(crate) schema: String,
     pub(crate) dialect: Dialect,
+    pub(crate) hidden: Vec<String>,
     pub(crate) credentials: Credentials,
     pub(crate) rules: Arc<CompiledSchema>,
     pub(crate) target: Arc<dyn Target>,
@@ -155,6 +157,7 @@ impl Engine {
         let cycle = Box::pin(self.cycle(lease, &mut kept, &running.progress, plan));
         let ended = self.leased(lease, cycle).await;
         running.progress.send_replace(None);
+        self.tidy(tenant, job).await?;
         ended
     }
 
@@ -285,6 +288,7 @@ impl Engine {
                 limiter: &parts.opened.limiter,
                 rank: Rank::Ordinary,
                 mode: parts.mode,
+                keep: job.settings.exchanges.keep,
             },
             rules: &parts.opened.rules,
             policy: Policy::new(&job.settings, parts.source.has_roles().await?),
@@ -376,17 +380,19 @@ impl Engine {
             kept.schema == *schema
                 && kept.credentials == credentials
                 && kept.dialect == job.settings.dialect
+                && kept.hidden == job.settings.exchanges.hidden
         });
-        let dialect = job.settings.dialect;
+        let (dialect, hidden) = (job.settings.dialect, &job.settings.exchanges.hidden);
         if !fits {
             let rules = compile(schema)?;
             let target = self
                 .options
                 .connector
-                .target(&credentials, &shape(&rules, dialect))?;
+                .target(&credentials, &shape(&rules, dialect, hidden))?;
             kept.0 = Some(Opened {
                 schema: schema.clone(),
                 dialect,
+                hidden: hidden.clone(),
                 credentials,
                 rules: Arc::new(rules),
                 target: Arc::from(target),
@@ -404,7 +410,7 @@ impl Engine {
         dialect: Dialect,
     ) -> Result<Box<dyn Target>, EngineError> {
         let rules = compile(schema)?;
-        let shape = shape(&rules, dialect);
+        let shape = shape(&rules, dialect, &[]);
         Ok(self.options.connector.target(credentials, &shape)?)
     }
 
@@ -442,6 +448,7 @@ async fn probe(job: &Job, opened: &Opened) -> Result<(), EngineError> {
             limiter: &opened.limiter,
             rank: Rank::Ordinary,
             mode: &Mode::Live,
+            keep: Keep::None,
         };
         match gate.is_empty(Kind::User).await {
             Err(error) if error.stops_the_cycle() => return Err(error.into()),
@@ -467,7 +474,7 @@ pub(crate) fn compile(schema: &str) -> Result<CompiledSchema, EngineError> {
     Ok(rules)
 }
 
-fn shape(rules: &CompiledSchema, dialect: Dialect) -> Shape {
+fn shape(rules: &CompiledSchema, dialect: Dialect, hidden: &[String]) -> Shape {
     let paths = |mapping: &muster_rules::ObjectMapping| -> Vec<String> {
         mapping
             .attributes
@@ -481,12 +488,17 @@ fn shape(rules: &CompiledSchema, dialect: Dialect) -> Shape {
             .first()
             .map(|attribute| attribute.target.clone())
     };
+    let mappings = [Some(&rules.user), rules.group.as_ref()];
+    let attributes = mappings.into_iter().flatten().flat_map(|it| &it.attributes);
+    let redacted = attributes.filter(|attribute| attribute.redacted());
+    let redacted = redacted.map(|attribute| attribute.target.clone());
     Shape {
         user_paths: paths(&rules.user),
         group_paths: rules.group.as_ref().map(paths).unwrap_or_default(),
         user_match: first(&rules.user).unwrap_or_else(|| "userName".to_owned()),
         group_match: rules.group.as_ref().and_then(first),
         dialect,
+        hidden: redacted.chain(hidden.iter().cloned()).collect(),
     }
 }
 

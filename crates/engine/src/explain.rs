@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Status};
+use muster_model::exchange::Keep;
 use muster_model::job::{JobStatus, Scope, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::plan::Operation;
@@ -147,6 +148,7 @@ impl Engine {
                 limiter: &opened.limiter,
                 rank: Rank::Ordinary,
                 mode: &mode,
+                keep: Keep::None,
             },
             policy,
             basis: &basis,

@@ -5,9 +5,12 @@
 //! was noted then, and nothing else.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use muster_model::Clock;
 use muster_model::Value;
 use muster_model::directory::Kind;
+use muster_model::exchange::{Exchange, Keep};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
@@ -15,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::limit::{Limiter, Rank};
 use crate::port::{References, Target, TargetError, TargetObject, Write};
 use crate::rehearsal::Rehearsal;
+use crate::trail;
 
 /// A target behind its limiter.
 #[derive(Clone, Copy)]
@@ -23,6 +27,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) limiter: &'a Limiter,
     pub(crate) rank: Rank,
     pub(crate) mode: &'a Mode,
+    /// What is kept of what is said.
+    pub(crate) keep: Keep,
 }
 
 /// What becomes of a write.
@@ -76,6 +82,18 @@ pub(crate) struct Written {
 }
 
 impl Gate<'_> {
+    /// Does some work, and answers what was said to the target meanwhile, if that is to be kept.
+    pub(crate) async fn along<F: Future>(
+        &self,
+        clock: &Arc<dyn Clock>,
+        work: F,
+    ) -> (F::Output, Vec<Exchange>) {
+        if self.keep == Keep::None || self.rehearsal().is_some() {
+            return (work.await, Vec::new());
+        }
+        trail::along(clock, work).await
+    }
+
     /// The objects whose attribute at `path` equals `value`; two suffice to tell that there are several.
     pub(crate) async fn find(
         &self,

@@ -44,6 +44,8 @@ mod rehearsal;
 mod removals;
 pub mod scope;
 mod status;
+mod tidy;
+pub mod trail;
 mod turn;
 mod withdrawals;
 mod worker;

@@ -66,6 +66,16 @@ impl Path<'_> {
         work: Work,
         mapping: &ObjectMapping,
     ) -> Result<Outcome, EngineError> {
+        let (gate, carried) = (self.gate, Box::pin(self.bring(work, mapping)));
+        let (outcome, said) = gate.along(self.clock, carried).await;
+        let mut outcome = outcome?;
+        if let Some(entry) = &mut outcome.event {
+            entry.seal(self.store, self.tenant, gate.keep, &said)?;
+        }
+        Ok(outcome)
+    }
+
+    async fn bring(&self, work: Work, mapping: &ObjectMapping) -> Result<Outcome, EngineError> {
         let began = self.clock.now();
         let Work {
             kind,

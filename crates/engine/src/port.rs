@@ -458,6 +458,8 @@ pub struct Shape {
     pub group_match: Option<String>,
     /// How it wants to be spoken to.
     pub dialect: Dialect,
+    /// Paths whose values nobody is to see in the exchange log.
+    pub hidden: Vec<String>,
 }
 
 /// Opens the source and the target of a job.

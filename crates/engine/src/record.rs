@@ -4,16 +4,18 @@
 
 use futures::future::BoxFuture;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Step, StepKind};
+use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::exchange::{Exchange, Keep};
 use muster_model::link::SourceAnchor;
 use muster_model::plan::{Operation, Request};
 use muster_model::{TenantId, Timestamp};
 use muster_store::escrows::Escrow;
+use muster_store::exchanges::Sealed;
 use muster_store::jobs::Lease;
 use muster_store::plans::{At, Placed};
 use muster_store::references::State;
 use muster_store::{
-    Store, StoreError, Tx, escrows, events, intents, links, plans, references, withdrawn,
+    Store, StoreError, Tx, escrows, events, exchanges, intents, links, plans, references, withdrawn,
 };
 
 use crate::outcome::{LinkChange, Outcome};
@@ -28,6 +30,7 @@ pub(crate) const BATCH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Entry {
     event: Event,
+    exchanges: Option<Sealed>,
     planned: Option<(At, Vec<Request>)>,
 }
 
@@ -45,7 +48,34 @@ impl Entry {
             };
             (at, Vec::new())
         });
-        Self { event, planned }
+        Self {
+            event,
+            exchanges: None,
+            planned,
+        }
+    }
+
+    /// Adds what was said to the target, if that is to be kept of such an event.
+    pub(crate) fn seal(
+        &mut self,
+        store: &Store,
+        tenant: TenantId,
+        keep: Keep,
+        said: &[Exchange],
+    ) -> Result<(), StoreError> {
+        let Event {
+            id, job, status, ..
+        } = self.event;
+        let is_kept = match keep {
+            Keep::All => true,
+            Keep::Failures => matches!(status, Status::Failure | Status::Warning),
+            Keep::None => false,
+        };
+        if is_kept && !said.is_empty() {
+            let sealed = exchanges::seal(store.key(), (tenant, job), id, said)?;
+            self.exchanges = Some(sealed);
+        }
+        Ok(())
     }
 
     /// What would be done, and the steps on the way there.
@@ -108,16 +138,19 @@ pub(crate) async fn log(
     tenant: TenantId,
     entries: Vec<Entry>,
 ) -> Result<(), StoreError> {
-    let (mut events, mut operations) = (Vec::new(), Vec::new());
-    for Entry { event, planned } in entries {
+    let (mut events, mut operations, mut said) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in entries {
+        let Entry { event, planned, .. } = entry;
         let Some((at, requests)) = planned else {
             events.push(event);
+            said.extend(entry.exchanges);
             continue;
         };
         let body = plans::operation_to_json(&operation(event, requests));
         operations.push(Placed { at, body });
     }
     events::append(tx, tenant, &events).await?;
+    exchanges::append(tx, tenant, said).await?;
     plans::append(tx, tenant, REHEARSED, operations).await
 }
 

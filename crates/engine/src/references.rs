@@ -12,6 +12,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::exchange::Exchange;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use muster_model::{Clock, CycleId, EventId, Timestamp, Value};
@@ -115,6 +116,8 @@ pub(crate) struct Settled {
     began: Timestamp,
     /// What would be sent, when it is only rehearsed.
     noted: Vec<Request>,
+    /// What was said to the target.
+    said: Vec<Exchange>,
 }
 
 /// How long a reference is put aside that was refused.
@@ -247,7 +250,7 @@ impl Pass<'_> {
             } else if it.did_something() {
                 counts.updated += 1;
             }
-            written.extend(self.event(it, &names, now));
+            written.extend(self.event(it, &names, now)?);
         }
         let (lease, retry_at) = (self.lease, now.plus_seconds(ASIDE_SECONDS));
         let goes_on = self
@@ -348,7 +351,7 @@ impl Pass<'_> {
         settled: &Settled,
         names: &HashMap<SourceAnchor, String>,
         now: Timestamp,
-    ) -> Option<Entry> {
+    ) -> Result<Option<Entry>, StoreError> {
         let Settled {
             batch,
             noted,
@@ -356,10 +359,11 @@ impl Pass<'_> {
             removed,
             error,
             began,
+            said,
             ..
         } = settled;
         if !settled.did_something() && error.is_none() {
-            return None;
+            return Ok(None);
         }
         let (status, code, detail) = match error {
             Some(error) if !settled.lost.is_empty() => {
@@ -430,7 +434,8 @@ impl Pass<'_> {
         let place = || format!("3/{owner}/{attribute}");
         let mut entry = Entry::new(event, self.gate.rehearsal(), place);
         entry.add(noted.clone());
-        Some(entry)
+        entry.seal(self.store, self.lease.tenant, self.gate.keep, said)?;
+        Ok(Some(entry))
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use muster_model::{JobId, TenantId};
 use muster_store::StoreError;
 use muster_store::jobs::{self, Lease};
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Kept};
 use crate::error::EngineError;
@@ -25,6 +27,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Running {
     pub(crate) turn: tokio::sync::Mutex<Kept>,
     pub(crate) progress: watch::Sender<Option<Progress>>,
+    /// When what it keeps only for a while was last looked through.
+    pub(crate) tidied: Mutex<Option<Instant>>,
 }
 
 impl Engine {
@@ -34,6 +38,7 @@ impl Engine {
             Arc::new(Running {
                 turn: tokio::sync::Mutex::default(),
                 progress,
+                tidied: Mutex::default(),
             })
         };
         Arc::clone(self.jobs.lock().entry(job).or_insert_with(new))

@@ -12,6 +12,7 @@ use muster_model::{JobId, TenantId, Timestamp};
 use muster_store::{StoreError, escrows, feed, jobs, links, references};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::{Engine, due_at};
 use crate::error::EngineError;
@@ -44,6 +45,8 @@ impl Worker {
 
     /// Runs jobs until the engine is stopped; then waits for the cycles that run.
     pub async fn run(self) {
+        let engine = Arc::clone(&self.engine);
+        let _tidy = AbortOnDropHandle::new(tokio::spawn(async move { engine.keep_tidy().await }));
         let mut changed = self.engine.store().changed();
         let mut busy: HashSet<JobId> = HashSet::new();
         // When a job's last cycle began here.

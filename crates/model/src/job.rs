@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::directory::Kind;
 use crate::event::Action;
+use crate::exchange::ExchangeLog;
 use crate::link::{SourceAnchor, TargetId};
 use crate::{ApplicationId, JobId, Position, Secret, Timestamp};
 
@@ -114,6 +115,8 @@ pub struct JobSettings {
     pub leaving: Leaving,
     /// How the target wants to be spoken to.
     pub dialect: Dialect,
+    /// What is kept of the requests to the target.
+    pub exchanges: ExchangeLog,
 }
 
 impl Default for JobSettings {
@@ -127,6 +130,7 @@ impl Default for JobSettings {
             guard: Guard::default(),
             leaving: Leaving::default(),
             dialect: Dialect::default(),
+            exchanges: ExchangeLog::default(),
         }
     }
 }

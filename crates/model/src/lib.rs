@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cycle;
 pub mod directory;
 pub mod event;
+pub mod exchange;
 pub mod id;
 pub mod integration;
 pub mod job;

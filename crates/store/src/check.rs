@@ -93,6 +93,11 @@ const OTHERS: &[(&str, &str)] = &[
          WHERE g.tenant = m.tenant AND g.id = m.member)",
     ),
     (
+        "exchanges are of events that are not there",
+        "SELECT count(*) FROM exchanges x WHERE NOT EXISTS (SELECT 1 FROM events e \
+         WHERE e.tenant = x.tenant AND e.job = x.job AND e.id = x.event)",
+    ),
+    (
         "events are of cycles that are not there",
         "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM cycles c \
          WHERE c.tenant = e.tenant AND c.job = e.job AND c.id = e.cycle)",

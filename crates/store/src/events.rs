@@ -212,7 +212,7 @@ pub struct Tally {
 
 /// No event that was told at this instant or later has a lower id: ids begin with the time, to the
 /// millisecond. The clock may have been set back an hour meanwhile.
-fn lowest(since: Timestamp) -> EventId {
+pub(crate) fn lowest(since: Timestamp) -> EventId {
     let millis = (since.as_micros() / 1000 - 3_600_000).max(0) as u64;
     let mut id = [0; 16];
     id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);

@@ -3,6 +3,7 @@
 //! A job is run by whoever holds its lease. Each claim raises the job's fencing number; every write
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
+use muster_model::exchange::ExchangeLog;
 use muster_model::job::{
     DefaultAccess, Departure, Dialect, Guard, Job, JobSettings, JobStatus, Leaving, PatchStyle,
     Scope,
@@ -106,6 +107,20 @@ fn read_settings(text: &str) -> Option<JobSettings> {
             grace_seconds: number(&json["leaving"]["graceSeconds"]).unwrap_or(0),
         },
         dialect: dialect(&json["dialect"])?,
+        exchanges: exchanges(&json["exchanges"])?,
+    })
+}
+
+fn exchanges(json: &Json) -> Option<ExchangeLog> {
+    if json.is_null() {
+        return Some(ExchangeLog::default());
+    }
+    let hidden = json["hidden"].as_array()?.iter();
+    Some(ExchangeLog {
+        keep: json["keep"].as_str()?.parse().ok()?,
+        seconds: number(&json["seconds"])?,
+        bytes: json["bytes"].as_u64()?,
+        hidden: hidden.filter_map(Json::as_str).map(str::to_owned).collect(),
     })
 }
 
@@ -157,6 +172,12 @@ fn settings_json(settings: &JobSettings) -> String {
             "puts": settings.dialect.puts,
             "members": settings.dialect.members,
             "filtersGroups": settings.dialect.filters_groups
+        },
+        "exchanges": {
+            "keep": settings.exchanges.keep.as_str(),
+            "seconds": settings.exchanges.seconds,
+            "bytes": settings.exchanges.bytes,
+            "hidden": settings.exchanges.hidden
         },
     })
     .to_string()

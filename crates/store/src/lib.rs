@@ -28,6 +28,7 @@ pub mod dialects;
 mod error;
 pub mod escrows;
 pub mod events;
+pub mod exchanges;
 pub mod feed;
 pub mod groups;
 pub mod held_back;

@@ -2,6 +2,7 @@
 
 mod conflict;
 mod conversations;
+mod exchanges;
 mod leaving;
 mod mail;
 mod provider;

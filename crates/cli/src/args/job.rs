@@ -1,6 +1,7 @@
 //! Arguments of `muster job …`.
 
 use clap::{Subcommand, ValueEnum};
+use muster_model::exchange::Keep;
 use muster_model::job::{Departure, PatchStyle};
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,29 @@ pub(crate) enum Job {
         #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
         group_filter: Option<bool>,
     },
+    /// Show or set what is kept of the requests to the target and its answers, and for how long.
+    #[command(
+        after_help = "Examples:\n  muster job exchanges \"Symantec Web Security Service\"\n  muster job exchanges \"Symantec Web Security Service\" --keep failures --for 14d --size 64\n  muster job exchanges \"Symantec Web Security Service\" --hide phoneNumbers --hide addresses\n\nPasswords, and what a mapping redacts, are never kept. To read them: muster log exchanges"
+    )]
+    Exchanges {
+        /// Name or id of the application.
+        app: String,
+        /// Those of all events, of those that are no success, or none.
+        #[arg(long, value_name = "WHICH")]
+        keep: Option<KeepArg>,
+        /// For so long: 90s, 40m, 2h or 1d.
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        for_seconds: Option<u32>,
+        /// And no more than so many MiB, sealed; the oldest go first.
+        #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        size: Option<u32>,
+        /// Keep no values of this attribute at the target; may be given several times.
+        #[arg(long, value_name = "ATTRIBUTE")]
+        hide: Vec<String>,
+        /// Keep the values of all attributes, but for those that are never kept.
+        #[arg(long)]
+        hide_none: bool,
+    },
     /// List what the guard holds back.
     #[command(after_help = "Example:\n  muster job held \"Symantec Web Security Service\"")]
     Held {
@@ -154,6 +178,27 @@ impl From<DepartureArg> for Departure {
             DepartureArg::Disable => Self::Disable,
             DepartureArg::Delete => Self::Delete,
             DepartureArg::Leave => Self::Leave,
+        }
+    }
+}
+
+/// Which exchanges are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum KeepArg {
+    /// Those of every event.
+    All,
+    /// Those of failures and warnings.
+    Failures,
+    /// None.
+    None,
+}
+
+impl From<KeepArg> for Keep {
+    fn from(arg: KeepArg) -> Self {
+        match arg {
+            KeepArg::All => Self::All,
+            KeepArg::Failures => Self::Failures,
+            KeepArg::None => Self::None,
         }
     }
 }

@@ -43,6 +43,27 @@ pub(crate) enum Log {
         #[arg(long, value_name = "TABLE")]
         csv: Option<LogTable>,
     },
+    /// Show what was sent to the target and what it answered, for one event or for many.
+    #[command(
+        after_help = "Examples:\n  muster log exchanges \"Symantec Web Security Service\" 0190f0d5-7c1e-7a63-9f6b-0f9c2d3e4a5b\n  muster log exchanges \"Symantec Web Security Service\" --status failure --curl\n  muster log exchanges \"Symantec Web Security Service\" --since 2h --limit 500 --har > exchanges.har\n\nThe commands for curl take what gives access from $TOKEN. What is kept, and how long: muster job exchanges"
+    )]
+    Exchanges {
+        /// Name or id of the application.
+        app: String,
+        /// Id of the event; without it, those that the filter names.
+        event: Option<String>,
+        #[command(flatten)]
+        filter: LogFilter,
+        /// Events at most, from the newest back.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Print one HAR 1.2 document.
+        #[arg(long)]
+        har: bool,
+        /// Print commands for curl.
+        #[arg(long, conflicts_with = "har")]
+        curl: bool,
+    },
     /// Count events by action and status, hour by hour or day by day.
     #[command(
         after_help = "Example:\n  muster log counts \"Symantec Web Security Service\" --since 30d --by day"

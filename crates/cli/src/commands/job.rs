@@ -4,8 +4,10 @@ use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
+use muster_model::exchange::{ExchangeLog, Keep};
 use muster_model::job::{Departure, Dialect, Guard, JobStatus, PatchStyle, Withdrawal};
 use muster_model::link::LinkState;
+use muster_store::exchanges::Held;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -122,6 +124,36 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 return Ok(Exit::Done);
             }
             format!("{}: {}", app.display_name, dialect_text(dialect))
+        }
+        Job::Exchanges {
+            app,
+            keep,
+            for_seconds,
+            size,
+            hide,
+            hide_none,
+        } => {
+            let (app, log, held) = jobs::set_exchanges(ctx, &app, move |log| {
+                log.keep = keep.map_or(log.keep, Into::into);
+                log.seconds = for_seconds.unwrap_or(log.seconds);
+                log.bytes = size.map_or(log.bytes, |size| u64::from(size) * MIB);
+                if hide_none {
+                    log.hidden.clear();
+                }
+                log.hidden.extend(hide);
+                log.hidden.sort();
+                log.hidden.dedup();
+            })
+            .await?;
+            if out.json {
+                let shown = json!({
+                    "keep": log.keep.as_str(), "forSeconds": log.seconds, "bytes": log.bytes,
+                    "hidden": log.hidden, "heldEvents": held.events, "heldBytes": held.bytes
+                });
+                out.line(shown.to_string()).await;
+                return Ok(Exit::Done);
+            }
+            format!("{}: {}", app.display_name, exchanges_text(&log, held))
         }
         Job::Held { app, limit } => {
             let (held, all) = jobs::held_back(ctx, &app, limit).await?;
@@ -254,6 +286,28 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
         counts.requests,
         duration / 1000,
         duration % 1000
+    )
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// What is kept of the requests, in a sentence.
+fn exchanges_text(log: &ExchangeLog, held: Held) -> String {
+    let which = match log.keep {
+        Keep::All => "requests of all events are kept",
+        Keep::Failures => "requests of failures and warnings are kept",
+        Keep::None => "no requests are kept",
+    };
+    let hidden = match log.hidden.as_slice() {
+        [] => String::new(),
+        hidden => format!(", without the values of {}", hidden.join(", ")),
+    };
+    format!(
+        "{which} for {}, {} MiB at most{hidden}; now {:.1} MiB of {} events",
+        every_text(log.seconds),
+        log.bytes / MIB,
+        held.bytes as f64 / MIB as f64,
+        held.events
     )
 }
 

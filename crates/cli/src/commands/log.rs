@@ -6,7 +6,8 @@ use muster_model::{Timestamp, Value};
 use muster_store::events::EventQuery;
 use serde_json::{Value as Json, json};
 
-use super::log_csv;
+use super::log_exchanges::Form;
+use super::{log_csv, log_exchanges};
 use crate::args::{Log, LogFilter, Stretch, seconds};
 use crate::exit::Exit;
 use crate::node::Node;
@@ -32,7 +33,38 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 out.line(event_json(&event).to_string()).await;
             } else {
                 show(&event, out).await;
+                let said = log::exchanges(&node.ctx, &event).await?;
+                if !said.is_empty() {
+                    let requests = match said.len() {
+                        1 => "1 request".to_owned(),
+                        many => format!("{many} requests"),
+                    };
+                    let command = format!("muster log exchanges \"{app}\" {}", event.id);
+                    out.line(format!("  {requests}; see: {command}")).await;
+                }
             }
+        }
+        Log::Exchanges {
+            app,
+            event,
+            filter,
+            limit,
+            har,
+            curl,
+        } => {
+            let events = if let Some(event) = event {
+                vec![log::show(&node.ctx, &app, &event).await?]
+            } else {
+                let query = query(node, filter).await?;
+                log::list(&node.ctx, &app, query, limit).await?
+            };
+            let form = match (har, curl) {
+                (true, _) => Form::Har,
+                (_, true) => Form::Curl,
+                _ if out.json => Form::Json,
+                _ => Form::Text,
+            };
+            log_exchanges::print(node, &events, form, out).await?;
         }
         Log::Counts { app, since, by } => {
             counts(node, (&app, since, by), out).await?;

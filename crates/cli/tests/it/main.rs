@@ -7,6 +7,7 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod dialects;
+mod exchanges;
 mod explain;
 mod faces;
 mod guard;

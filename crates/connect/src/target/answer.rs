@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_engine::port::TargetError;
 use muster_model::link::TargetId;
 use muster_scim::{ScimError, ScimType};
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value as Json};
 
@@ -49,11 +50,52 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// An answer, read to its end: only then does its connection go back to the pool.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Result<Vec<u8>, Unread>,
+}
+
+impl Answer {
+    /// Reads what comes, up to a limit.
+    pub(super) async fn read(mut response: Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: bytes(response).await,
+        }
+    }
+
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, or why it was not read.
+    pub(super) fn body(&self) -> Result<&[u8], String> {
+        match &self.body {
+            Ok(body) => Ok(body),
+            Err(Unread::TooLarge) => Err(format!("the answer is larger than {LARGEST} bytes")),
+            Err(Unread::Broken(detail)) => Err(detail.clone()),
+        }
+    }
+
+    /// A JSON object that nobody is to see a word of, should it be none.
+    pub(super) fn secret_object(self) -> Option<Map<String, Json>> {
+        serde_json::from_slice(&self.body.ok()?).ok()
+    }
+}
+
 /// An answer that is not 2xx.
-pub(super) async fn refusal(host: &str, response: Response) -> TargetError {
-    let status = response.status();
-    let wait = retry_after(&response);
-    let body = bytes(response).await.unwrap_or_default();
+pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
+    let status = answer.status;
+    let wait = retry_after(&answer.headers);
+    let body = answer.body.unwrap_or_default();
     let detail = detail(&body);
     match (status, status.as_u16()) {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
@@ -76,8 +118,8 @@ pub(super) async fn refusal(host: &str, response: Response) -> TargetError {
     }
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get("retry-after")?.to_str().ok()?.trim();
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("retry-after")?.to_str().ok()?.trim();
     value.parse::<u64>().ok().map(Duration::from_secs)
 }
 
@@ -111,6 +153,7 @@ fn detail(body: &[u8]) -> String {
 }
 
 /// Why a body was not read to its end.
+#[derive(Debug)]
 enum Unread {
     TooLarge,
     Broken(String),
@@ -131,11 +174,6 @@ impl Unread {
     }
 }
 
-/// A JSON object that nobody is to see a word of, should it be none.
-pub(super) async fn secret_object(response: Response) -> Option<Map<String, Json>> {
-    serde_json::from_slice(&bytes(response).await.ok()?).ok()
-}
-
 /// A body, up to a limit.
 async fn bytes(mut response: Response) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
@@ -149,17 +187,9 @@ async fn bytes(mut response: Response) -> Result<Vec<u8>, Unread> {
     Ok(body)
 }
 
-/// Reads and forgets.
-pub(super) async fn drain(response: Response) {
-    let _ = bytes(response).await;
-}
-
 /// An answer that must be a JSON object.
-pub(super) async fn object(
-    host: &str,
-    response: Response,
-) -> Result<Map<String, Json>, TargetError> {
-    let body = bytes(response).await.map_err(|unread| unread.of(host))?;
+pub(super) fn object(host: &str, answer: Answer) -> Result<Map<String, Json>, TargetError> {
+    let body = answer.body.map_err(|unread| unread.of(host))?;
     serde_json::from_slice(&body).map_err(|_| {
         let looks_like = if body.trim_ascii_start().starts_with(b"<") {
             "HTML"
@@ -184,9 +214,8 @@ pub(super) fn id(resource: &Map<String, Json>) -> Result<TargetId, TargetError> 
 }
 
 /// The id of a resource that was created just now: only that is read of the answer.
-pub(super) async fn created(host: &str, response: Response) -> Result<TargetId, TargetError> {
-    let resource = object(host, response).await?;
-    id(&resource)
+pub(super) fn created(host: &str, answer: Answer) -> Result<TargetId, TargetError> {
+    id(&object(host, answer)?)
 }
 
 /// A ListResponse: how many there are in all, and those on this page.

@@ -9,7 +9,7 @@ use reqwest::RequestBuilder;
 use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
-use super::answer;
+use super::answer::{self, Answer};
 use crate::http::Http;
 
 /// An access token is renewed so long before it expires.
@@ -180,10 +180,11 @@ async fn get(
         .send()
         .await
         .map_err(|error| answer::transport(&host, &error))?;
+    let answer = Answer::read(answer).await;
     if !answer.status().is_success() {
-        return Err(refusal(&host, answer).await);
+        return Err(refusal(&host, answer));
     }
-    let answer = answer::secret_object(answer).await.ok_or_else(|| {
+    let answer = answer.secret_object().ok_or_else(|| {
         TargetError::Incompatible(format!("{host} answered with no JSON (RFC 6749, 5.1)"))
     })?;
     let token = answer.get("access_token").and_then(Json::as_str);
@@ -210,12 +211,12 @@ fn seconds(json: &Json) -> Option<Duration> {
 
 /// Whatever keeps us from an access token has to do with our credentials, and never with an object: a client
 /// that is refused is told by 400, too (RFC 6749, 5.2), and a wrong address by 404.
-async fn refusal(host: &str, response: reqwest::Response) -> TargetError {
-    let status = response.status();
+fn refusal(host: &str, answer: Answer) -> TargetError {
+    let status = answer.status();
     if status.is_server_error() || status.as_u16() == 429 {
-        return answer::refusal(host, response).await;
+        return answer::refusal(host, answer);
     }
-    let said = answer::secret_object(response).await.unwrap_or_default();
+    let said = answer.secret_object().unwrap_or_default();
     let text = |name: &str| said.get(name).and_then(Json::as_str);
     let error = text("error").unwrap_or("no reason given");
     let more = text("error_description").map_or_else(String::new, |more| format!(": {more}"));

@@ -73,6 +73,7 @@ fn target(url: &str, token_path: &str, secret: &str, next: Option<&str>) -> Scim
         },
     };
     let shape = Shape {
+        hidden: Vec::new(),
         user_paths: vec!["userName".to_owned()],
         group_paths: Vec::new(),
         user_match: "userName".to_owned(),

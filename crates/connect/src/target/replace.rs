@@ -8,9 +8,10 @@ use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::TargetId;
 use muster_model::plan::Request;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
+use super::answer::Answer;
 use super::{ScimTarget, body, place};
 
 /// How often a resource is read anew because somebody else has changed it meanwhile.
@@ -59,7 +60,7 @@ impl ScimTarget {
         &self,
         kind: Kind,
         write: &Write<'_>,
-    ) -> Option<Result<Response, TargetError>> {
+    ) -> Option<Result<Answer, TargetError>> {
         let id = changed(write).filter(|_| self.dialect.puts)?;
         Some(self.replace(kind, id, write).await)
     }
@@ -69,7 +70,7 @@ impl ScimTarget {
         kind: Kind,
         id: &TargetId,
         write: &Write<'_>,
-    ) -> Result<Response, TargetError> {
+    ) -> Result<Answer, TargetError> {
         let mut tries = 0;
         loop {
             let path = place(kind, id);

@@ -46,6 +46,7 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
         access: Access::default(),
     };
     let shape = Shape {
+        hidden: Vec::new(),
         user_paths: vec!["userName".to_owned()],
         group_paths: vec!["displayName".to_owned()],
         user_match: "userName".to_owned(),

@@ -43,6 +43,12 @@ impl Operation {
 impl Pass<'_> {
     /// Sends the requests of one batch, one after the other: never two on the same object.
     pub(crate) async fn send(&self, batch: Batch) -> Result<Settled, EngineError> {
+        let sent = Box::pin(self.send_batch(batch));
+        let (settled, said) = self.gate.along(self.clock, sent).await;
+        Ok(Settled { said, ..settled? })
+    }
+
+    async fn send_batch(&self, batch: Batch) -> Result<Settled, EngineError> {
         let _held = self.hands.hold(batch.owner).await;
         let is_over = self.over.load(Ordering::Relaxed);
         let began = self.clock.now();
@@ -63,6 +69,7 @@ impl Pass<'_> {
             error: None,
             began,
             noted: Vec::new(),
+            said: Vec::new(),
         };
         if is_over {
             // Another request has stopped the cycle: this stays due.

@@ -297,6 +297,17 @@ CREATE TABLE events (
 -- lists are read from the newest back
 CREATE UNIQUE INDEX events_id ON events (tenant, job, id);
 
+-- The requests of an event and their answers, sealed.
+CREATE TABLE exchanges (
+    tenant BIGINT NOT NULL,
+    job BYTEA NOT NULL,
+    event BYTEA NOT NULL,
+    size BIGINT NOT NULL,
+    sealed BYTEA NOT NULL
+);
+-- tells also how much there is, without a look at the rows
+CREATE INDEX exchanges_event ON exchanges (tenant, job, event, size);
+
 CREATE TABLE integrations (
     tenant BIGINT NOT NULL,
     number BIGINT NOT NULL,

@@ -3,6 +3,7 @@
 use muster_model::cycle::{Counts, CycleKind};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::exchange::{Body, Exchange, ExchangeLog, Keep};
 use muster_model::job::{
     Departure, Dialect, Guard, Held, Job, JobSettings, JobStatus, Leaving, PatchStyle, Scope,
     Withdrawal,
@@ -19,8 +20,8 @@ use muster_store::plans::{self, At, Placed};
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{
-    Scratch, Store, StoreError, escrows, events, held_back, intents, jobs, links, secrets,
-    withdrawn,
+    Scratch, Store, StoreError, escrows, events, exchanges, held_back, intents, jobs, links,
+    secrets, withdrawn,
 };
 use muster_testkit::TestStore;
 
@@ -39,6 +40,7 @@ on_both!(
     a_copy_of_a_job_holds_what_the_engine_keeps_of_it,
     events_are_listed_from_the_newest_back,
     a_secret_comes_back_only_for_its_owner,
+    exchanges_come_back_and_the_oldest_go_first,
     what_was_withdrawn_counts_until_it_is_forgotten,
 );
 
@@ -68,6 +70,12 @@ fn job() -> Job {
                 puts: true,
                 members: 13,
                 filters_groups: false,
+            },
+            exchanges: ExchangeLog {
+                keep: Keep::Failures,
+                seconds: 14,
+                bytes: 15,
+                hidden: vec!["nickName".to_owned()],
             },
             ..JobSettings::default()
         },
@@ -625,6 +633,58 @@ async fn a_secret_comes_back_only_for_its_owner(test: &TestStore) {
     })
     .unwrap();
     assert_eq!((found, missing), (Some(wanted), None));
+}
+
+async fn exchanges_come_back_and_the_oldest_go_first(test: &TestStore) {
+    let (job, key) = (JobId::new(), muster_testkit::stores::key());
+    let exchange = Exchange {
+        at: NOW,
+        millis: 12,
+        method: "POST".to_owned(),
+        url: "https://scim.example/Users".to_owned(),
+        sent: Some(Body {
+            text: "a body".repeat(100),
+            size: 700,
+        }),
+        status: None,
+        headers: vec![("etag".to_owned(), "1".to_owned())],
+        answered: None,
+        failure: Some("no answer".to_owned()),
+    };
+    // Ids begin with the time.
+    let event = |hour: u64| {
+        let millis = NOW.as_micros() as u64 / 1000 + hour * 3_600_000;
+        let mut id = [7; 16];
+        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        EventId::from_bytes(id)
+    };
+    let wanted = [exchange.clone(), exchange];
+    let (said, of) = (wanted.clone(), (TENANT, job));
+    let found = write!(test, |tx| {
+        let mut sealed = Vec::new();
+        for hour in 0..10 {
+            sealed.push(exchanges::seal(&key, of, event(hour), &said)?);
+        }
+        exchanges::append(tx, TENANT, sealed).await?;
+        assert_eq!(exchanges::of(tx, &key, of, event(10)).await?, []);
+        let held = exchanges::held(tx, TENANT, job).await?;
+        assert_eq!(held.events, 10);
+        let one = held.bytes / 10;
+        assert!(one > 1300 && one < 2000, "{one}");
+        let surplus =
+            async |tx: &mut _, since, bytes| exchanges::surplus(tx, of, later(since), bytes).await;
+        assert_eq!(surplus(tx, 0, held.bytes).await?, None);
+        assert_eq!(surplus(tx, 0, held.bytes - 1).await?, Some(event(0)));
+        assert_eq!(surplus(tx, 0, 3 * one).await?, Some(event(6)));
+        assert_eq!(surplus(tx, 0, 0).await?, Some(event(9)));
+        // An hour is given to a clock that was set back.
+        assert_eq!(surplus(tx, 4 * 3600 - 1, held.bytes).await?, Some(event(2)));
+        assert!(!exchanges::throw_away(tx, of, event(6)).await?);
+        assert_eq!(exchanges::held(tx, TENANT, job).await?.events, 3);
+        assert_eq!(exchanges::of(tx, &key, of, event(6)).await?, []);
+        exchanges::of(tx, &key, of, event(7)).await
+    });
+    assert_eq!(found.unwrap(), wanted);
 }
 
 async fn what_was_withdrawn_counts_until_it_is_forgotten(test: &TestStore) {
