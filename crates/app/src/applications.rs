@@ -8,12 +8,14 @@ use muster_engine::port::{Probe, Target, TestFailure};
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scope};
-use muster_model::{ApplicationId, JobId, RoleId};
+use muster_model::{ApplicationId, JobId, RoleId, Secret};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
-use muster_store::{StoreError, applications, assignments, jobs, schemas};
+use muster_store::{StoreError, applications, assignments, jobs, schemas, secrets};
 
 use crate::integrations::valid_name;
+use crate::notices::WEBHOOK;
+use crate::webhooks::new_secret;
 use crate::{AppError, Ctx, directory};
 
 pub use assign::{Assigned, Included, Principal, assign, included, unassign};
@@ -416,4 +418,34 @@ pub async fn set_notification(ctx: &Ctx, application: &str, email: &str) -> Resu
     })
     .await?;
     Ok(())
+}
+
+/// Sets where a signed message is sent with each notification; none without a URL. Answers the secret that signs
+/// them, which is shown this once.
+pub async fn set_notification_webhook(
+    ctx: &Ctx,
+    application: &str,
+    url: Option<&str>,
+) -> Result<Option<Secret<String>>, AppError> {
+    let application = find(ctx, application).await?;
+    let (tenant, job) = (ctx.tenant, application.job);
+    let mut secret = None;
+    if let Some(url) = url {
+        ctx.courier.check(url).map_err(AppError::Invalid)?;
+        let new = new_secret()?;
+        secret = Some(new.clone());
+        let store = ctx.store.clone();
+        let put = ctx.store.write::<_, AppError, _>(move |tx| {
+            Box::pin(
+                async move { Ok(secrets::put(tx, store.key(), tenant, job, WEBHOOK, &new).await?) },
+            )
+        });
+        put.await?;
+    }
+    let url = url.map(str::to_owned);
+    change_settings(ctx, job, false, move |settings| {
+        settings.notification_webhook = url;
+    })
+    .await?;
+    Ok(secret)
 }

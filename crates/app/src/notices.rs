@@ -1,5 +1,5 @@
-//! Notices: what somebody should know of a job without having to ask, and the mail that tells it
-//! (section 12).
+//! Notices: what somebody should know of a job without having to ask, and the mail or the message to a webhook
+//! that tells it (section 12).
 //!
 //! The engine raises and ends them; here they are listed, acknowledged and told. What is due for one
 //! recipient at the same time comes in one mail.
@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use muster_engine::port::{Mail, Mailer};
+use muster_engine::port::{Mail, MailFailure, Mailer, Receipt};
 use muster_model::application::Application;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
-use muster_model::notice::{Notice, Topic};
-use muster_model::{EventId, Timestamp};
-use muster_store::{StoreError, applications as store, jobs, notices};
+use muster_model::notice::{Channel, Notice, Topic};
+use muster_model::{EventId, JobId, Timestamp};
+use muster_store::{StoreError, applications as store, jobs, notices, secrets};
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::applications::find;
+use crate::webhooks::signature;
 use crate::{AppError, Ctx};
 
 /// How often it is looked whether something is due.
@@ -28,19 +30,30 @@ const BATCH: u32 = 1000;
 /// For so many seconds nobody else tells what one process is about to tell: longer than a mail takes. So long
 /// it waits after a mail that could not be sent.
 const HELD: i64 = 300;
+/// The name under which the secret of a webhook is kept.
+pub(crate) const WEBHOOK: &str = "NotificationWebhook";
 /// How long what is over is remembered, in seconds: who was told again and again is told more slowly.
 const REMEMBERED: i64 = 86_400;
 /// Notices that are listed.
 const LISTED: u32 = 1000;
 
-/// Notices that are not over, with their applications, oldest first.
+/// Notices that are not over, with their applications, oldest first. What one channel could not bring is told
+/// with the notice.
 pub async fn list(ctx: &Ctx) -> Result<Vec<(Application, Notice)>, AppError> {
     let tenant = ctx.tenant;
     ctx.store
         .read(|tx| {
             Box::pin(async move {
-                let mut told = Vec::new();
+                let mut told: Vec<(Application, Notice)> = Vec::new();
                 for notice in notices::open(tx, tenant, LISTED).await? {
+                    let is_same = |(_, it): &&mut (Application, Notice)| {
+                        it.job == notice.job && it.topic == notice.topic
+                    };
+                    if let Some((_, known)) = told.iter_mut().find(is_same) {
+                        known.told = known.told.max(notice.told);
+                        known.problem = known.problem.take().or(notice.problem);
+                        continue;
+                    }
                     let Some(job) = jobs::find(tx, tenant, notice.job).await? else {
                         continue;
                     };
@@ -85,11 +98,20 @@ pub async fn test(mailer: Option<&dyn Mailer>, to: &str) -> Result<(), AppError>
     sent.map_err(|error| AppError::Refused(format!("the mail was not sent: {error}")))
 }
 
-/// Tells notices by mail.
+/// Tells notices, by mail and to webhooks.
 #[derive(Clone, Debug)]
 pub struct Postman {
     ctx: Ctx,
-    mailer: Arc<dyn Mailer>,
+    mailer: Option<Arc<dyn Mailer>>,
+}
+
+/// Who is told.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Recipient {
+    /// An address.
+    Mail(String),
+    /// The webhook of a job, which has a secret of its own.
+    Webhook(JobId, String),
 }
 
 /// A notice, and of what.
@@ -100,8 +122,8 @@ struct Told {
 }
 
 impl Postman {
-    /// A postman who has not begun yet.
-    pub fn new(ctx: Ctx, mailer: Arc<dyn Mailer>) -> Self {
+    /// A postman who has not begun yet. Without a mailer mail waits.
+    pub fn new(ctx: Ctx, mailer: Option<Arc<dyn Mailer>>) -> Self {
         Self { ctx, mailer }
     }
 
@@ -115,21 +137,29 @@ impl Postman {
         }
     }
 
-    /// Tells what is due now, one mail for each recipient. Whom nobody is to be told of waits until somebody is
+    /// Tells what is due now, one mail or message for each recipient. Whom nobody is to be told of waits until somebody is
     /// named; what could not be sent is tried again in five minutes.
     pub async fn tell(&self) -> Result<(), StoreError> {
-        let mut by_recipient: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+        let mut by_recipient: BTreeMap<Recipient, Vec<Told>> = BTreeMap::new();
         for told in self.due().await? {
-            if let Some(to) = told.job.settings.notification_email.clone() {
+            if let Some(to) = self.recipient(&told) {
                 by_recipient.entry(to).or_default().push(told);
             }
         }
+        // What is due only soon comes with what is due now, for the same recipient.
+        let now = self.ctx.clock.now().plus_seconds(Notice::TOGETHER);
+        let is_due = |told: &Told| told.notice.due.is_some_and(|due| due <= now);
+        by_recipient.retain(|_, told| told.iter().any(is_due));
         for (to, told) in by_recipient {
             let (claimed, until) = self.claim(told).await?;
             if claimed.is_empty() {
                 continue;
             }
-            let sent = self.mailer.send(&mail(to, &claimed)).await;
+            let sent = match (to, &self.mailer) {
+                (Recipient::Mail(to), Some(mailer)) => mailer.send(&mail(to, &claimed)).await,
+                (Recipient::Webhook(job, url), _) => self.post(job, &url, &claimed).await,
+                (Recipient::Mail(_), None) => continue,
+            };
             if let Err(error) = &sent {
                 // Neither to whom nor what the server said: that is personal.
                 tracing::warn!(
@@ -156,6 +186,55 @@ impl Postman {
             write.await?;
         }
         Ok(())
+    }
+
+    fn recipient(&self, told: &Told) -> Option<Recipient> {
+        let settings = &told.job.settings;
+        match told.notice.channel {
+            Channel::Mail if self.mailer.is_none() => None,
+            Channel::Mail => settings.notification_email.clone().map(Recipient::Mail),
+            Channel::Webhook => {
+                let url = settings.notification_webhook.clone();
+                url.map(|url| Recipient::Webhook(told.job.id, url))
+            }
+        }
+    }
+
+    /// Posts a message, signed as Standard Webhooks has it.
+    async fn post(&self, job: JobId, url: &str, told: &[Told]) -> Result<(), MailFailure> {
+        let failed = |kind, detail: String| MailFailure { kind, detail };
+        let (tenant, store) = (self.ctx.tenant, &self.ctx.store);
+        let secret = store.read(|tx| {
+            Box::pin(async move { secrets::find(tx, store.key(), tenant, job, WEBHOOK).await })
+        });
+        let secret = secret.await.map_err(|error| error.to_string());
+        let secret = secret.and_then(|found| found.ok_or_else(|| "it has no secret".to_owned()));
+        let secret = secret.map_err(|detail| failed("the webhook has no secret", detail))?;
+        let now = self.ctx.clock.now();
+        let (id, seconds) = (format!("ntc_{}", digest(told)), now.as_micros() / 1_000_000);
+        let data = json!({
+            "subject": subject(told),
+            "notices": told.iter().map(notice_json).collect::<Vec<_>>()
+        });
+        let body = json!({
+            "type": "provisioning.notices", "timestamp": now.to_string(), "data": data
+        });
+        let body = body.to_string();
+        let headers = [
+            ("webhook-id", id.clone()),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", signature(&secret, &id, seconds, &body)),
+        ];
+        match self.ctx.courier.post(url, &headers, body).await {
+            Ok(Receipt {
+                status: 200..=299, ..
+            }) => Ok(()),
+            Ok(Receipt { status, .. }) => Err(failed(
+                "the webhook did not take it",
+                format!("it answered HTTP {status}"),
+            )),
+            Err(reason) => Err(failed("the webhook did not answer", reason)),
+        }
     }
 
     async fn due(&self) -> Result<Vec<Told>, StoreError> {
@@ -203,10 +282,6 @@ impl Postman {
 
 /// One mail for all that is due for a recipient (NT-7).
 fn mail(to: String, told: &[Told]) -> Mail {
-    let subject = match told {
-        [one] => format!("Muster: {}", headline(one)),
-        several => format!("Muster: {} notices of provisioning jobs", several.len()),
-    };
     let mut text = String::new();
     for one in told {
         paragraph(one, &mut text);
@@ -215,7 +290,23 @@ fn mail(to: String, told: &[Told]) -> Mail {
         "You get this because your address is the notification email of these applications; \
          change that with: muster app notify\n",
     );
-    // The same when it is sent again.
+    Mail {
+        id: digest(told),
+        to,
+        subject: subject(told),
+        text,
+    }
+}
+
+fn subject(told: &[Told]) -> String {
+    match told {
+        [one] => format!("Muster: {}", headline(one)),
+        several => format!("Muster: {} notices of provisioning jobs", several.len()),
+    }
+}
+
+/// Names what is told: the same when it is sent again.
+fn digest(told: &[Told]) -> String {
     let mut digest = Sha256::new();
     for Told { notice, .. } in told {
         let this = format!(
@@ -228,12 +319,23 @@ fn mail(to: String, told: &[Told]) -> Mail {
         );
         digest.update(this);
     }
-    Mail {
-        id: HEXLOWER.encode(&digest.finalize()[..16]),
-        to,
-        subject,
-        text,
-    }
+    HEXLOWER.encode(&digest.finalize()[..16])
+}
+
+/// A notice in a message to a webhook.
+fn notice_json(told: &Told) -> Json {
+    let Told {
+        application,
+        notice,
+        ..
+    } = told;
+    json!({
+        "application": { "id": application.id.to_string(), "displayName": application.display_name },
+        "jobId": notice.job.to_string(), "topic": notice.topic.as_str(),
+        "reason": notice.reason, "headline": headline(told), "detail": notice.detail,
+        "objects": notice.size, "since": notice.since.to_string(),
+        "ended": notice.ended.map(|ended| ended.to_string()), "told": notice.told
+    })
 }
 
 fn headline(

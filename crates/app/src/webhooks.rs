@@ -49,9 +49,7 @@ pub async fn add(
             "an integration has {WEBHOOKS} webhooks at most; remove one first"
         )));
     }
-    let bytes = random_bytes()
-        .map_err(|error| AppError::Refused(format!("no randomness from the system: {error}")))?;
-    let secret = Secret::new(format!("{PREFIX}{}", STANDARD.encode(bytes)));
+    let secret = new_secret()?;
     let webhook = Webhook {
         id: WebhookId::new(),
         url: url.to_owned(),
@@ -73,6 +71,13 @@ pub async fn add(
         })
         .await?;
     Ok((webhook, secret))
+}
+
+/// A secret that signs messages.
+pub(crate) fn new_secret() -> Result<Secret<String>, AppError> {
+    let bytes = random_bytes()
+        .map_err(|error| AppError::Refused(format!("no randomness from the system: {error}")))?;
+    Ok(Secret::new(format!("{PREFIX}{}", STANDARD.encode(bytes))))
 }
 
 /// The webhooks of an integration, oldest first.

@@ -250,18 +250,24 @@ pub(crate) enum App {
         /// Part of a name; everything without it.
         search: Option<String>,
     },
-    /// Set who is told by mail when provisioning is held, goes on, or fails.
+    /// Set who is told by mail, and by a webhook, when provisioning is held, goes on, or fails.
     #[command(
-        after_help = "Examples:\n  muster app notify \"Symantec Web Security Service\" identity@example.com\n  muster app notify \"Symantec Web Security Service\" --nobody\n\nA mail server is configured with [mail] server and from; try it with: muster notice test"
+        after_help = "Examples:\n  muster app notify \"Symantec Web Security Service\" identity@example.com\n  muster app notify \"Symantec Web Security Service\" --webhook https://alerts.example.com/muster\n  muster app notify \"Symantec Web Security Service\" --nobody\n\nA mail server is configured with [mail] server and from; try it with: muster notice test"
     )]
     Notify {
         /// Name or id of the application.
         app: String,
         /// A person or a distribution list.
-        #[arg(required_unless_present = "nobody")]
+        #[arg(required_unless_present_any = ["nobody", "webhook", "no_webhook"])]
         email: Option<String>,
+        /// Where a message is posted as well, signed as Standard Webhooks has it; the secret is shown this once.
+        #[arg(long, value_name = "URL")]
+        webhook: Option<String>,
+        /// Post no messages any more.
+        #[arg(long, conflicts_with = "webhook")]
+        no_webhook: bool,
         /// Tell nobody.
-        #[arg(long, conflicts_with = "email")]
+        #[arg(long, conflicts_with_all = ["email", "webhook", "no_webhook"])]
         nobody: bool,
     },
     /// Add an application from the gallery, or any SCIM application with --custom.

@@ -80,16 +80,16 @@ impl Server {
             }),
         ];
         let mailer = node.mailer.clone().map_err(anyhow::Error::msg)?;
-        if let Some(mailer) = mailer {
-            let postman = Postman::new(node.ctx.clone(), mailer);
+        let postman = Postman::new(node.ctx.clone(), mailer);
+        running.push(tokio::spawn({
             let stop = stop.clone();
-            running.push(tokio::spawn(async move {
+            async move {
                 tokio::select! {
                     () = postman.run() => {}
                     () = stop.cancelled() => {}
                 }
-            }));
-        }
+            }
+        }));
         if let Some(path) = &socket {
             let listening = remote::listen(path)?;
             let (node, stop, poke) = (Arc::clone(&node), stop.clone(), Arc::clone(&poke));

@@ -109,6 +109,8 @@ pub struct JobSettings {
     pub interval_seconds: u32,
     /// Who gets notifications.
     pub notification_email: Option<String>,
+    /// Where a signed message is sent with each of them.
+    pub notification_webhook: Option<String>,
     /// How much one cycle may take away.
     pub guard: Guard,
     /// What becomes of the accounts of those who leave.
@@ -127,6 +129,7 @@ impl Default for JobSettings {
             skip_out_of_scope_deletions: false,
             interval_seconds: 40 * 60,
             notification_email: None,
+            notification_webhook: None,
             guard: Guard::default(),
             leaving: Leaving::default(),
             dialect: Dialect::default(),

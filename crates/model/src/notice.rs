@@ -36,13 +36,48 @@ impl std::str::FromStr for Topic {
     }
 }
 
-/// A notice.
+/// How a notice is told. Each way has its own time: what one has brought, the other one may still have to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// By mail.
+    Mail,
+    /// By a signed message to a webhook.
+    Webhook,
+}
+
+impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Webhook];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl std::str::FromStr for Channel {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.as_str() == text)
+            .ok_or_else(|| UnknownWord::of(text))
+    }
+}
+
+/// A notice, as it is told by one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The job.
     pub job: JobId,
     /// What about.
     pub topic: Topic,
+    /// How this is told.
+    pub channel: Channel,
     /// The reason code; another one is another notice (NT-2).
     pub reason: String,
     /// In plain words: what happened and what to do.

@@ -93,6 +93,7 @@ fn read_settings(text: &str) -> Option<JobSettings> {
         skip_out_of_scope_deletions: json["skipOutOfScopeDeletions"].as_bool()?,
         interval_seconds: json["intervalSeconds"].as_u64()? as u32,
         notification_email: json["notificationEmail"].as_str().map(str::to_owned),
+        notification_webhook: json["notificationWebhook"].as_str().map(str::to_owned),
         guard: Guard {
             most: number(&json["guard"]["most"]),
             share: number(&json["guard"]["share"]),
@@ -155,6 +156,7 @@ fn settings_json(settings: &JobSettings) -> String {
         "skipOutOfScopeDeletions": settings.skip_out_of_scope_deletions,
         "intervalSeconds": settings.interval_seconds,
         "notificationEmail": settings.notification_email,
+        "notificationWebhook": settings.notification_webhook,
         "guard": {
             "most": settings.guard.most, "share": settings.guard.share,
             "memberships": settings.guard.memberships,

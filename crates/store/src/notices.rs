@@ -1,6 +1,6 @@
 //! Notices, and when they are told (section 12). Raised and ended by the engine.
 
-use muster_model::notice::{Notice, Topic};
+use muster_model::notice::{Channel, Notice, Topic};
 use muster_model::{JobId, TenantId, Timestamp};
 
 use crate::{FromRow, Row, StoreError, Tx, Val};
@@ -9,9 +9,13 @@ impl FromRow for Notice {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
         let job = row.take()?;
         let topic: String = row.take()?;
+        let channel: String = row.take()?;
         Ok(Self {
             job,
             topic: topic.parse().map_err(|_| row.corrupt("unknown topic"))?,
+            channel: channel
+                .parse()
+                .map_err(|_| row.corrupt("unknown channel"))?,
             reason: row.take()?,
             detail: row.take()?,
             size: row.take()?,
@@ -26,7 +30,7 @@ impl FromRow for Notice {
 }
 
 const COLUMNS: &str =
-    "job, topic, reason, detail, size, since, ended, acknowledged, told, due, problem";
+    "job, topic, channel, reason, detail, size, since, ended, acknowledged, told, due, problem";
 
 /// What is to be known.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +54,20 @@ pub async fn raise(
     news: News<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let before = find(tx, tenant, job, news.topic).await?;
+    for channel in Channel::ALL {
+        raise_by(tx, (tenant, job), channel, news, now).await?;
+    }
+    Ok(())
+}
+
+async fn raise_by(
+    tx: &mut Tx<'_>,
+    (tenant, job): (TenantId, JobId),
+    channel: Channel,
+    news: News<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = find(tx, tenant, job, news.topic, channel).await?;
     let known = before.as_ref().filter(|it| {
         let is_grown = news.size >= 10 && news.size >= 2 * it.size;
         it.reason == news.reason && !is_grown && (it.ended.is_none() || it.due.is_some())
@@ -66,9 +83,10 @@ pub async fn raise(
     };
     let since = known.map_or(now, |it| it.since);
     let size = known.map_or(news.size, |it| it.size);
-    let sql = "INSERT INTO notices (tenant, job, topic, reason, detail, size, since, acknowledged, \
-               told, announced, due) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10) \
-               ON CONFLICT (tenant, job, topic) DO UPDATE SET reason = excluded.reason, \
+    let sql = "INSERT INTO notices (tenant, job, topic, channel, reason, detail, size, since, \
+               acknowledged, told, announced, due) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11) \
+               ON CONFLICT (tenant, job, topic, channel) DO UPDATE SET reason = excluded.reason, \
                detail = excluded.detail, size = excluded.size, since = excluded.since, ended = NULL, \
                acknowledged = excluded.acknowledged, due = excluded.due, \
                announced = CASE WHEN notices.ended IS NULL THEN notices.announced \
@@ -77,6 +95,7 @@ pub async fn raise(
         tenant.into(),
         job.into(),
         news.topic.as_str().into(),
+        channel.as_str().into(),
         news.reason.into(),
         news.detail.into(),
         size.into(),
@@ -118,20 +137,28 @@ pub async fn forget(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(),
     tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
 }
 
-/// A job's notice of a topic; one that is over, too, for a while.
-pub async fn find(
+/// A job's notice of a topic by a channel; one that is over, too, for a while.
+async fn find(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     topic: Topic,
+    channel: Channel,
 ) -> Result<Option<Notice>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM notices WHERE tenant = $1 AND job = $2 AND topic = $3");
-    tx.one(&sql, &[tenant.into(), job.into(), topic.as_str().into()])
-        .await
+    let sql = format!(
+        "SELECT {COLUMNS} FROM notices \
+         WHERE tenant = $1 AND job = $2 AND topic = $3 AND channel = $4"
+    );
+    let params = [
+        tenant.into(),
+        job.into(),
+        topic.as_str().into(),
+        channel.as_str().into(),
+    ];
+    tx.one(&sql, &params).await
 }
 
-/// All notices that are not over, oldest first.
+/// All notices that are not over, oldest first, one for each channel.
 pub async fn open(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -139,7 +166,7 @@ pub async fn open(
 ) -> Result<Vec<Notice>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM notices WHERE tenant = $1 AND ended IS NULL \
-         ORDER BY since, job, topic LIMIT $2"
+         ORDER BY since, job, topic, channel LIMIT $2"
     );
     tx.all(&sql, &[tenant.into(), limit.into()]).await
 }
@@ -153,15 +180,17 @@ pub async fn acknowledge(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut count = 0;
-    for topic in [Topic::Quarantine, Topic::Failures] {
-        let found = find(tx, tenant, job, topic).await?;
+    let topics = [Topic::Quarantine, Topic::Failures, Topic::Expiry];
+    let all = topics.map(|topic| Channel::ALL.map(|channel| (topic, channel)));
+    for (topic, channel) in all.into_iter().flatten() {
+        let found = find(tx, tenant, job, topic, channel).await?;
         let Some(notice) = found.filter(|it| it.ended.is_none() && !it.acknowledged) else {
             continue;
         };
         let warning = notice.since.plus_seconds(Notice::WARNING);
         let due = (topic == Topic::Quarantine && warning > now).then_some(warning);
         let sql = "UPDATE notices SET acknowledged = $1, announced = $2, due = $3 \
-                   WHERE tenant = $4 AND job = $5 AND topic = $6";
+                   WHERE tenant = $4 AND job = $5 AND topic = $6 AND channel = $7";
         let params = [
             true.into(),
             true.into(),
@@ -169,8 +198,10 @@ pub async fn acknowledge(
             tenant.into(),
             job.into(),
             topic.as_str().into(),
+            channel.as_str().into(),
         ];
-        count += tx.exec(sql, &params).await?;
+        let acknowledged = tx.exec(sql, &params).await?;
+        count += acknowledged * u64::from(channel == Channel::Mail);
     }
     Ok(count)
 }
@@ -190,7 +221,7 @@ pub async fn due(
     let sql = format!(
         "SELECT {COLUMNS} FROM notices WHERE tenant = $1 \
          AND (due <= $2 OR (told > 0 AND ended IS NULL AND problem IS NULL AND due <= $3)) \
-         ORDER BY since, job, topic LIMIT $4"
+         ORDER BY since, job, topic, channel LIMIT $4"
     );
     let params = [
         tenant.into(),
@@ -210,7 +241,7 @@ pub async fn claim(
     until: Timestamp,
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE notices SET due = $1, announced = $2 WHERE tenant = $3 AND job = $4 \
-               AND topic = $5 AND since = $6 AND due = $7";
+               AND topic = $5 AND channel = $6 AND since = $7 AND due = $8";
     let seen: Val = notice.due.into();
     let params = [
         &[until.into(), true.into()][..],
@@ -235,7 +266,7 @@ pub async fn told(
     };
     let sql = "UPDATE notices SET told = told + 1, problem = NULL, \
                due = CASE WHEN due = $1 THEN $2 ELSE due END \
-               WHERE tenant = $3 AND job = $4 AND topic = $5 AND since = $6";
+               WHERE tenant = $3 AND job = $4 AND topic = $5 AND channel = $6 AND since = $7";
     let times: [Val; 2] = [until.into(), again.into()];
     let params = [&times[..], &place(tenant, notice)].concat();
     tx.exec(sql, &params).await.map(|_| ())
@@ -249,7 +280,7 @@ pub async fn missed(
     problem: &str,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE notices SET problem = $1 \
-               WHERE tenant = $2 AND job = $3 AND topic = $4 AND since = $5";
+               WHERE tenant = $2 AND job = $3 AND topic = $4 AND channel = $5 AND since = $6";
     let params = [&[problem.into()][..], &place(tenant, notice)].concat();
     tx.exec(sql, &params).await.map(|_| ())
 }
@@ -262,11 +293,12 @@ pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, before: Timestamp) -> Resu
         .map(|_| ())
 }
 
-fn place(tenant: TenantId, notice: &Notice) -> [Val; 4] {
+fn place(tenant: TenantId, notice: &Notice) -> [Val; 5] {
     [
         tenant.into(),
         notice.job.into(),
         notice.topic.as_str().into(),
+        notice.channel.as_str().into(),
         notice.since.into(),
     ]
 }

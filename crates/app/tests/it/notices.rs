@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use muster_app::applications::{self, Template};
 use muster_app::notices::{self, Postman};
+use muster_app::webhooks::signature;
 use muster_app::{Ctx, jobs};
 use muster_engine::port::{Mail, MailFailure, Mailer};
 use muster_engine::set_status;
 use muster_model::JobId;
 use muster_model::job::JobStatus;
+use muster_model::notice::Topic;
 use muster_store::StoreError;
+use muster_store::notices::News;
 use muster_testkit::{FixedClock, TestStore};
 
 use crate::context::{Recorder, ctx_with};
@@ -24,6 +27,8 @@ on_both!(
     what_could_not_be_sent_is_sent_later_and_shown,
     a_target_that_comes_and_goes_is_told_more_slowly,
     only_addresses_are_taken,
+    a_webhook_is_told_the_same_signed_and_in_its_own_time,
+    credentials_that_expire_are_told_until_somebody_knows,
 );
 
 /// Keeps mails, or refuses them.
@@ -53,18 +58,21 @@ struct Here {
     ctx: Ctx,
     clock: Arc<FixedClock>,
     mails: Arc<Letterbox>,
+    recorder: Recorder,
     postman: Postman,
 }
 
 impl Here {
     fn new(test: &TestStore) -> Self {
-        let (ctx, clock) = ctx_with(test, Recorder::new());
+        let recorder = Recorder::new();
+        let (ctx, clock) = ctx_with(test, recorder.clone());
         let mails = Arc::<Letterbox>::default();
-        let postman = Postman::new(ctx.clone(), Arc::clone(&mails) as Arc<dyn Mailer>);
+        let postman = Postman::new(ctx.clone(), Some(Arc::clone(&mails) as Arc<dyn Mailer>));
         Self {
             ctx,
             clock,
             mails,
+            recorder,
             postman,
         }
     }
@@ -178,7 +186,8 @@ async fn two_postmen_do_not_both_tell(test: &TestStore) {
     let wiki = here.application("Wiki").await;
     here.away(wiki).await;
     here.clock.advance_seconds(20);
-    let other = Postman::new(here.ctx.clone(), Arc::clone(&here.mails) as Arc<dyn Mailer>);
+    let mailer = Arc::clone(&here.mails) as Arc<dyn Mailer>;
+    let other = Postman::new(here.ctx.clone(), Some(mailer));
     let (one, two) = tokio::join!(here.postman.tell(), other.tell());
     one.unwrap();
     two.unwrap();
@@ -236,4 +245,88 @@ async fn only_addresses_are_taken(test: &TestStore) {
         let set = applications::set_notification(&here.ctx, "Wiki", right).await;
         assert!(set.is_ok(), "{right}");
     }
+}
+
+async fn a_webhook_is_told_the_same_signed_and_in_its_own_time(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    let url = "https://alerts.test/muster";
+    let set = applications::set_notification_webhook(&here.ctx, "Wiki", Some(url));
+    let secret = set.await.unwrap().unwrap();
+    here.recorder.answer(503);
+    here.away(wiki).await;
+    // The mail comes once, however often the webhook is tried.
+    assert_eq!(here.pass(1800).await.len(), 1);
+    assert!(here.recorder.tried() > 3);
+    let problem = notices::list(&here.ctx).await.unwrap()[0].1.problem.clone();
+    assert!(problem.unwrap().contains("HTTP 503"));
+    here.recorder.answer(200);
+    assert!(here.pass(600).await.is_empty());
+    let messages = here.recorder.taken();
+    assert_eq!(messages.len(), 1);
+    let message = &messages[0];
+    let header = |name: &str| {
+        let mut all = message.headers.iter();
+        all.find(|(it, _)| *it == name).unwrap().1.clone()
+    };
+    let seconds = header("webhook-timestamp").parse().unwrap();
+    let signed = signature(&secret, &header("webhook-id"), seconds, &message.body);
+    assert_eq!(
+        (message.url.as_str(), header("webhook-signature")),
+        (url, signed)
+    );
+    let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+    let notice = &body["data"]["notices"][0];
+    assert_eq!(body["type"], "provisioning.notices");
+    assert_eq!(notice["application"]["displayName"], "Wiki");
+    assert_eq!(notice["reason"], "EncounteredQuarantineException");
+    assert_eq!(notice["ended"], serde_json::Value::Null);
+    // Both are told once more a day later, each in its time, and that it is over.
+    assert_eq!(here.pass(DAY).await.len(), 1);
+    assert_eq!(here.recorder.taken().len(), 2);
+    let acknowledged = notices::acknowledge(&here.ctx, "Wiki").await.unwrap();
+    assert_eq!(acknowledged.1, 1);
+    assert!(here.pass(3 * DAY).await.is_empty());
+    here.status(wiki, JobStatus::Active).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    let messages = here.recorder.taken();
+    assert_eq!(messages.len(), 3);
+    assert!(messages[2].body.contains("is not held any more"));
+    // Nobody is told where nobody wants to be.
+    let set = applications::set_notification_webhook(&here.ctx, "Wiki", None);
+    assert!(set.await.unwrap().is_none());
+    here.away(wiki).await;
+    assert_eq!(here.pass(DAY / 2).await.len(), 1);
+    assert_eq!(here.recorder.taken().len(), 3);
+    // What waits for a webhook that nobody has brings no reminder forward.
+    assert!(here.pass(DAY / 4).await.is_empty());
+}
+
+async fn credentials_that_expire_are_told_until_somebody_knows(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    let raise = async |reason: &'static str| {
+        let (tenant, now) = (here.ctx.tenant, here.ctx.clock.now());
+        let raised = here.ctx.store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                let news = News {
+                    topic: Topic::Expiry,
+                    reason,
+                    detail: "they expire",
+                    size: 0,
+                };
+                muster_store::notices::raise(tx, tenant, wiki, news, now).await
+            })
+        });
+        raised.await.unwrap();
+    };
+    raise("CredentialsExpireInThirtyDays").await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    assert_eq!(here.pass(DAY).await.len(), 1);
+    notices::acknowledge(&here.ctx, "Wiki").await.unwrap();
+    raise("CredentialsExpireInThirtyDays").await;
+    assert!(here.pass(3 * DAY).await.is_empty());
+    // Seven days before is news.
+    raise("CredentialsExpireInSevenDays").await;
+    assert_eq!(here.pass(60).await.len(), 1);
 }

@@ -102,19 +102,40 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let probed = applications::probe(ctx, &app, given, canary.as_deref()).await?;
             return probe(&app, probed, out).await;
         }
-        App::Notify { app, email, .. } => {
-            let email = email.unwrap_or_default();
-            applications::set_notification(ctx, &app, &email).await?;
-            let text = if email.is_empty() {
-                "Nobody is told by mail".to_owned()
-            } else if !matches!(node.mailer, Ok(Some(_))) {
-                format!(
-                    "Notification Email: {email}; no mail server is configured yet ([mail] server and from)"
-                )
-            } else {
-                format!("Notification Email: {email}")
-            };
-            tell(out, &json!({ "notificationEmail": email }), text).await;
+        App::Notify {
+            app,
+            email,
+            webhook,
+            no_webhook,
+            nobody,
+        } => {
+            let (mut shown, mut said) = (serde_json::Map::new(), Vec::new());
+            if let Some(email) = email.or_else(|| nobody.then(String::new)) {
+                applications::set_notification(ctx, &app, &email).await?;
+                let unsent = match node.mailer {
+                    Ok(Some(_)) => "",
+                    _ => "; no mail server is configured yet ([mail] server and from)",
+                };
+                said.push(match email.as_str() {
+                    "" => "Nobody is told by mail".to_owned(),
+                    email => format!("Notification Email: {email}{unsent}"),
+                });
+                shown.insert("notificationEmail".to_owned(), json!(email));
+            }
+            if webhook.is_some() || no_webhook || nobody {
+                let url = webhook.as_deref();
+                let secret = applications::set_notification_webhook(ctx, &app, url).await?;
+                let secret = secret.as_ref().map(|secret| secret.expose().as_str());
+                said.push(match (url, secret) {
+                    (Some(url), Some(secret)) => format!(
+                        "Notifications are posted to {url}\nSecret, shown this once: {secret}"
+                    ),
+                    _ => "Notifications are posted nowhere".to_owned(),
+                });
+                shown.insert("notificationWebhook".to_owned(), json!(url));
+                shown.extend(secret.map(|secret| ("secret".to_owned(), json!(secret))));
+            }
+            tell(out, &json!(shown), said.join("\n")).await;
         }
         App::Scope { app, scope } => {
             let (scope, word) = match scope {

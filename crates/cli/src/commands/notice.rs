@@ -32,7 +32,7 @@ pub(super) async fn perform(node: &Node, task: Notice, out: &Out) -> Result<Exit
                     let (topic, detail) = (notice.topic.as_str(), &notice.detail);
                     let problem = notice.problem.as_ref();
                     let problem = problem.map_or_else(String::new, |problem| {
-                        format!("\n  no mail could be sent of it: {problem}")
+                        format!("\n  it could not be told: {problem}")
                     });
                     format!("{name}: {topic} since {since}{state}: {detail}{problem}")
                 })

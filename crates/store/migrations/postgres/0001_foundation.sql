@@ -228,6 +228,7 @@ CREATE TABLE notices (
     tenant BIGINT NOT NULL,
     job BYTEA NOT NULL,
     topic TEXT NOT NULL,
+    channel TEXT NOT NULL,
     reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     size BIGINT NOT NULL,
@@ -239,7 +240,7 @@ CREATE TABLE notices (
     announced BOOLEAN NOT NULL,
     due BIGINT,
     problem TEXT,
-    PRIMARY KEY (tenant, job, topic)
+    PRIMARY KEY (tenant, job, topic, channel)
 );
 
 -- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.

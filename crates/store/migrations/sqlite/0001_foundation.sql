@@ -227,6 +227,7 @@ CREATE TABLE notices (
     tenant BIGINT NOT NULL,
     job BLOB NOT NULL,
     topic TEXT NOT NULL,
+    channel TEXT NOT NULL,
     reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     size BIGINT NOT NULL,
@@ -238,7 +239,7 @@ CREATE TABLE notices (
     announced BOOLEAN NOT NULL,
     due BIGINT,
     problem TEXT,
-    PRIMARY KEY (tenant, job, topic)
+    PRIMARY KEY (tenant, job, topic, channel)
 ) WITHOUT ROWID;
 
 -- What a cycle would do. `body` is what the id is a digest of; `seed` is sealed.

@@ -71,6 +71,7 @@ fn job() -> Job {
                 members: 13,
                 filters_groups: false,
             },
+            notification_webhook: Some("https://alerts.test".to_owned()),
             exchanges: ExchangeLog {
                 keep: Keep::Failures,
                 seconds: 14,
