@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use muster_model::cycle::{Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
+use muster_model::exchange::Keep;
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId};
 use muster_store::jobs::Lease;
@@ -92,6 +93,10 @@ impl Engine {
         };
         let mut run = self.begin(&loaded, parts).await?;
         run.cycle.kind = CycleKind::OnDemand;
+        if run.gate.keep == Keep::Failures {
+            // Somebody wants to see what happens.
+            run.gate.keep = Keep::All;
+        }
         // An interrupted cycle goes on later from where it was.
         run.checkpoint = None;
         let outcome = run.demanded(demand).await;

@@ -81,9 +81,9 @@ impl Default for ExchangeLog {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Those of every event.
-    #[default]
     All,
-    /// Those of events that are no success.
+    /// Those of failures and warnings; of what is provisioned on demand, all.
+    #[default]
     Failures,
     /// None.
     None,

@@ -16,6 +16,9 @@ async fn exchanges_are_read_by_others() -> Result<()> {
     let sample = Sample::read()?;
     let group = sample.group("Dept - Executive Office")?;
     let muster = set_up(&peer, &BTreeSet::from([group.clone()])).await?;
+    muster
+        .done(&["job", "exchanges", APP, "--keep", "all"])
+        .await?;
     let cycle = muster.json(0, &["job", "run", APP]).await?;
     let created = cycle["created"].as_u64().context("a number")?;
 

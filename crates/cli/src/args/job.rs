@@ -111,12 +111,12 @@ pub(crate) enum Job {
     },
     /// Show or set what is kept of the requests to the target and its answers, and for how long.
     #[command(
-        after_help = "Examples:\n  muster job exchanges \"Symantec Web Security Service\"\n  muster job exchanges \"Symantec Web Security Service\" --keep failures --for 14d --size 64\n  muster job exchanges \"Symantec Web Security Service\" --hide phoneNumbers --hide addresses\n\nPasswords, and what a mapping redacts, are never kept. To read them: muster log exchanges"
+        after_help = "Examples:\n  muster job exchanges \"Symantec Web Security Service\"\n  muster job exchanges \"Symantec Web Security Service\" --keep all --for 2d --size 64\n  muster job exchanges \"Symantec Web Security Service\" --hide phoneNumbers --hide addresses\n\nPasswords, and what a mapping redacts, are never kept. To read them: muster log exchanges"
     )]
     Exchanges {
         /// Name or id of the application.
         app: String,
-        /// Those of all events, of those that are no success, or none.
+        /// Those of all events, of failures and warnings (and of all that is provisioned on demand), or none.
         #[arg(long, value_name = "WHICH")]
         keep: Option<KeepArg>,
         /// For so long: 90s, 40m, 2h or 1d.

@@ -295,7 +295,9 @@ const MIB: u64 = 1024 * 1024;
 fn exchanges_text(log: &ExchangeLog, held: Held) -> String {
     let which = match log.keep {
         Keep::All => "requests of all events are kept",
-        Keep::Failures => "requests of failures and warnings are kept",
+        Keep::Failures => {
+            "requests of failures and warnings, and of what is provisioned on demand, are kept"
+        }
         Keep::None => "no requests are kept",
     };
     let hidden = match log.hidden.as_slice() {

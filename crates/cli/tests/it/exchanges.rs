@@ -34,6 +34,8 @@ fn one_failure(people: usize) -> Here {
 #[test]
 fn an_event_tells_what_was_sent_for_it_attempt_by_attempt() {
     let here = one_failure(1);
+    let keep = ["job", "exchanges", APP, "--keep"];
+    json(&here.data, &[&keep[..], &["all"]].concat());
     json(&here.data, &["job", "run", APP]);
     let of_user = ["--action", "create", "--user", "u0@example.test"];
     let created = json(&here.data, &[&["log", "list", APP][..], &of_user].concat());
@@ -83,7 +85,15 @@ fn an_event_tells_what_was_sent_for_it_attempt_by_attempt() {
 fn hidden_attributes_are_not_kept_and_what_is_kept_is_chosen() {
     let here = one_failure(2);
     let keep = |args: &[&str]| json(&here.data, &[&["job", "exchanges", APP][..], args].concat());
-    let log = keep(&["--hide", "displayName", "--hide", "name.formatted"]);
+    let all = [
+        "--keep",
+        "all",
+        "--hide",
+        "displayName",
+        "--hide",
+        "name.formatted",
+    ];
+    let log = keep(&all);
     assert_eq!(log["hidden"][0], "displayName");
     json(&here.data, &["job", "run", APP]);
     let told = said(&here, &["--json"]);
@@ -104,6 +114,8 @@ fn hidden_attributes_are_not_kept_and_what_is_kept_is_chosen() {
     json(&here.data, &["job", "restart", APP]);
     json(&here.data, &["job", "run", APP]);
     assert_eq!(keep(&[])["heldEvents"], held["heldEvents"]);
+    json(&here.data, &["provision", APP, "u1@example.test"]);
+    assert!(keep(&[])["heldEvents"].as_u64() > held["heldEvents"].as_u64());
     let wrong = run(&here.data, &["job", "exchanges", APP, "--keep", "some"]);
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
 }
