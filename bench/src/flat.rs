@@ -11,7 +11,7 @@ use muster_app::applications::{self, Template};
 use muster_app::{Ctx, jobs};
 use muster_connect::{DirectorySource, Http, OutboundPolicy};
 use muster_engine::port::{
-    Connector, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure, Write,
+    Connector, Keeper, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure, Write,
 };
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
@@ -99,7 +99,12 @@ impl Connector for Connections {
         Box::new(DirectorySource::new(store, tenant, job.application))
     }
 
-    fn target(&self, _: &Credentials, _: &Shape) -> Result<Box<dyn Target>, TargetError> {
+    fn target(
+        &self,
+        _: &Credentials,
+        _: &Shape,
+        _: Arc<dyn Keeper>,
+    ) -> Result<Box<dyn Target>, TargetError> {
         Ok(Box::new(InProcess(Arc::clone(&self.ids))))
     }
 }

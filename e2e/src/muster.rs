@@ -1,12 +1,13 @@
 //! The binary, with a data folder of its own.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::Server;
@@ -91,6 +92,16 @@ impl Muster {
             said.stderr
         );
         Ok(said.stdout)
+    }
+
+    /// Begins a command whose remarks are read while it runs.
+    pub fn begin(&self, args: &[&str]) -> Result<Child> {
+        let mut command = self.command(args);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command.spawn()?)
     }
 
     /// Starts the server on a free port.

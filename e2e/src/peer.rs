@@ -41,10 +41,26 @@ impl Peer {
         Self::start("SCIMMY", command, "/scim").await
     }
 
-    async fn start(name: &str, mut command: Command, path: &str) -> Result<Self> {
-        command.env("TOKEN", TOKEN).env("PORT", "0");
-        let address = |line: &str| line.strip_prefix("listening on ").map(str::to_owned);
-        let server = Server::start(name, command, address).await?;
+    /// This peer behind oidc-provider, which gives access tokens to a client with this public key, and to one
+    /// whom somebody allows it. Answers its address; SCIM is at `/scim`.
+    pub async fn behind_oidc(&self, jwk: &Value) -> Result<Server> {
+        let folder = project("e2e/peers/oidc");
+        ensure!(
+            folder.join("node_modules/oidc-provider").is_dir(),
+            "the packages of oidc-provider are missing: run script/test, which installs them, or \
+             `npm ci` in e2e/peers/oidc (Node 20 or newer)"
+        );
+        let mut command = Command::new("node");
+        command
+            .arg("server.mjs")
+            .current_dir(folder)
+            .env("PEER", &self.url)
+            .env("JWK", jwk.to_string());
+        serve("oidc-provider", command).await
+    }
+
+    async fn start(name: &str, command: Command, path: &str) -> Result<Self> {
+        let server = serve(name, command).await?;
         Ok(Self {
             url: format!("{}{path}", server.address()),
             client: client()?,
@@ -97,6 +113,12 @@ impl Peer {
         );
         Ok(serde_json::from_slice(&body)?)
     }
+}
+
+async fn serve(name: &str, mut command: Command) -> Result<Server> {
+    command.env("TOKEN", TOKEN).env("PORT", "0");
+    let address = |line: &str| line.strip_prefix("listening on ").map(str::to_owned);
+    Server::start(name, command, address).await
 }
 
 /// An HTTP client that asks nobody else.

@@ -2,16 +2,18 @@
 
 mod assign;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use muster_engine::port::{Probe, Target, TestFailure};
+use async_trait::async_trait;
+use muster_engine::port::{Keeper, Probe, Target, TestFailure};
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scope};
+use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scheme, Scope};
 use muster_model::{ApplicationId, JobId, RoleId, Secret};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
 use muster_store::{StoreError, applications, assignments, jobs, schemas, secrets};
+use parking_lot::Mutex;
 
 use crate::integrations::valid_name;
 use crate::notices::WEBHOOK;
@@ -236,10 +238,21 @@ pub(crate) async fn job_of(ctx: &Ctx, application: &Application) -> Result<Job, 
 pub async fn save_credentials(
     ctx: &Ctx,
     application: &str,
-    credentials: Credentials,
+    mut credentials: Credentials,
 ) -> Result<(), AppError> {
     let application = find(ctx, application).await?;
-    if let Err(failure) = test(ctx, &application, &credentials).await? {
+    let held = Arc::<Held>::default();
+    let opened = open(ctx, &application, &credentials, Arc::clone(&held) as _).await?;
+    let tested = match opened {
+        Ok(target) => target.test().await,
+        Err(failure) => Err(failure),
+    };
+    // The test may have exchanged it for another one.
+    if let (Some(other), Scheme::OAuth(oauth)) = (held.kept().await, &mut credentials.access.scheme)
+    {
+        oauth.refresh = Some(other);
+    }
+    if let Err(failure) = tested {
         return Err(AppError::Refused(format!(
             "the credentials were not saved, because the connection does not work: {failure}"
         )));
@@ -274,8 +287,26 @@ pub async fn test_connection(
     credentials: Option<Credentials>,
 ) -> Result<Result<(), TestFailure>, AppError> {
     let application = find(ctx, application).await?;
-    let credentials = given_or_saved(ctx, &application, credentials).await?;
-    test(ctx, &application, &credentials).await
+    match given_or_saved(ctx, &application, credentials).await? {
+        Ok(target) => Ok(target.test().await),
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
+/// Holds a refresh token that belongs to nothing that is saved.
+#[derive(Debug, Default)]
+struct Held(Mutex<Option<Secret<String>>>);
+
+#[async_trait]
+impl Keeper for Held {
+    async fn kept(&self) -> Option<Secret<String>> {
+        self.0.lock().clone()
+    }
+
+    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String> {
+        *self.0.lock() = Some(refresh.clone());
+        Ok(())
+    }
 }
 
 /// Finds out what the target can do and how it wants to be spoken to: with the given credentials, or with the
@@ -288,8 +319,7 @@ pub async fn probe(
     canary: Option<&str>,
 ) -> Result<Result<Probe, TestFailure>, AppError> {
     let application = find(ctx, application).await?;
-    let credentials = given_or_saved(ctx, &application, credentials).await?;
-    match open(ctx, &application, &credentials).await? {
+    match given_or_saved(ctx, &application, credentials).await? {
         Ok(target) => Ok(target.probe(canary).await),
         Err(failure) => Ok(Err(failure)),
     }
@@ -299,34 +329,25 @@ async fn given_or_saved(
     ctx: &Ctx,
     application: &Application,
     credentials: Option<Credentials>,
-) -> Result<Credentials, AppError> {
-    if let Some(credentials) = credentials {
-        return Ok(credentials);
+) -> Result<Result<Box<dyn Target>, TestFailure>, AppError> {
+    if let Some(given) = credentials {
+        return open(ctx, application, &given, Arc::<Held>::default()).await;
     }
-    let saved = ctx.engine.credentials(ctx.tenant, application.job).await?;
-    saved.ok_or_else(|| {
+    let (tenant, job) = (ctx.tenant, application.job);
+    let saved = ctx.engine.credentials(tenant, job).await?.ok_or_else(|| {
         AppError::Refused(
             "no credentials are saved yet; give them with --tenant-url and --secret-token"
                 .to_owned(),
         )
-    })
-}
-
-async fn test(
-    ctx: &Ctx,
-    application: &Application,
-    credentials: &Credentials,
-) -> Result<Result<(), TestFailure>, AppError> {
-    match open(ctx, application, credentials).await? {
-        Ok(target) => Ok(target.test().await),
-        Err(failure) => Ok(Err(failure)),
-    }
+    })?;
+    open(ctx, application, &saved, ctx.engine.keeper(tenant, job)).await
 }
 
 async fn open(
     ctx: &Ctx,
     application: &Application,
     credentials: &Credentials,
+    keeper: Arc<dyn Keeper>,
 ) -> Result<Result<Box<dyn Target>, TestFailure>, AppError> {
     let (tenant, job) = (ctx.tenant, application.job);
     let schema = ctx
@@ -336,7 +357,7 @@ async fn open(
         })
         .await?;
     let dialect = job_of(ctx, application).await?.settings.dialect;
-    match ctx.engine.target(credentials, &schema, dialect) {
+    match ctx.engine.target(credentials, &schema, dialect, keeper) {
         Ok(target) => Ok(Ok(target)),
         Err(muster_engine::EngineError::Target(error)) => Ok(Err(TestFailure {
             category: "NotAllowed",

@@ -342,7 +342,17 @@ pub(crate) enum App {
         /// Name or id of the application.
         app: String,
         #[command(flatten)]
-        credentials: Given,
+        credentials: Box<Given>,
+    },
+    /// Save credentials with which Muster acts for somebody who allows it in a browser (OAuth authorization code).
+    #[command(
+        after_help = "Example:\n  muster app authorize Wiki --tenant-url https://… --authorization-url https://…/authorize --token-url https://…/token --client-id muster --oauth-scope \"scim offline_access\" --secret-token-file secret.txt\n\nRegister http://127.0.0.1/callback as a redirect of the client; where the port must be part of it, choose one with\n--redirect-port. The answer comes to the machine on which this runs: from elsewhere, forward that port to it."
+    )]
+    Authorize {
+        /// Name or id of the application.
+        app: String,
+        #[command(flatten)]
+        asking: Box<Asking>,
     },
     /// Test Connection with the saved credentials, or with those given.
     #[command(
@@ -352,7 +362,7 @@ pub(crate) enum App {
         /// Name or id of the application.
         app: String,
         #[command(flatten)]
-        credentials: MaybeGiven,
+        credentials: Box<MaybeGiven>,
     },
     /// Find out what the target can do, and how it wants to be spoken to.
     #[command(
@@ -362,7 +372,7 @@ pub(crate) enum App {
         /// Name or id of the application.
         app: String,
         #[command(flatten)]
-        credentials: MaybeGiven,
+        credentials: Box<MaybeGiven>,
         /// User name that nobody has, to try out writing.
         #[arg(long, value_name = "NAME")]
         canary: Option<String>,
@@ -410,6 +420,31 @@ pub(crate) struct Given {
     pub(crate) access: AccessArg,
 }
 
+/// Somebody is asked to allow it.
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Asking {
+    /// Tenant URL: the SCIM URL of the receiving side.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tenant_url: String,
+    /// Where somebody is asked.
+    #[arg(long, value_name = "URL")]
+    pub(crate) authorization_url: String,
+    /// Where tokens are got.
+    #[arg(long, value_name = "URL")]
+    pub(crate) token_url: String,
+    /// The OAuth client. Its secret, if it has one, is the Secret Token.
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: String,
+    /// What is asked for.
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) oauth_scope: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
+    /// The port to which the answer comes; any that is free, by default.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) redirect_port: u16,
+}
+
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 pub(crate) struct MaybeGiven {
     /// Tenant URL to test instead of the saved one.
@@ -427,7 +462,8 @@ pub(crate) struct AccessArg {
     /// Sign in with this name; the Secret Token is the password.
     #[arg(long, value_name = "NAME", conflicts_with = "token_url")]
     pub(crate) user: Option<String>,
-    /// Get access tokens here (OAuth client credentials); the Secret Token is the client secret.
+    /// Get access tokens here (OAuth client credentials); the Secret Token is the client secret, or a private
+    /// key in PEM that signs for the client (private_key_jwt).
     #[arg(long, value_name = "URL", requires = "client_id")]
     pub(crate) token_url: Option<String>,
     /// The OAuth client.
@@ -436,6 +472,9 @@ pub(crate) struct AccessArg {
     /// What the client asks for.
     #[arg(long, value_name = "SCOPE", requires = "token_url")]
     pub(crate) oauth_scope: Option<String>,
+    /// Names the private key, for servers that know several (kid).
+    #[arg(long, value_name = "ID", requires = "token_url")]
+    pub(crate) key_id: Option<String>,
     /// File with the secret that is used once the target refuses the first one.
     #[arg(long, value_name = "FILE")]
     pub(crate) next_secret_token_file: Option<PathBuf>,

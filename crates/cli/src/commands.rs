@@ -1,6 +1,7 @@
 //! Each command, and where it is carried out: here, or in the server that holds the data.
 
 mod app;
+mod authorize;
 mod check;
 mod demo;
 mod explain;
@@ -27,7 +28,8 @@ use muster_engine::EngineError;
 use muster_store::StoreUrl;
 
 use crate::args::{
-    App, Apply, Args, Command, Integration, Place, Plan, SchemaTask, Serve, Task, TokenArg,
+    AccessArg, App, Apply, Args, Command, Integration, Place, Plan, SchemaTask, Serve, Task,
+    TokenArg,
 };
 use crate::config::Config;
 use crate::exit::{BadUsage, Exit};
@@ -318,6 +320,7 @@ fn with_local_secrets(mut task: Task) -> Result<Task> {
             }
             (&mut credentials.token, &mut credentials.access)
         }
+        Task::App(App::Authorize { asking, .. }) => (&mut asking.token, &mut AccessArg::default()),
         Task::App(App::TestConnection { credentials, .. } | App::Probe { credentials, .. }) => {
             (&mut credentials.token, &mut credentials.access)
         }

@@ -27,6 +27,8 @@ pub(crate) struct Node {
     /// Networks of proxies that say whom they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Who sends mail, if that is configured; or what is wrong with how.
+    /// What speaks to others.
+    pub(crate) http: Http,
     pub(crate) mailer: std::result::Result<Option<Arc<dyn Mailer>>, String>,
     _home: Option<Home>,
 }
@@ -93,7 +95,7 @@ impl Node {
             store,
             clock,
             engine: Arc::new(engine),
-            courier: Arc::new(http),
+            courier: Arc::new(http.clone()),
         };
         Ok(Self {
             ctx,
@@ -101,6 +103,7 @@ impl Node {
             holder,
             trusted_proxies: config.trusted_proxies.clone(),
             mailer,
+            http,
             _home: home,
         })
     }
@@ -115,6 +118,7 @@ impl Node {
             public_url: self.public_url.clone(),
             holder: self.holder.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
+            http: self.http.clone(),
             mailer: self.mailer.clone(),
             _home: None,
         }

@@ -1,13 +1,16 @@
 //! The outside world: sources and targets that fulfil the engine's ports. Nothing here decides.
 
+pub mod authorize;
 mod courier;
 mod http;
 mod mail;
 mod source;
 mod target;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use muster_engine::port::{Connector, Shape, Source, Target, TargetError};
+use muster_engine::port::{Connector, Keeper, Shape, Source, Target, TargetError};
 use muster_model::TenantId;
 use muster_model::job::{Credentials, Job};
 use muster_store::Store;
@@ -45,11 +48,9 @@ impl Connector for Connections {
         &self,
         credentials: &Credentials,
         shape: &Shape,
+        keeper: Arc<dyn Keeper>,
     ) -> Result<Box<dyn Target>, TargetError> {
-        Ok(Box::new(ScimTarget::new(
-            self.http.clone(),
-            credentials,
-            shape,
-        )?))
+        let http = self.http.clone();
+        Ok(Box::new(ScimTarget::new(http, credentials, shape, keeper)?))
     }
 }

@@ -1,7 +1,7 @@
 //! A SCIM 2.0 server as a target. Strict RFC 7644 on the wire.
 
 mod answer;
-mod auth;
+pub(crate) mod auth;
 #[cfg(test)]
 mod auth_tests;
 mod body;
@@ -14,11 +14,12 @@ mod tests;
 mod told;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
+    Keeper, Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
 };
 use muster_model::Value;
 use muster_model::directory::Kind;
@@ -60,7 +61,12 @@ pub struct ScimTarget {
 impl ScimTarget {
     /// A target at a tenant URL; nothing is sent yet. Flags in the URL's query are for the sender and
     /// are stripped (section 15, 11).
-    pub fn new(http: Http, credentials: &Credentials, shape: &Shape) -> Result<Self, TargetError> {
+    pub fn new(
+        http: Http,
+        credentials: &Credentials,
+        shape: &Shape,
+        keeper: Arc<dyn Keeper>,
+    ) -> Result<Self, TargetError> {
         let refused = |error: HttpError| TargetError::NotAllowed(error.to_string());
         let mut url = http
             .policy()
@@ -72,7 +78,7 @@ impl ScimTarget {
         Ok(Self {
             base: url.as_str().trim_end_matches('/').to_owned(),
             host: url.host_str().unwrap_or_default().to_owned(),
-            auth: Auth::new(&http, credentials)?,
+            auth: Auth::new(&http, credentials, keeper)?,
             users: Paths::new(&shape.user_paths)?,
             groups: Paths::new(&shape.group_paths)?,
             user_match: shape.user_match.clone(),

@@ -22,7 +22,7 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
-use crate::port::{Connector, Shape, Source, Target, TargetError};
+use crate::port::{Connector, Keeper, Shape, Source, Target, TargetError};
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
@@ -378,17 +378,18 @@ impl Engine {
             .ok_or(EngineError::NotConfigured)?;
         let fits = kept.0.as_ref().is_some_and(|kept| {
             kept.schema == *schema
-                && kept.credentials == credentials
+                && kept.credentials.are_as(&credentials)
                 && kept.dialect == job.settings.dialect
                 && kept.hidden == job.settings.exchanges.hidden
         });
         let (dialect, hidden) = (job.settings.dialect, &job.settings.exchanges.hidden);
         if !fits {
             let rules = compile(schema)?;
-            let target = self
-                .options
-                .connector
-                .target(&credentials, &shape(&rules, dialect, hidden))?;
+            let target = self.options.connector.target(
+                &credentials,
+                &shape(&rules, dialect, hidden),
+                self.keeper(tenant, job.id),
+            )?;
             kept.0 = Some(Opened {
                 schema: schema.clone(),
                 dialect,
@@ -408,10 +409,12 @@ impl Engine {
         credentials: &Credentials,
         schema: &str,
         dialect: Dialect,
+        keeper: Arc<dyn Keeper>,
     ) -> Result<Box<dyn Target>, EngineError> {
         let rules = compile(schema)?;
         let shape = shape(&rules, dialect, &[]);
-        Ok(self.options.connector.target(credentials, &shape)?)
+        let connector = &self.options.connector;
+        Ok(connector.target(credentials, &shape, keeper)?)
     }
 
     /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates

@@ -252,8 +252,12 @@ impl Path<'_> {
                 Decision::Update { .. } => !is_managed,
                 _ => false,
             };
+            // What was noted before finds an object that is linked nowhere else; by another value, which it is to
+            // have but may not have yet, nobody would.
+            let is_known = adopted && !matches!(decision, Decision::Create(_));
             if tells
                 && !noted
+                && !is_known
                 && rehearsal.is_none()
                 && let Some(record) = &record
                 && let Some(intent) = self.intent_of(record, mapping, began)

@@ -1,6 +1,7 @@
 //! What the engine needs of the world: a source, a target, and somebody who opens both.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Dialect, Job};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
-use muster_model::{Attributes, Position, RoleId, TenantId, Timestamp, Value};
+use muster_model::{Attributes, Position, RoleId, Secret, TenantId, Timestamp, Value};
 
 /// An object of the source, as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -462,6 +463,16 @@ pub struct Shape {
     pub hidden: Vec<String>,
 }
 
+/// Keeps a refresh token that an authorization server exchanges for another one with each use (RFC 6749, 6).
+#[async_trait]
+pub trait Keeper: Send + Sync + fmt::Debug {
+    /// The one that is kept; `None` when none is, or it cannot be read.
+    async fn kept(&self) -> Option<Secret<String>>;
+
+    /// Keeps another one. The error says why not.
+    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String>;
+}
+
 /// Opens the source and the target of a job.
 #[async_trait]
 pub trait Connector: Send + Sync + fmt::Debug {
@@ -473,6 +484,7 @@ pub trait Connector: Send + Sync + fmt::Debug {
         &self,
         credentials: &Credentials,
         shape: &Shape,
+        keeper: Arc<dyn Keeper>,
     ) -> Result<Box<dyn Target>, TargetError>;
 }
 

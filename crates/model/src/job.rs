@@ -444,15 +444,38 @@ pub enum Scheme {
         /// Who signs in.
         user: String,
     },
-    /// It is a client secret that access tokens are got for (RFC 6749, 4.4).
-    ClientCredentials {
-        /// Where.
-        token_url: String,
-        /// The client.
-        client_id: String,
-        /// What is asked for.
-        scope: Option<String>,
-    },
+    /// It is a client secret, or a private key, that access tokens are got for (RFC 6749, RFC 7523).
+    OAuth(OAuth),
+}
+
+/// How access tokens are got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// Where.
+    pub token_url: String,
+    /// The client.
+    pub client_id: String,
+    /// What is asked for.
+    pub scope: Option<String>,
+    /// Names the private key, where the secret is one.
+    pub key_id: Option<String>,
+    /// What somebody has allowed (RFC 6749, 4.1 and 6); the client acts for itself without it (4.4).
+    pub refresh: Option<Secret<String>>,
+}
+
+impl Credentials {
+    /// Are they the same, whatever has become of what somebody has allowed? A refresh token may be another one
+    /// after each use.
+    pub fn are_as(&self, other: &Self) -> bool {
+        let lasting = |it: &Self| {
+            let mut it = it.clone();
+            if let Scheme::OAuth(oauth) = &mut it.access.scheme {
+                oauth.refresh = oauth.refresh.take().map(|_| Secret::new(String::new()));
+            }
+            it
+        };
+        lasting(self) == lasting(other)
+    }
 }
 
 #[cfg(test)]

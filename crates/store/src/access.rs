@@ -1,6 +1,6 @@
 //! What gives access to a target, as it is sealed beside its secret.
 
-use muster_model::job::{Access, Scheme};
+use muster_model::job::{Access, OAuth, Scheme};
 use muster_model::{Secret, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -9,13 +9,10 @@ pub fn write(access: &Access) -> Secret<String> {
     let mut json = match &access.scheme {
         Scheme::Bearer => json!({ "scheme": "bearer" }),
         Scheme::Basic { user } => json!({ "scheme": "basic", "user": user }),
-        Scheme::ClientCredentials {
-            token_url,
-            client_id,
-            scope,
-        } => json!({
-            "scheme": "clientCredentials", "tokenUrl": token_url, "clientId": client_id,
-            "scope": scope
+        Scheme::OAuth(oauth) => json!({
+            "scheme": "oauth", "tokenUrl": oauth.token_url, "clientId": oauth.client_id,
+            "scope": oauth.scope, "keyId": oauth.key_id,
+            "refresh": oauth.refresh.as_ref().map(|it| it.expose().as_str())
         }),
     };
     json["next"] = Json::from(access.next.as_ref().map(|next| next.expose().as_str()));
@@ -32,11 +29,13 @@ pub fn read(text: &str) -> Option<Access> {
         "basic" => Scheme::Basic {
             user: text("user")?,
         },
-        "clientCredentials" => Scheme::ClientCredentials {
+        "oauth" => Scheme::OAuth(OAuth {
             token_url: text("tokenUrl")?,
             client_id: text("clientId")?,
             scope: text("scope"),
-        },
+            key_id: text("keyId"),
+            refresh: text("refresh").map(Secret::new),
+        }),
         _ => return None,
     };
     Some(Access {
@@ -57,11 +56,13 @@ mod tests {
             Scheme::Basic {
                 user: "ana".to_owned(),
             },
-            Scheme::ClientCredentials {
+            Scheme::OAuth(OAuth {
                 token_url: "https://id.example.test/token".to_owned(),
                 client_id: "muster".to_owned(),
                 scope: Some("scim".to_owned()),
-            },
+                key_id: Some("1".to_owned()),
+                refresh: Some(Secret::new("rt".to_owned())),
+            }),
         ];
         for scheme in schemes {
             let access = Access {

@@ -5,6 +5,7 @@ mod conversations;
 mod exchanges;
 mod leaving;
 mod mail;
+mod oauth;
 mod provider;
 mod sample;
 mod server;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use muster_app::Ctx;
-use muster_engine::port::{Connector, Courier, Receipt, Shape, Source, Target, TargetError};
+use muster_engine::port::{
+    Connector, Courier, Keeper, Receipt, Shape, Source, Target, TargetError,
+};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::job::{Credentials, Job};
 use muster_model::{Clock, TenantId};
@@ -141,7 +143,12 @@ impl Connector for Unconnected {
         unimplemented!("no job runs here")
     }
 
-    fn target(&self, _: &Credentials, _: &Shape) -> Result<Box<dyn Target>, TargetError> {
+    fn target(
+        &self,
+        _: &Credentials,
+        _: &Shape,
+        _: Arc<dyn Keeper>,
+    ) -> Result<Box<dyn Target>, TargetError> {
         unimplemented!("no job runs here")
     }
 }

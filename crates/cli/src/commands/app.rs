@@ -5,9 +5,10 @@ use muster_app::applications::{self, Principal, Shown, Template};
 use muster_engine::port::{Probe, TestFailure};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::{Access, Credentials, Scheme, Scope};
+use muster_model::job::{Access, Credentials, OAuth, Scheme, Scope};
 use serde_json::json;
 
+use super::authorize::authorize;
 use crate::args::{AccessArg, App, MaybeGiven, ScopeArg, Who};
 use crate::exit::Exit;
 use crate::node::Node;
@@ -80,6 +81,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             tell(out, &json!({ "name": name, "removed": gone }), text).await;
         }
         App::Credentials { app, credentials } => {
+            let credentials = *credentials;
             let token = credentials.token.secret_token.unwrap_or_default();
             let given = Credentials {
                 tenant_url: credentials.tenant_url,
@@ -90,15 +92,21 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let text = "The connection works; the credentials are saved".to_owned();
             tell(out, &json!({ "ok": true, "saved": true }), text).await;
         }
+        App::Authorize { app, asking } => {
+            let given = authorize(node, *asking, out).await?;
+            applications::save_credentials(ctx, &app, given).await?;
+            let text = "The connection works; the credentials are saved".to_owned();
+            tell(out, &json!({ "ok": true, "saved": true }), text).await;
+        }
         App::TestConnection { app, credentials } => {
-            return test(node, &app, given(credentials)?, out).await;
+            return test(node, &app, given(*credentials)?, out).await;
         }
         App::Probe {
             app,
             credentials,
             canary,
         } => {
-            let given = given(credentials)?;
+            let given = given(*credentials)?;
             let probed = applications::probe(ctx, &app, given, canary.as_deref()).await?;
             return probe(&app, probed, out).await;
         }
@@ -272,11 +280,13 @@ async fn probe(app: &str, probed: Result<Probe, TestFailure>, out: &Out) -> Resu
 fn access(given: AccessArg) -> Result<Access, AppError> {
     let scheme = match (given.user, given.token_url, given.client_id) {
         (Some(user), ..) => Scheme::Basic { user },
-        (None, Some(token_url), Some(client_id)) => Scheme::ClientCredentials {
+        (None, Some(token_url), Some(client_id)) => Scheme::OAuth(OAuth {
             token_url,
             client_id,
             scope: given.oauth_scope,
-        },
+            key_id: given.key_id,
+            refresh: None,
+        }),
         _ => Scheme::Bearer,
     };
     let expires = given.expires.map(|text| {

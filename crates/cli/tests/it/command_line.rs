@@ -75,6 +75,7 @@ fn every_command_has_help_with_an_example() {
         &["app", "assign"],
         &["app", "unassign"],
         &["app", "credentials"],
+        &["app", "authorize"],
         &["app", "test-connection"],
         &["app", "scope"],
         &["app", "notify"],

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -268,4 +268,41 @@ fn what_arrived_although_its_repetition_was_refused_is_not_forgotten() {
     assert_eq!(is_active(), true, "and has arrived");
     enable(false);
     assert_eq!(is_active(), false);
+}
+
+#[test]
+fn who_arrived_unseen_and_was_renamed_is_found_by_the_name_that_was_sent() {
+    let phase = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&phase);
+    let here = Here::with(2, move |_, seen| {
+        match (now.load(Ordering::Relaxed), seen.method.as_str()) {
+            (0, "POST") if seen.body.contains("u1@example.test") => Trouble::LostAnswer,
+            (0, "GET") if seen.path.contains("u1%40example.test") => Trouble::Answer(400, ""),
+            (1, "PATCH") => Trouble::Answer(400, ""),
+            _ => Trouble::None,
+        }
+    });
+    assert_eq!(run(&here.data, &["job", "run", APP]).status.code(), Some(3));
+    let change = |to: usize, enabled: bool| {
+        phase.store(to, Ordering::Relaxed);
+        let file = here.data.join("one.csv");
+        let text = format!(
+            "id,userPrincipalName,accountEnabled\n\
+             00000001-0000-4000-8000-000000000001,renamed@example.test,{enabled}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        json(&here.data, &["import", file.to_str().unwrap()]);
+        run(&here.data, &["job", "run", APP]).status.code()
+    };
+    // Renamed and disabled at once, which the target does not take.
+    assert_eq!(change(1, false), Some(3), "it fails");
+    assert_eq!(change(2, true), Some(0));
+    here.check("renamed");
+    let users = read_all(&here.url, &here.token, "Users");
+    assert!(
+        users
+            .iter()
+            .any(|it| it["userName"] == "renamed@example.test"),
+        "{users:?}"
+    );
 }

@@ -1,12 +1,14 @@
-//! What a target is shown: a token, a password, or an access token that is got for a client secret.
+//! What a target is shown: a token, a password, or an access token that is got for a client.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster_engine::port::TargetError;
-use muster_model::Secret;
-use muster_model::job::{Credentials, Scheme};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use muster_engine::port::{Keeper, TargetError};
+use muster_model::job::{Credentials, OAuth, Scheme};
+use muster_model::{Clock, ObjectId, Secret, SystemClock};
 use reqwest::RequestBuilder;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
 use super::answer::{self, Answer};
@@ -22,6 +24,7 @@ pub(super) struct Auth {
     scheme: Scheme,
     secret: Secret<String>,
     next: Option<Secret<String>>,
+    keeper: Arc<dyn Keeper>,
     state: Mutex<State>,
 }
 
@@ -32,6 +35,8 @@ struct State {
     /// The first secret was refused, and the next one is used.
     moved_on: bool,
     access: Option<AccessToken>,
+    /// What somebody has allowed, as it is by now.
+    refresh: Option<Secret<String>>,
 }
 
 #[derive(Debug)]
@@ -45,15 +50,24 @@ struct AccessToken {
 pub(super) struct Shown(u64);
 
 impl Auth {
-    pub(super) fn new(http: &Http, credentials: &Credentials) -> Result<Self, TargetError> {
+    pub(super) fn new(
+        http: &Http,
+        credentials: &Credentials,
+        keeper: Arc<dyn Keeper>,
+    ) -> Result<Self, TargetError> {
         let access = &credentials.access;
         let secret = checked(&credentials.secret_token, &access.scheme)?;
         let next = access.next.as_ref();
         let next = next.map(|next| checked(next, &access.scheme)).transpose()?;
         match &access.scheme {
-            Scheme::ClientCredentials { token_url, .. } => {
-                let check = http.policy().check(token_url);
+            Scheme::OAuth(oauth) => {
+                let check = http.policy().check(&oauth.token_url);
                 check.map_err(|error| TargetError::NotAllowed(error.to_string()))?;
+                for secret in [Some(&secret), next.as_ref()].into_iter().flatten() {
+                    if is_key(secret) {
+                        signing_key(secret)?;
+                    }
+                }
             }
             Scheme::Basic { user } if user.contains(':') || user.chars().any(char::is_control) => {
                 return Err(TargetError::NotAllowed(
@@ -62,11 +76,19 @@ impl Auth {
             }
             Scheme::Basic { .. } | Scheme::Bearer => {}
         }
+        let refresh = match &access.scheme {
+            Scheme::OAuth(oauth) => oauth.refresh.clone(),
+            Scheme::Basic { .. } | Scheme::Bearer => None,
+        };
         Ok(Self {
             scheme: access.scheme.clone(),
             secret,
             next,
-            state: Mutex::default(),
+            keeper,
+            state: Mutex::new(State {
+                refresh,
+                ..State::default()
+            }),
         })
     }
 
@@ -78,7 +100,7 @@ impl Auth {
     ) -> Result<(RequestBuilder, Shown), TargetError> {
         let mut state = self.state.lock().await;
         let shown = Shown(state.shown);
-        let (token_url, client_id, scope) = match &self.scheme {
+        let oauth = match &self.scheme {
             Scheme::Bearer => {
                 return Ok((request.bearer_auth(self.secret(&state).expose()), shown));
             }
@@ -86,29 +108,40 @@ impl Auth {
                 let password = Some(self.secret(&state).expose());
                 return Ok((request.basic_auth(user, password), shown));
             }
-            Scheme::ClientCredentials {
-                token_url,
-                client_id,
-                scope,
-            } => (token_url, client_id, scope.as_deref()),
+            Scheme::OAuth(oauth) => oauth,
         };
         let is_good = |it: &&AccessToken| it.until > Instant::now();
         if let Some(known) = state.access.as_ref().filter(is_good) {
             return Ok((request.bearer_auth(known.token.expose()), shown));
         }
-        let client = |secret| (client_id.as_str(), secret);
-        let got = get(http, token_url, client(self.secret(&state)), scope).await;
+        if state.refresh.is_some() {
+            // Another process may have exchanged it meanwhile.
+            state.refresh = self.keeper.kept().await.or(state.refresh.take());
+        }
+        let refresh = state.refresh.clone();
+        let got = get(http, oauth, self.secret(&state), refresh.as_ref()).await;
         let got = match (got, &self.next) {
             // The client secret is refused: there may be one that was staged.
             (Err(TargetError::Unauthorized { .. }), Some(next)) if !state.moved_on => {
                 state.moved_on = true;
-                get(http, token_url, client(next), scope).await
+                get(http, oauth, next, refresh.as_ref()).await
             }
             (got, _) => got,
         }?;
         state.shown += 1;
-        let request = request.bearer_auth(got.token.expose());
-        state.access = Some(got);
+        let request = request.bearer_auth(got.access.token.expose());
+        state.access = Some(got.access);
+        // A client that acts for itself needs none (RFC 6749, 4.4.3).
+        let is_other = |it: &Secret<String>| state.refresh.as_ref().is_some_and(|old| old != it);
+        if let Some(other) = got.refresh.filter(is_other) {
+            if let Err(error) = self.keeper.keep(&other).await {
+                tracing::error!(
+                    error,
+                    "a refresh token could not be kept; if this process ends, somebody has to allow it again"
+                );
+            }
+            state.refresh = Some(other);
+        }
         Ok((request, Shown(state.shown)))
     }
 
@@ -142,6 +175,13 @@ impl Auth {
 fn checked(secret: &Secret<String>, scheme: &Scheme) -> Result<Secret<String>, TargetError> {
     let text = secret.expose().trim();
     let is_token = *scheme == Scheme::Bearer;
+    if let Scheme::OAuth(oauth) = scheme {
+        // A client that others can read has no secret, and acts for somebody.
+        let is_public = text.is_empty() && oauth.refresh.is_some();
+        if is_public || is_key(secret) {
+            return Ok(Secret::new(text.to_owned()));
+        }
+    }
     let is_good = |byte: u8| byte.is_ascii_graphic() || (!is_token && !byte.is_ascii_control());
     if text.is_empty() || !text.bytes().all(is_good) {
         return Err(TargetError::NotAllowed(
@@ -152,20 +192,98 @@ fn checked(secret: &Secret<String>, scheme: &Scheme) -> Result<Secret<String>, T
     Ok(Secret::new(text.to_owned()))
 }
 
-/// Gets an access token for a client (RFC 6749, 4.4); the client says who it is in the body (2.3.1), which is
-/// what services that send SCIM do.
+/// What an authorization server gives (RFC 6749, 5.1).
+pub(crate) struct Tokens {
+    access: AccessToken,
+    /// Stands for what somebody has allowed, from now on.
+    pub(crate) refresh: Option<Secret<String>>,
+}
+
+/// Is this secret a private key?
+fn is_key(secret: &Secret<String>) -> bool {
+    secret.expose().trim_start().starts_with("-----BEGIN")
+}
+
+/// A private key in PEM, and what is signed with it: RSA, P-256, Ed25519.
+fn signing_key(secret: &Secret<String>) -> Result<(Algorithm, EncodingKey), TargetError> {
+    let pem = secret.expose().as_bytes();
+    let keys = [
+        (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
+        (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
+        (Algorithm::EdDSA, EncodingKey::from_ed_pem(pem)),
+    ];
+    let usable = keys
+        .into_iter()
+        .find_map(|(with, key)| Some((with, key.ok()?)));
+    usable.ok_or_else(|| {
+        TargetError::NotAllowed(
+            "the secret looks like a private key and is none that can sign: it is PEM, RSA or in \
+             PKCS #8 with P-256 or Ed25519, without a passphrase"
+                .to_owned(),
+        )
+    })
+}
+
+/// For so long a client's assertion is good, in seconds.
+const ASSERTED: i64 = 300;
+
+/// The words of a client who says who it is, signed (RFC 7523, 2.2 and 3).
+fn assertion(oauth: &OAuth, secret: &Secret<String>) -> Result<String, TargetError> {
+    let (algorithm, key) = signing_key(secret)?;
+    let now = SystemClock.now().as_micros() / 1_000_000;
+    let claims = json!({
+        "iss": oauth.client_id, "sub": oauth.client_id, "aud": oauth.token_url,
+        "jti": ObjectId::new().to_string(), "iat": now, "nbf": now - 30, "exp": now + ASSERTED
+    });
+    let mut header = Header::new(algorithm);
+    header.kid.clone_from(&oauth.key_id);
+    let unsigned = |error| TargetError::NotAllowed(format!("the private key cannot sign: {error}"));
+    jsonwebtoken::encode(&header, &claims, &key).map_err(unsigned)
+}
+
+/// Gets an access token for a client (RFC 6749, 4.4), or for somebody who has allowed it (6).
 async fn get(
     http: &Http,
-    url: &str,
-    (client, secret): (&str, &Secret<String>),
-    scope: Option<&str>,
-) -> Result<AccessToken, TargetError> {
-    let mut form = vec![
-        ("grant_type", "client_credentials"),
-        ("client_id", client),
-        ("client_secret", secret.expose()),
-    ];
-    form.extend(scope.map(|scope| ("scope", scope)));
+    oauth: &OAuth,
+    secret: &Secret<String>,
+    refresh: Option<&Secret<String>>,
+) -> Result<Tokens, TargetError> {
+    let mut form = Vec::new();
+    if let Some(refresh) = refresh {
+        // As much as was allowed: no scope is named again.
+        form.push(("grant_type", "refresh_token"));
+        form.push(("refresh_token", refresh.expose().as_str()));
+    } else {
+        form.push(("grant_type", "client_credentials"));
+        form.extend(oauth.scope.as_deref().map(|scope| ("scope", scope)));
+    }
+    redeem(http, oauth, secret, form).await
+}
+
+/// Gets tokens for what a form says. The client says who it is in the body (2.3.1), which is what services that
+/// send SCIM do.
+pub(crate) async fn redeem(
+    http: &Http,
+    oauth: &OAuth,
+    secret: &Secret<String>,
+    mut form: Vec<(&str, &str)>,
+) -> Result<Tokens, TargetError> {
+    let url = oauth.token_url.as_str();
+    form.push(("client_id", &oauth.client_id));
+    let assertion = is_key(secret)
+        .then(|| assertion(oauth, secret))
+        .transpose()?;
+    match &assertion {
+        Some(assertion) => form.extend([
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+            ("client_assertion", assertion),
+        ]),
+        None if secret.expose().is_empty() => {}
+        None => form.push(("client_secret", secret.expose())),
+    }
     let body = form_text(&form);
     let host = reqwest::Url::parse(url)
         .ok()
@@ -197,9 +315,13 @@ async fn get(
     let lasts = answer.get("expires_in").and_then(seconds).unwrap_or(USUAL);
     // One that lasts only a moment is used for half of it.
     let used = lasts.checked_sub(EARLY).unwrap_or_default().max(lasts / 2);
-    Ok(AccessToken {
-        token: Secret::new(token.to_owned()),
-        until: Instant::now() + used,
+    let refresh = answer.get("refresh_token").and_then(Json::as_str);
+    Ok(Tokens {
+        access: AccessToken {
+            token: Secret::new(token.to_owned()),
+            until: Instant::now() + used,
+        },
+        refresh: refresh.map(|refresh| Secret::new(refresh.to_owned())),
     })
 }
 

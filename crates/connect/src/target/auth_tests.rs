@@ -1,17 +1,20 @@
 //! Access tokens, against a token endpoint that counts how often it is asked.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, post};
 use futures::future::join_all;
-use muster_engine::port::{Shape, Target, TargetError, Write};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use muster_engine::port::{Keeper, Shape, Target, TargetError, Write};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::{Access, Credentials, Dialect, Scheme};
+use muster_model::job::{Access, Credentials, Dialect, OAuth, Scheme};
 use muster_model::link::TargetId;
 
 use super::ScimTarget;
@@ -21,14 +24,62 @@ use crate::{Http, OutboundPolicy};
 type Given = Arc<AtomicUsize>;
 
 async fn token(State(given): State<Given>, body: String) -> (StatusCode, String) {
-    if !body.contains("client_secret=new") {
+    let field = |name: &str| {
+        let fields: HashMap<String, String> = form(&body);
+        fields.get(name).cloned().unwrap_or_default()
+    };
+    let signed = field("client_assertion");
+    let is_known = match field("grant_type").as_str() {
+        // Each is good once.
+        "refresh_token" => field("refresh_token") == format!("rt{}", given.load(Ordering::SeqCst)),
+        _ if !signed.is_empty() => is_signed(&signed),
+        _ => field("client_secret") == "new",
+    };
+    if !is_known {
         let refused = r#"{"error":"invalid_client","error_description":"the secret has expired"}"#;
         return (StatusCode::BAD_REQUEST, refused.to_owned());
     }
     let number = given.fetch_add(1, Ordering::SeqCst) + 1;
-    let token =
-        format!(r#"{{"access_token":"at{number}","token_type":"bearer","expires_in":3600}}"#);
+    let token = format!(
+        r#"{{"access_token":"at{number}","expires_in":3600,"refresh_token":"rt{number}"}}"#
+    );
     (StatusCode::OK, token)
+}
+
+fn form(body: &str) -> HashMap<String, String> {
+    let decode = |text: &str| {
+        let text = percent_encoding::percent_decode_str(text);
+        text.decode_utf8_lossy().into_owned()
+    };
+    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+/// Made for this test with `openssl ecparam -name prime256v1`; nothing else knows it.
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE67F3Ma4+VXcQVeoONQHI7GgalJyY
+O8V0dHL6bIl5j+usRtZTsJ+fThU/jmuiqMQPQFAXGx2OO7WMDazSTafJvg==
+-----END PUBLIC KEY-----
+";
+/// One line, so that it is taken for no secret of anybody.
+const PRIVATE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFao1utmkEgtGIyoE7z4Wy11H1t+LHsFGI1LpoRoN6uKhRANCAATrsXcxrj5VdxBV6g41AcjsaBqUnJg7xXR0cvpsiXmP66xG1lOwn59OFT+Oa6KoxA9AUBcbHY47tYwNrNJNp8m+";
+
+/// Is it what a client says who holds the private key (RFC 7523, 3)?
+fn is_signed(assertion: &str) -> bool {
+    let header = jsonwebtoken::decode_header(assertion).unwrap();
+    assert_eq!(header.kid.as_deref(), Some("k1"));
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_issuer(&["muster"]);
+    validation.validate_aud = false;
+    validation.set_required_spec_claims(&["exp", "iss", "sub", "aud"]);
+    let key = DecodingKey::from_ec_pem(PUBLIC.as_bytes()).unwrap();
+    let claims = jsonwebtoken::decode::<serde_json::Value>(assertion, &key, &validation);
+    claims.is_ok_and(|it| {
+        let aud = it.claims["aud"].as_str().unwrap_or_default();
+        it.claims["sub"] == "muster" && aud.ends_with("/token") && it.claims["jti"].is_string()
+    })
 }
 
 async fn remove(State(given): State<Given>, headers: HeaderMap) -> StatusCode {
@@ -55,7 +106,39 @@ async fn server(given: Given) -> String {
     format!("http://{address}")
 }
 
+/// Where a refresh token is kept.
+#[derive(Debug, Default)]
+pub(super) struct Drawer(Mutex<Option<Secret<String>>>);
+
+#[async_trait]
+impl Keeper for Drawer {
+    async fn kept(&self) -> Option<Secret<String>> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String> {
+        *self.0.lock().unwrap() = Some(refresh.clone());
+        Ok(())
+    }
+}
+
 fn target(url: &str, token_path: &str, secret: &str, next: Option<&str>) -> ScimTarget {
+    let oauth = OAuth {
+        token_url: format!("{url}{token_path}"),
+        client_id: "muster".to_owned(),
+        scope: None,
+        key_id: Some("k1".to_owned()),
+        refresh: None,
+    };
+    target_of(url, oauth, (secret, next), Arc::default())
+}
+
+fn target_of(
+    url: &str,
+    oauth: OAuth,
+    (secret, next): (&str, Option<&str>),
+    drawer: Arc<Drawer>,
+) -> ScimTarget {
     let policy = OutboundPolicy {
         allow_insecure: true,
     };
@@ -63,11 +146,7 @@ fn target(url: &str, token_path: &str, secret: &str, next: Option<&str>) -> Scim
         tenant_url: url.to_owned(),
         secret_token: Secret::new(secret.to_owned()),
         access: Access {
-            scheme: Scheme::ClientCredentials {
-                token_url: format!("{url}{token_path}"),
-                client_id: "muster".to_owned(),
-                scope: None,
-            },
+            scheme: Scheme::OAuth(oauth),
             next: next.map(|next| Secret::new(next.to_owned())),
             expires: None,
         },
@@ -80,7 +159,7 @@ fn target(url: &str, token_path: &str, secret: &str, next: Option<&str>) -> Scim
         group_match: None,
         dialect: Dialect::default(),
     };
-    ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape).unwrap()
+    ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape, drawer).unwrap()
 }
 
 async fn gone(target: &ScimTarget) -> Result<(), TargetError> {
@@ -123,4 +202,74 @@ async fn an_access_token_that_was_taken_back_is_got_anew_once_for_all_who_were_r
     let all = join_all((0..20).map(|_| gone(&target))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
     assert_eq!(given.load(Ordering::SeqCst), 3);
+}
+
+/// RFC 7523, 2.2: a client that holds a private key says who it is by signing.
+#[tokio::test]
+async fn a_private_key_signs_for_the_client() {
+    let url = server(Given::default()).await;
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{PRIVATE}\n-----END PRIVATE KEY-----\n");
+    gone(&target(&url, "/token", &key, None)).await.unwrap();
+    // One that was staged takes over.
+    let old = "an old secret";
+    gone(&target(&url, "/token", old, Some(&key)))
+        .await
+        .unwrap();
+}
+
+#[test]
+fn a_key_that_cannot_sign_is_refused_when_it_is_given() {
+    for pem in [
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+    ] {
+        let policy = OutboundPolicy {
+            allow_insecure: true,
+        };
+        let credentials = Credentials {
+            tenant_url: "http://127.0.0.1:1".to_owned(),
+            secret_token: Secret::new(pem.to_owned()),
+            access: Access {
+                scheme: Scheme::OAuth(OAuth {
+                    token_url: "http://127.0.0.1:1/token".to_owned(),
+                    client_id: "muster".to_owned(),
+                    scope: None,
+                    key_id: None,
+                    refresh: None,
+                }),
+                ..Access::default()
+            },
+        };
+        let http = Http::new(policy).unwrap();
+        let auth = super::auth::Auth::new(&http, &credentials, Arc::<Drawer>::default());
+        let error = auth.unwrap_err().to_string();
+        assert!(error.contains("PKCS #8"), "{error}");
+    }
+}
+
+/// RFC 6749, 6: each refresh token is good once, and the next one is kept before anything else is done.
+#[tokio::test]
+async fn a_refresh_token_is_exchanged_for_the_next_one_which_is_kept() {
+    let given = Given::default();
+    let url = server(Arc::clone(&given)).await;
+    let drawer = Arc::<Drawer>::default();
+    let oauth = OAuth {
+        token_url: format!("{url}/token"),
+        client_id: "muster".to_owned(),
+        scope: None,
+        key_id: None,
+        refresh: Some(Secret::new("rt0".to_owned())),
+    };
+    let target = target_of(&url, oauth.clone(), ("", None), Arc::clone(&drawer));
+    gone(&target).await.unwrap();
+    assert_eq!(drawer.kept().await, Some(Secret::new("rt1".to_owned())));
+    // Another process has exchanged it, and the access token is good no more.
+    given.fetch_add(1, Ordering::SeqCst);
+    drawer.keep(&Secret::new("rt2".to_owned())).await.unwrap();
+    gone(&target).await.unwrap();
+    assert_eq!(drawer.kept().await, Some(Secret::new("rt3".to_owned())));
+    // Whoever has it from before is refused, and no object is at fault.
+    let old = target_of(&url, oauth, ("", None), Arc::default());
+    let error = gone(&old).await.unwrap_err();
+    assert!(error.stops_the_cycle(), "{error:?}");
 }

@@ -53,7 +53,13 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
         group_match: Some("displayName".to_owned()),
         dialect: Dialect::default(),
     };
-    let target = ScimTarget::new(Http::new(policy).unwrap(), &credentials, &shape).unwrap();
+    let target = ScimTarget::new(
+        Http::new(policy).unwrap(),
+        &credentials,
+        &shape,
+        Arc::<super::auth_tests::Drawer>::default(),
+    )
+    .unwrap();
     let ids = ["one", "gone", "two"].map(|id| TargetId(id.to_owned()));
     let group = TargetId("group".to_owned());
     let remove = Write::RemoveReferences(References {

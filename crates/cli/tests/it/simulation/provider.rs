@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Change, Connector, Probe, References, Shape, Source, Target, TargetError, TargetObject,
+    Change, Connector, Keeper, Probe, References, Shape, Source, Target, TargetError, TargetObject,
     TestFailure, Write,
 };
 use muster_model::directory::Kind;
@@ -423,7 +423,12 @@ impl Connector for Connections {
         ))
     }
 
-    fn target(&self, _: &Credentials, _: &Shape) -> Result<Box<dyn Target>, TargetError> {
+    fn target(
+        &self,
+        _: &Credentials,
+        _: &Shape,
+        _: Arc<dyn Keeper>,
+    ) -> Result<Box<dyn Target>, TargetError> {
         Ok(Box::new(Connection(Arc::clone(&self.provider))))
     }
 }
