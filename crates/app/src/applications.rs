@@ -7,14 +7,18 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use muster_engine::port::{Keeper, Probe, Target, TestFailure};
 use muster_model::application::{AppRole, Application, Assignment};
+use muster_model::audit::activity;
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scheme, Scope};
 use muster_model::{ApplicationId, JobId, RoleId, Secret};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
-use muster_store::{StoreError, applications, assignments, jobs, schemas, secrets};
+use muster_store::{
+    StoreError, applications, assignments, audit as audit_log, jobs, schemas, secrets,
+};
 use parking_lot::Mutex;
 
+use crate::audit;
 use crate::integrations::valid_name;
 use crate::notices::WEBHOOK;
 use crate::webhooks::new_secret;
@@ -98,6 +102,12 @@ pub async fn add(
         note: "default mappings".to_owned(),
     };
     let (tenant, kept) = (ctx.tenant, application.clone());
+    let name = &application.display_name;
+    let added = match &application.template {
+        Some(template) => format!("{name}, from the gallery ({template})"),
+        None => format!("{name}, as a custom application"),
+    };
+    let entry = audit::entry(ctx, activity::ADD, application.job, added);
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -121,6 +131,7 @@ pub async fn add(
                 }
                 jobs::create(tx, tenant, &job).await?;
                 schemas::add(tx, tenant, job.id, &first, &schema).await?;
+                audit_log::append(tx, tenant, &entry).await?;
                 Ok::<_, AppError>(())
             })
         })
@@ -258,6 +269,14 @@ pub async fn save_credentials(
         )));
     }
     let job = job_of(ctx, &application).await?;
+    let how = match &credentials.access.scheme {
+        Scheme::Bearer => "a bearer token",
+        Scheme::Basic { .. } => "a name and a password",
+        Scheme::OAuth(oauth) if oauth.refresh.is_some() => "OAuth, for somebody who allowed it",
+        Scheme::OAuth(_) => "OAuth, for a client",
+    };
+    let saved = format!("credentials for {}: {how}", credentials.tenant_url);
+    let entry = audit::entry(ctx, activity::SETTINGS, job.id, saved);
     ctx.engine
         .save_credentials(ctx.tenant, job.id, credentials)
         .await?;
@@ -268,6 +287,7 @@ pub async fn save_credentials(
                 let now = jobs::find_to_change(tx, tenant, id)
                     .await?
                     .ok_or_else(gone)?;
+                audit_log::append(tx, tenant, &entry).await?;
                 let next = match now.status {
                     JobStatus::NotConfigured => JobStatus::Paused,
                     // They proved to work just now.
@@ -374,7 +394,7 @@ pub(crate) async fn change_settings(
     begin_anew: bool,
     change: impl FnOnce(&mut JobSettings) + Send + 'static,
 ) -> Result<bool, AppError> {
-    let tenant = ctx.tenant;
+    let (tenant, mut entry) = (ctx.tenant, audit::entry(ctx, activity::SETTINGS, job, ""));
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -387,6 +407,10 @@ pub(crate) async fn change_settings(
                     return Ok(false);
                 }
                 jobs::set_settings(tx, tenant, job, &settings).await?;
+                let changed = jobs::differences(&now.settings, &settings).into_iter();
+                let changed = changed.map(|(name, old, new)| format!("{name}: {old} → {new}"));
+                entry.detail = changed.collect::<Vec<_>>().join("; ");
+                audit_log::append(tx, tenant, &entry).await?;
                 if begin_anew {
                     jobs::clear_watermark(tx, tenant, job).await?;
                 }

@@ -2,6 +2,7 @@
 
 use muster_engine::{Entitled, Progress};
 use muster_model::application::Application;
+use muster_model::audit::activity;
 use muster_model::cycle::{Cycle, Totals};
 use muster_model::directory::Kind;
 use muster_model::exchange::ExchangeLog;
@@ -9,11 +10,11 @@ use muster_model::job::{Dialect, Guard, Job, JobStatus, Leaving, Withdrawal};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
 use muster_store::exchanges::{self, Held};
-use muster_store::{cycles, escrows, feed, held_back, jobs, links};
+use muster_store::{audit as audit_log, cycles, escrows, feed, held_back, jobs, links};
 use tokio::sync::watch;
 
 use crate::applications::{change_settings, find, job_of};
-use crate::{AppError, Ctx};
+use crate::{AppError, Ctx, audit};
 
 async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), AppError> {
     let application = find(ctx, application).await?;
@@ -25,16 +26,23 @@ async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), Ap
 async fn set_status(
     ctx: &Ctx,
     job: JobId,
+    activity: &str,
     next: impl FnOnce(&JobStatus) -> Option<JobStatus> + Send + 'static,
 ) -> Result<bool, AppError> {
     let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let mut entry = audit::entry(ctx, activity, job, "");
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
                 let now = jobs::find_to_change(tx, tenant, job).await?;
-                let Some(status) = now.and_then(|job| next(&job.status)) else {
+                let Some((before, status)) = now.and_then(|job| {
+                    let status = next(&job.status)?;
+                    Some((job.status, status))
+                }) else {
                     return Ok(false);
                 };
+                entry.detail = format!("{} → {}", before.code(), status.code());
+                audit_log::append(tx, tenant, &entry).await?;
                 muster_engine::set_status(tx, tenant, job, &status, at).await?;
                 Ok(true)
             })
@@ -45,7 +53,7 @@ async fn set_status(
 /// Provisioning Status On. A paused job goes on where it stopped; quarantine is cleared (5.9).
 pub async fn start(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let application = find(ctx, application).await?;
-    let started = set_status(ctx, application.job, |now| {
+    let started = set_status(ctx, application.job, activity::START, |now| {
         (*now != JobStatus::NotConfigured).then_some(JobStatus::Active)
     })
     .await?;
@@ -61,7 +69,7 @@ pub async fn start(ctx: &Ctx, application: &str) -> Result<Application, AppError
 /// Provisioning Status Off. The running cycle comes to its end; state is kept (5.9).
 pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let application = find(ctx, application).await?;
-    set_status(ctx, application.job, |now| {
+    set_status(ctx, application.job, activity::STOP, |now| {
         (*now != JobStatus::NotConfigured).then_some(JobStatus::Paused)
     })
     .await?;
@@ -72,6 +80,8 @@ pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError
 pub async fn restart(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let (application, job) = with_job(ctx, application).await?;
     ctx.engine.restart(ctx.tenant, job.id).await?;
+    let detail = "the next cycle evaluates everything";
+    audit::note(ctx, activity::RESTART, job.id, detail).await?;
     Ok(application)
 }
 
@@ -110,7 +120,7 @@ pub async fn set_guard(
     });
     if changed.await? {
         // A job that it held looks again at once.
-        set_status(ctx, application.job, |now| {
+        set_status(ctx, application.job, activity::SETTINGS, |now| {
             now.is_held_by_guard().then_some(JobStatus::Active)
         })
         .await?;
@@ -198,6 +208,7 @@ pub async fn allow(
 ) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
     let (tenant, id, at) = (ctx.tenant, job.id, ctx.clock.now());
+    let mut entry = audit::entry(ctx, activity::ALLOW, id, "");
     let allowed = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
@@ -211,6 +222,10 @@ pub async fn allow(
                     )));
                 }
                 let allowed = held_back::allow(tx, tenant, id).await?;
+                entry.detail = format!("{allowed} disables, deletions and removals of members");
+                if allowed > 0 {
+                    audit_log::append(tx, tenant, &entry).await?;
+                }
                 let is_quarantined =
                     |job: &Job| matches!(job.status, JobStatus::Quarantined { .. });
                 if allowed > 0 && now.as_ref().is_some_and(is_quarantined) {

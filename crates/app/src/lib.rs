@@ -2,6 +2,7 @@
 //! answers in terms of the model; no use case knows of a status code or a page.
 
 pub mod applications;
+pub mod audit;
 pub mod check;
 mod ctx;
 mod definitions;

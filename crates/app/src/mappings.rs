@@ -5,13 +5,14 @@
 
 use muster_model::JobId;
 use muster_model::application::Application;
+use muster_model::audit::activity;
 use muster_rules::Schema;
 use muster_rules::schema::{SchemaChange, SchemaProblem};
 use muster_store::schemas::{self, SchemaVersion};
-use muster_store::{StoreError, jobs};
+use muster_store::{StoreError, audit as audit_log, jobs};
 
 use crate::applications::{find, gallery};
-use crate::{AppError, Ctx};
+use crate::{AppError, Ctx, audit};
 
 /// Characters of a note at most.
 const NOTE: usize = 500;
@@ -193,6 +194,7 @@ async fn save(
         )));
     }
     let (tenant, doc) = (ctx.tenant, schema.to_json());
+    let mut entry = audit::entry(ctx, activity::MAPPINGS, job, "");
     let mut version = SchemaVersion {
         number: 0,
         saved: ctx.clock.now(),
@@ -222,11 +224,19 @@ async fn save(
                     other => other.into(),
                 })?;
                 jobs::clear_watermark(tx, tenant, job).await?;
+                // One that cannot be read any more is replaced all the same.
+                let changes = parse(&before).map_or(Vec::new(), |before| before.diff(&schema));
+                entry.detail = format!(
+                    "version {}, {} changes: {}",
+                    version.number,
+                    changes.len(),
+                    version.note
+                );
+                audit_log::append(tx, tenant, &entry).await?;
                 Ok(Saved {
                     version: version.number,
                     is_new: true,
-                    // One that cannot be read any more is replaced all the same.
-                    changes: parse(&before).map_or(Vec::new(), |before| before.diff(&schema)),
+                    changes,
                 })
             })
         })

@@ -4,12 +4,13 @@ use std::io::BufRead as _;
 
 use muster_engine::Progress;
 use muster_model::application::Application;
+use muster_model::audit::activity;
 use muster_model::cycle::Cycle;
 use muster_store::plans::{self, At, Kept, Placed};
 use tokio::sync::watch;
 
 use crate::applications::{find as find_application, job_of};
-use crate::{AppError, Ctx};
+use crate::{AppError, Ctx, audit};
 
 /// Works out what the next cycle would do and keeps it. Nothing is written at the target.
 pub async fn make(
@@ -79,6 +80,7 @@ pub async fn operations(
 /// [`muster_engine::EngineError::Moved`] when what it rests on is not so any more; nothing was written
 /// then.
 pub async fn apply(ctx: &Ctx, plan: &Kept) -> Result<Cycle, AppError> {
+    audit::note(ctx, activity::APPLY, plan.plan.job, plan.id.clone()).await?;
     Ok(ctx.engine.apply(ctx.tenant, plan).await?)
 }
 

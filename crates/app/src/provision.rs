@@ -2,6 +2,7 @@
 
 use muster_engine::demand::{Demand, MEMBERS};
 use muster_model::application::Application;
+use muster_model::audit::activity;
 use muster_model::cycle::Cycle;
 use muster_model::directory::Kind;
 use muster_model::event::Event;
@@ -9,7 +10,7 @@ use muster_store::events::{self, EventQuery};
 
 use crate::applications::find as find_application;
 use crate::explain::subject;
-use crate::{AppError, Ctx, directory};
+use crate::{AppError, Ctx, audit, directory};
 
 /// Events of one demand at most: each object has one for itself and one for each reference.
 const EVENTS: u32 = 100;
@@ -52,6 +53,11 @@ pub async fn provision(
     demand: &Demand,
 ) -> Result<(Cycle, Vec<Event>), AppError> {
     let (tenant, job) = (ctx.tenant, application.job);
+    let whom = match demand.members.len() {
+        0 => format!("{} {}", demand.kind, demand.anchor),
+        members => format!("{} {} with {members} members", demand.kind, demand.anchor),
+    };
+    audit::note(ctx, activity::DEMAND, job, whom).await?;
     let cycle = ctx.engine.provision(tenant, job, demand).await?;
     let query = EventQuery {
         cycle: Some(cycle.id),

@@ -190,6 +190,11 @@ pub(crate) enum Task {
     /// Mappings and scoping filters of an application, as a schema document.
     #[command(subcommand)]
     Schema(SchemaTask),
+    /// List who changed what of the configuration of provisioning, newest first.
+    #[command(
+        after_help = "Examples:\n  muster audit\n  muster audit --app \"Symantec Web Security Service\" --since 7d"
+    )]
+    Audit(Audit),
     /// Print what there is to watch, in the text format of Prometheus.
     #[command(
         after_help = "Example:\n  muster metrics\n\nA running server answers the same at /metrics of the address in [metrics] listen."
@@ -443,6 +448,22 @@ pub(crate) struct Asking {
     /// The port to which the answer comes; any that is free, by default.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) redirect_port: u16,
+}
+
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Audit {
+    /// Only about this application.
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only by this actor.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// Only of the last 90s, 40m, 2h or 1d.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) since: Option<u32>,
+    /// So many at most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
 }
 
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]

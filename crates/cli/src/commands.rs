@@ -1,6 +1,7 @@
 //! Each command, and where it is carried out: here, or in the server that holds the data.
 
 mod app;
+mod audit;
 mod authorize;
 mod check;
 mod demo;
@@ -370,6 +371,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Notice(task) => notice::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
+        Task::Audit(asked) => audit::perform(node, asked, out).await,
         Task::Metrics => metrics(node, out).await,
         Task::Check => check::perform(node, out).await,
         Task::Plan(task) => Box::pin(plan::plan(node, task, out)).await,

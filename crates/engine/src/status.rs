@@ -1,19 +1,21 @@
 //! The status of a job: how it changes, and who is told (6.2 to 6.4, 12).
 
+use muster_model::audit::{Audited, SERVICE, activity};
 use muster_model::cycle::CycleState;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST, TOO_MANY_DELETES, too_many_fail};
 use muster_model::notice::{Notice, Topic};
-use muster_model::{JobId, TenantId, Timestamp};
+use muster_model::{EventId, JobId, TenantId, Timestamp};
 use muster_store::jobs::Lease;
 use muster_store::notices::News;
-use muster_store::{StoreError, Tx, escrows, held_back, jobs, links, notices, references};
+use muster_store::{StoreError, Tx, audit, escrows, held_back, jobs, links, notices, references};
 
 use crate::error::EngineError;
 
 /// The reason code of a job that was in quarantine for too long.
 const TOO_LONG: &str = "QuarantinedTooLong";
 
-/// Changes the status of a job. Going into quarantine raises a notice, and coming out of it ends that (NT-2).
+/// Changes the status of a job. Going into quarantine raises a notice, and coming out of it ends that (NT-2);
+/// both stand in the audit log (EH-13).
 pub async fn set_status(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -21,7 +23,27 @@ pub async fn set_status(
     status: &JobStatus,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let before = jobs::find(tx, tenant, job).await?.map(|job| job.status);
     jobs::set_status(tx, tenant, job, status).await?;
+    let is_quarantined = |status: &JobStatus| matches!(status, JobStatus::Quarantined { .. });
+    let entry = match (before.as_ref().is_some_and(is_quarantined), status) {
+        (false, JobStatus::Quarantined { reason, detail, .. }) => {
+            Some(format!("entered: {reason}: {detail}"))
+        }
+        (true, status) if !is_quarantined(status) => Some(format!("left: {}", status.code())),
+        _ => None,
+    };
+    if let Some(detail) = entry {
+        let entry = Audited {
+            id: EventId::new(),
+            at: now,
+            actor: SERVICE.to_owned(),
+            activity: activity::QUARANTINE.to_owned(),
+            job,
+            detail,
+        };
+        audit::append(tx, tenant, &entry).await?;
+    }
     match status {
         JobStatus::Quarantined { reason, detail, .. } => {
             let size = match reason.as_str() {

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock on its own, or knows a wire or a row format.
 
 pub mod application;
+pub mod audit;
 pub mod clock;
 pub mod cycle;
 pub mod directory;

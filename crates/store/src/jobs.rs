@@ -185,6 +185,19 @@ fn settings_json(settings: &JobSettings) -> String {
     .to_string()
 }
 
+/// What is different between two settings: the name, before, after.
+pub fn differences(before: &JobSettings, after: &JobSettings) -> Vec<(String, String, String)> {
+    let read = |settings: &JobSettings| -> serde_json::Map<String, Json> {
+        serde_json::from_str(&settings_json(settings)).unwrap_or_default()
+    };
+    let (before, after) = (read(before), read(after));
+    let changed = after.into_iter().filter_map(|(name, after)| {
+        let before = before.get(&name).cloned().unwrap_or_default();
+        (before != after).then(|| (name, before.to_string(), after.to_string()))
+    });
+    changed.collect()
+}
+
 /// Adds a job. Its schema document is kept in [`crate::schemas`].
 pub async fn create(tx: &mut Tx<'_>, tenant: TenantId, job: &Job) -> Result<(), StoreError> {
     let sql = "INSERT INTO jobs (tenant, id, application, status, settings, fence, generation) \

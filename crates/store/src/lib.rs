@@ -21,6 +21,7 @@
 pub mod access;
 pub mod applications;
 pub mod assignments;
+pub mod audit;
 pub mod check;
 pub mod clients;
 pub mod cycles;

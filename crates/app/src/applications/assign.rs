@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use muster_model::application::{AppRole, Assignment};
+use muster_model::audit::activity;
 use muster_model::directory::Kind;
 use muster_model::{AssignmentId, GroupId, ObjectId, RoleId, UserId};
-use muster_store::{applications, assignments, groups, memberships, users};
+use muster_store::{applications, assignments, audit as audit_log, groups, memberships, users};
 
 use super::find;
-use crate::{AppError, Ctx, directory};
+use crate::{AppError, Ctx, audit, directory};
 
 /// Who is assigned or unassigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +70,23 @@ pub async fn assign(
         transitive: matches!(principal, Principal::GroupAndNested(_)),
         created: ctx.clock.now(),
     };
+    let reach = if assignment.transitive {
+        ", and the members of nested groups"
+    } else {
+        ""
+    };
+    let assigned = format!("{kind} {name} as {role_name}{reach}");
+    let entry = audit::entry(ctx, activity::ASSIGN, application.job, assigned);
     let is_new = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(async move { Ok(assignments::create(tx, tenant, &assignment).await?) })
+            Box::pin(async move {
+                let is_new = assignments::create(tx, tenant, &assignment).await?;
+                if is_new {
+                    audit_log::append(tx, tenant, &entry).await?;
+                }
+                Ok(is_new)
+            })
         })
         .await?;
     Ok(Assigned {
@@ -214,13 +228,19 @@ pub async fn unassign(
     principal: &Principal,
 ) -> Result<(String, u64), AppError> {
     let application = find(ctx, application).await?;
-    let (id, _, name, _) = resolve(ctx, principal).await?;
+    let (id, kind, name, _) = resolve(ctx, principal).await?;
     let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let unassigned = format!("{kind} {name}");
+    let entry = audit::entry(ctx, activity::UNASSIGN, application.job, unassigned);
     let gone = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
-                Ok(assignments::remove(tx, tenant, application.id, id, None, now).await?)
+                let gone = assignments::remove(tx, tenant, application.id, id, None, now).await?;
+                if gone > 0 {
+                    audit_log::append(tx, tenant, &entry).await?;
+                }
+                Ok(gone)
             })
         })
         .await?;

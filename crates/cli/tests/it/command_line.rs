@@ -104,6 +104,7 @@ fn every_command_has_help_with_an_example() {
         &["log", "counts"],
         &["log", "exchanges"],
         &["metrics"],
+        &["audit"],
         &["schema", "export"],
         &["schema", "import"],
         &["schema", "check"],

@@ -9,7 +9,7 @@ use crate::run::{APP, json};
 use crate::troubled::Here;
 
 /// A cycle, planned and applied; answers what was sent, after it was compared with the plan.
-fn cycle(here: &Here) -> Vec<Seen> {
+pub(crate) fn cycle(here: &Here) -> Vec<Seen> {
     let file = here.data.join("cycle.plan");
     let file = file.to_str().unwrap();
     let before = here.relay.writes().len();
@@ -40,7 +40,7 @@ fn operations(sent: &[Seen]) -> Vec<Value> {
 }
 
 /// Somebody leaves the group, somebody is disabled, somebody is called otherwise.
-fn change(here: &Here) {
+pub(crate) fn change(here: &Here) {
     let set = |text: &str| {
         let file = here.data.join("more.csv");
         std::fs::write(&file, text).unwrap();
@@ -51,7 +51,7 @@ fn change(here: &Here) {
 }
 
 /// What has arrived of [`change`] at the target.
-fn check_changed(here: &Here) {
+pub(crate) fn check_changed(here: &Here) {
     let users = read_all(&here.url, &here.token, "Users");
     let of = |name: &str| users.iter().find(|it| it["userName"] == name).unwrap();
     assert_eq!(of("u3@example.test")["active"], false);

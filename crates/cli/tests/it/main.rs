@@ -15,6 +15,7 @@ mod kill;
 mod kill_provider;
 mod lost_answer;
 mod plan;
+mod products;
 mod provision;
 mod races;
 mod relay;

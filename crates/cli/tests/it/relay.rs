@@ -31,6 +31,8 @@ pub(crate) enum Trouble {
     HalfAnAnswer,
     /// It is carried out, and its answer comes later.
     Late(Duration),
+    /// What it names is deleted instead.
+    Deletes,
 }
 
 /// Tells the trouble of each request, which are counted from 0.
@@ -142,7 +144,10 @@ impl Inner {
                 Trouble::Cut => return Ok(()),
                 _ => {}
             }
-            (&server).write_all(&request)?;
+            match trouble {
+                Trouble::Deletes => (&server).write_all(&deletion(&request))?,
+                _ => (&server).write_all(&request)?,
+            }
             // The server has done it once its answer is here.
             let reply = message(&mut replies)?;
             match trouble {
@@ -159,6 +164,16 @@ impl Inner {
 fn answer(status: u16, header: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status} Trouble\r\n{header}Content-Length: {length}\r\n\r\n{body}")
+}
+
+/// The deletion of what a request names.
+fn deletion(request: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(request);
+    let (head, _) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let (_, rest) = head.split_once(' ').unwrap_or_default();
+    let is_of_body = |line: &&str| !line.to_ascii_lowercase().starts_with("content-");
+    let lines: Vec<&str> = rest.split("\r\n").filter(is_of_body).collect();
+    format!("DELETE {}\r\n\r\n", lines.join("\r\n")).into_bytes()
 }
 
 fn read(request: &[u8]) -> Seen {

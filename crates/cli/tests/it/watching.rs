@@ -110,3 +110,86 @@ fn the_log_is_filtered_counted_and_exported_as_tables() {
         "{said}"
     );
 }
+
+/// EH-13, CR-4 and 10.7: who changed what, and when the service held a job.
+#[test]
+fn whoever_changes_the_configuration_is_remembered_and_so_is_quarantine() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _server, url, token) = ten(folder.path());
+    json(
+        &data,
+        &["job", "guard", APP, "--most", "1", "--within", "0s"],
+    );
+    json(&data, &["job", "start", APP]);
+    let leave: Vec<String> = (0..3)
+        .map(|number| format!("user{number}@example.test"))
+        .collect();
+    json(&data, &["job", "pause", APP]);
+    for user in &leave {
+        json(&data, &["app", "unassign", APP, "--user", user]);
+    }
+    json(&data, &["job", "start", APP]);
+    // The server's own worker holds it.
+    let wait = || {
+        let entries = lines(&data, &["audit", "--json", "--limit", "500"]);
+        let told: Vec<serde_json::Value> = entries
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        told
+    };
+    let of = |told: &[serde_json::Value], activity: &str| -> Vec<String> {
+        let all = told
+            .iter()
+            .filter(|it| it["activityDisplayName"] == activity);
+        all.map(|it| it["detail"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut told = wait();
+    for _ in 0..200 {
+        if !of(&told, "Quarantine").is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        told = wait();
+    }
+    let entered = of(&told, "Quarantine");
+    assert!(
+        entered[0].starts_with("entered: TooManyDeletes"),
+        "{entered:?}"
+    );
+    json(&data, &["job", "allow", APP, "--expect", "3"]);
+    let told = wait();
+    assert_eq!(of(&told, "Quarantine")[0], "left: Active");
+    assert_eq!(of(&told, "Allow deletes").len(), 1);
+    assert_eq!(of(&told, "Add application").len(), 1);
+    assert_eq!(of(&told, "Add app role assignment").len(), 10);
+    assert_eq!(of(&told, "Remove app role assignment").len(), 3);
+    assert_eq!(
+        of(&told, "Enable/start provisioning configuration").len(),
+        2
+    );
+    assert_eq!(
+        of(&told, "Disable/pause provisioning configuration").len(),
+        1
+    );
+    let settings = of(&told, "Update provisioning setting or credentials");
+    assert!(settings.iter().any(|it| it.contains(&url)), "{settings:?}");
+    assert!(
+        settings
+            .iter()
+            .any(|it| it.contains("guard: ") && it.contains("\"most\":1"))
+    );
+    assert!(!told.iter().any(|it| it.to_string().contains(&token)));
+    let mine = told
+        .iter()
+        .find(|it| it["activityDisplayName"] == "Add application")
+        .unwrap();
+    assert_eq!(mine["application"], APP);
+    assert!(!mine["initiatedBy"].as_str().unwrap().is_empty());
+    let service = lines(
+        &data,
+        &["audit", "--actor", "provisioning service", "--app", APP],
+    );
+    assert_eq!(service.len(), 2, "into it and out of it: {service:?}");
+}

@@ -1,10 +1,11 @@
 //! Reading what a SCIM server answers, and telling its failures apart.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use muster_engine::port::TargetError;
 use muster_model::link::TargetId;
+use muster_model::{Clock, SystemClock};
 use muster_scim::{ScimError, ScimType};
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
@@ -98,13 +99,16 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
     let body = answer.body.unwrap_or_default();
     let detail = detail(&body);
     match (status, status.as_u16()) {
+        // Some throttle with 403, too: whoever may not has nothing to wait for.
+        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN, _) if wait.is_some() => {
+            TargetError::Throttled { wait }
+        }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
             TargetError::Unauthorized { status, detail }
         }
         (StatusCode::NOT_FOUND, _) => TargetError::NotFound,
         (StatusCode::CONFLICT, _) => TargetError::Conflict(detail),
         (StatusCode::TOO_MANY_REQUESTS, _) => TargetError::Throttled { wait },
-        (StatusCode::SERVICE_UNAVAILABLE, _) if wait.is_some() => TargetError::Throttled { wait },
         (status, number) if status.is_server_error() => TargetError::Failed {
             status: number,
             detail,
@@ -120,7 +124,14 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("retry-after")?.to_str().ok()?.trim();
-    value.parse::<u64>().ok().map(Duration::from_secs)
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // Until an instant (RFC 9110, 10.2.3); one that is over is no time at all.
+    let until = httpdate::parse_http_date(value).ok()?;
+    let until = until.duration_since(UNIX_EPOCH).ok()?;
+    let now = u64::try_from(SystemClock.now().as_micros()).ok()?;
+    Some(until.saturating_sub(Duration::from_micros(now)))
 }
 
 fn is_no_target(body: &[u8]) -> bool {

@@ -309,6 +309,18 @@ CREATE TABLE exchanges (
 -- tells also how much there is, without a look at the rows
 CREATE INDEX exchanges_event ON exchanges (tenant, job, event, size);
 
+-- Who changed the configuration of provisioning.
+CREATE TABLE audit (
+    tenant BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    activity TEXT NOT NULL,
+    job BYTEA NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE UNIQUE INDEX audit_id ON audit (tenant, id);
+
 CREATE TABLE integrations (
     tenant BIGINT NOT NULL,
     number BIGINT NOT NULL,

@@ -1,0 +1,49 @@
+//! `muster audit`
+
+use muster_app::AppError;
+use muster_app::audit::{self, Filter};
+use muster_model::audit::Audited;
+use serde_json::json;
+
+use crate::args::Audit;
+use crate::exit::Exit;
+use crate::node::Node;
+use crate::output::Out;
+
+pub(super) async fn perform(node: &Node, asked: Audit, out: &Out) -> Result<Exit, AppError> {
+    let now = node.ctx.clock.now();
+    let filter = Filter {
+        application: asked.app,
+        actor: asked.actor,
+        since: asked.since.map(|ago| now.plus_seconds(-i64::from(ago))),
+        before: None,
+    };
+    let entries = audit::list(&node.ctx, filter, asked.limit).await?;
+    for (entry, application) in &entries {
+        out.line(line(entry, application, out.json)).await;
+    }
+    if entries.is_empty() && !out.json {
+        out.line("Nothing was changed").await;
+    }
+    Ok(Exit::Done)
+}
+
+fn line(entry: &Audited, application: &str, is_json: bool) -> String {
+    let Audited {
+        id,
+        at,
+        actor,
+        activity,
+        job,
+        detail,
+    } = entry;
+    if !is_json {
+        return format!("{at}  {actor}  {application}: {activity}: {detail}");
+    }
+    json!({
+        "id": id.to_string(), "activityDateTime": at.to_string(), "activityDisplayName": activity,
+        "initiatedBy": actor, "application": application, "jobId": job.to_string(),
+        "detail": detail
+    })
+    .to_string()
+}

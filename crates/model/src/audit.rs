@@ -1,0 +1,51 @@
+//! The audit log: who changed the configuration of provisioning (10.7).
+
+use crate::{EventId, JobId, Timestamp};
+
+/// Something that somebody changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// Its id.
+    pub id: EventId,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What was done: one of [`activity`], or another name that is kept.
+    pub activity: String,
+    /// The job that it concerns.
+    pub job: JobId,
+    /// In plain words, and without secrets: what has changed.
+    pub detail: String,
+}
+
+/// The name under which the service itself acts.
+pub const SERVICE: &str = "provisioning service";
+
+/// Names of activities: those of 10.7, and further ones.
+pub mod activity {
+    /// Credentials, notification email, scope, guard, and the other settings of a job.
+    pub const SETTINGS: &str = "Update provisioning setting or credentials";
+    /// Provisioning Status On.
+    pub const START: &str = "Enable/start provisioning configuration";
+    /// Provisioning Status Off.
+    pub const STOP: &str = "Disable/pause provisioning configuration";
+    /// Restart.
+    pub const RESTART: &str = "Enable/restart provisioning configuration";
+    /// Mappings and filters.
+    pub const MAPPINGS: &str = "Update attribute mappings or scope";
+    /// Going into quarantine, and out of it (EH-13).
+    pub const QUARANTINE: &str = "Quarantine";
+    /// An application was added.
+    pub const ADD: &str = "Add application";
+    /// Somebody was assigned.
+    pub const ASSIGN: &str = "Add app role assignment";
+    /// Somebody was unassigned.
+    pub const UNASSIGN: &str = "Remove app role assignment";
+    /// What the guard holds back was allowed (EH-18).
+    pub const ALLOW: &str = "Allow deletes";
+    /// A plan was applied.
+    pub const APPLY: &str = "Apply plan";
+    /// Somebody was provisioned on demand.
+    pub const DEMAND: &str = "Provision on demand";
+}
