@@ -7,9 +7,9 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use muster_engine::port::{Keeper, Probe, Target, TestFailure};
 use muster_model::application::{AppRole, Application, Assignment};
-use muster_model::audit::activity;
+use muster_model::audit::{activity, origin};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job, JobSettings, JobStatus, Scheme, Scope};
+use muster_model::job::{Credentials, Job, JobSettings, JobStatus, OAuth, Scheme, Scope};
 use muster_model::{ApplicationId, JobId, RoleId, Secret};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
@@ -253,15 +253,20 @@ pub async fn save_credentials(
 ) -> Result<(), AppError> {
     let application = find(ctx, application).await?;
     let held = Arc::<Held>::default();
+    let saved_for = origin(&credentials.tenant_url);
     let opened = open(ctx, &application, &credentials, Arc::clone(&held) as _).await?;
     let tested = match opened {
         Ok(target) => target.test().await,
         Err(failure) => Err(failure),
     };
     // The test may have exchanged it for another one.
-    if let (Some(other), Scheme::OAuth(oauth)) = (held.kept().await, &mut credentials.access.scheme)
+    if let Scheme::OAuth(OAuth {
+        allowed: Some(allowed),
+        ..
+    }) = &mut credentials.access.scheme
+        && let Ok(Some(other)) = held.kept(&allowed.id).await
     {
-        oauth.refresh = Some(other);
+        allowed.refresh = other;
     }
     if let Err(failure) = tested {
         return Err(AppError::Refused(format!(
@@ -272,13 +277,13 @@ pub async fn save_credentials(
     let how = match &credentials.access.scheme {
         Scheme::Bearer => "a bearer token",
         Scheme::Basic { .. } => "a name and a password",
-        Scheme::OAuth(oauth) if oauth.refresh.is_some() => "OAuth, for somebody who allowed it",
+        Scheme::OAuth(oauth) if oauth.allowed.is_some() => "OAuth, for somebody who allowed it",
         Scheme::OAuth(_) => "OAuth, for a client",
     };
-    let saved = format!("credentials for {}: {how}", credentials.tenant_url);
+    let saved = format!("credentials for {saved_for}: {how}");
     let entry = audit::entry(ctx, activity::SETTINGS, job.id, saved);
     ctx.engine
-        .save_credentials(ctx.tenant, job.id, credentials)
+        .save_credentials(ctx.tenant, job.id, credentials, entry)
         .await?;
     let (tenant, id, at) = (ctx.tenant, job.id, ctx.clock.now());
     ctx.store
@@ -287,7 +292,6 @@ pub async fn save_credentials(
                 let now = jobs::find_to_change(tx, tenant, id)
                     .await?
                     .ok_or_else(gone)?;
-                audit_log::append(tx, tenant, &entry).await?;
                 let next = match now.status {
                     JobStatus::NotConfigured => JobStatus::Paused,
                     // They proved to work just now.
@@ -315,16 +319,23 @@ pub async fn test_connection(
 
 /// Holds a refresh token that belongs to nothing that is saved.
 #[derive(Debug, Default)]
-struct Held(Mutex<Option<Secret<String>>>);
+struct Held {
+    refresh: Mutex<Option<Secret<String>>>,
+    door: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[async_trait]
 impl Keeper for Held {
-    async fn kept(&self) -> Option<Secret<String>> {
-        self.0.lock().clone()
+    fn door(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.door)
     }
 
-    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String> {
-        *self.0.lock() = Some(refresh.clone());
+    async fn kept(&self, _: &str) -> Result<Option<Secret<String>>, String> {
+        Ok(self.refresh.lock().clone())
+    }
+
+    async fn keep(&self, _: &str, refresh: &Secret<String>) -> Result<(), String> {
+        *self.refresh.lock() = Some(refresh.clone());
         Ok(())
     }
 }
@@ -473,24 +484,34 @@ pub async fn set_notification_webhook(
     url: Option<&str>,
 ) -> Result<Option<Secret<String>>, AppError> {
     let application = find(ctx, application).await?;
-    let (tenant, job) = (ctx.tenant, application.job);
-    let mut secret = None;
-    if let Some(url) = url {
-        ctx.courier.check(url).map_err(AppError::Invalid)?;
-        let new = new_secret()?;
-        secret = Some(new.clone());
-        let store = ctx.store.clone();
-        let put = ctx.store.write::<_, AppError, _>(move |tx| {
-            Box::pin(
-                async move { Ok(secrets::put(tx, store.key(), tenant, job, WEBHOOK, &new).await?) },
-            )
-        });
-        put.await?;
-    }
-    let url = url.map(str::to_owned);
-    change_settings(ctx, job, false, move |settings| {
-        settings.notification_webhook = url;
-    })
-    .await?;
+    let (tenant, job, url) = (ctx.tenant, application.job, url.map(str::to_owned));
+    let secret = match &url {
+        Some(url) => {
+            ctx.courier.check(url).map_err(AppError::Invalid)?;
+            Some(new_secret()?)
+        }
+        None => None,
+    };
+    let told = url.as_deref().map_or("none".to_owned(), origin);
+    let entry = format!("notification webhook: {told}, with a new secret");
+    let entry = audit::entry(ctx, activity::SETTINGS, job, entry);
+    let (store, new) = (ctx.store.clone(), secret.clone());
+    let set = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move {
+            let now = jobs::find_to_change(tx, tenant, job)
+                .await?
+                .ok_or_else(gone)?;
+            let settings = JobSettings {
+                notification_webhook: url,
+                ..now.settings
+            };
+            // One that nothing is signed with any more is overwritten.
+            let new = new.unwrap_or_else(|| Secret::new(String::new()));
+            secrets::put(tx, store.key(), tenant, job, WEBHOOK, &new).await?;
+            jobs::set_settings(tx, tenant, job, &settings).await?;
+            Ok(audit_log::append(tx, tenant, &entry).await?)
+        })
+    });
+    set.await?;
     Ok(secret)
 }

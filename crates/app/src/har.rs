@@ -26,6 +26,7 @@ pub fn entry(event: EventId, exchange: &Exchange, attempt: usize) -> Json {
         headers,
         answered,
         failure,
+        ..
     } = exchange;
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('&').filter(|pair| !pair.is_empty());
@@ -39,6 +40,7 @@ pub fn entry(event: EventId, exchange: &Exchange, attempt: usize) -> Json {
     let said = |name: &str| headers.iter().find(|(it, _)| it == name);
     let text = |name: &str| said(name).map_or("", |(_, value)| value.as_str());
     let shown: Vec<Json> = sent_headers(exchange)
+        .into_iter()
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
     let mut request = json!({
@@ -70,10 +72,23 @@ pub fn entry(event: EventId, exchange: &Exchange, attempt: usize) -> Json {
     })
 }
 
-/// The command that sends the same request once more. It takes what gives access from `$TOKEN`.
+/// The command that sends the same request once more. It takes what gives access from `$TOKEN`. Of one whose
+/// values were left out, or that was cut, it is a comment: it would write something else.
 pub fn curl(exchange: &Exchange) -> String {
-    let head = format!("curl -sS -X {} {}", exchange.method, quoted(&exchange.url));
-    let shown = sent_headers(exchange).map(|(name, value)| match name {
+    let is_whole = |body: &Body| !body.text.contains(HIDDEN) && cut(body).is_empty();
+    let is_same = !exchange.url.contains(HIDDEN) && exchange.sent.as_ref().is_none_or(is_whole);
+    let mark = if is_same {
+        ""
+    } else {
+        "# not as it was sent: "
+    };
+    let head = format!(
+        "{mark}curl -gsS -X {} {}",
+        exchange.method,
+        quoted(&exchange.url)
+    );
+    let shown = sent_headers(exchange).into_iter();
+    let shown = shown.map(|(name, value)| match name {
         "Authorization" => "-H \"Authorization: Bearer $TOKEN\"".to_owned(),
         _ => format!("-H {}", quoted(&format!("{name}: {value}"))),
     });
@@ -98,15 +113,19 @@ pub fn outcome(exchange: &Exchange, attempt: usize) -> String {
 }
 
 const SCIM: &str = "application/scim+json";
+/// Stands where something was left out.
+const HIDDEN: &str = "[redacted]";
 
 /// The headers of a request that have to do with what it means.
-fn sent_headers(exchange: &Exchange) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let content = exchange.sent.as_ref().map(|_| ("Content-Type", SCIM));
-    let always = [
-        ("Authorization", "[redacted]"),
+fn sent_headers(exchange: &Exchange) -> Vec<(&str, &str)> {
+    let mut headers = vec![
+        ("Authorization", HIDDEN),
         ("Accept", "application/scim+json, application/json"),
     ];
-    always.into_iter().chain(content)
+    headers.extend(exchange.sent.as_ref().map(|_| ("Content-Type", SCIM)));
+    let with = exchange.asked_with.iter();
+    headers.extend(with.map(|(name, value)| (name.as_str(), value.as_str())));
+    headers
 }
 
 /// Says so when a body is not told to its end.
@@ -141,6 +160,7 @@ mod tests {
             millis: 12,
             method: "PATCH".to_owned(),
             url: "https://scim.example/Users/1?a=b%20c+d".to_owned(),
+            asked_with: vec![("If-Match".to_owned(), "W/\"1\"".to_owned())],
             sent: Some(Body {
                 text: r#"{"it":"isn't"}"#.to_owned(),
                 size: 14,
@@ -156,11 +176,15 @@ mod tests {
     fn a_command_is_one_that_a_shell_takes_as_it_is_meant() {
         assert_eq!(
             curl(&exchange()),
-            "curl -sS -X PATCH 'https://scim.example/Users/1?a=b%20c+d' \
+            "curl -gsS -X PATCH 'https://scim.example/Users/1?a=b%20c+d' \
              -H \"Authorization: Bearer $TOKEN\" \
              -H 'Accept: application/scim+json, application/json' \
-             -H 'Content-Type: application/scim+json' --data-raw '{\"it\":\"isn'\\''t\"}'"
+             -H 'Content-Type: application/scim+json' -H 'If-Match: W/\"1\"' \
+             --data-raw '{\"it\":\"isn'\\''t\"}'"
         );
+        let mut hidden = exchange();
+        hidden.url.push_str("&[redacted]");
+        assert!(curl(&hidden).starts_with("# not as it was sent: curl"));
     }
 
     #[test]

@@ -79,9 +79,9 @@ pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError
 /// Restart: the next cycle evaluates everything; links stay (5.8, CY-6).
 pub async fn restart(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let (application, job) = with_job(ctx, application).await?;
-    ctx.engine.restart(ctx.tenant, job.id).await?;
     let detail = "the next cycle evaluates everything";
-    audit::note(ctx, activity::RESTART, job.id, detail).await?;
+    let entry = audit::entry(ctx, activity::RESTART, job.id, detail);
+    ctx.engine.restart(ctx.tenant, job.id, entry).await?;
     Ok(application)
 }
 

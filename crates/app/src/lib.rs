@@ -20,6 +20,7 @@ pub mod notices;
 pub mod plans;
 pub mod provision;
 pub mod received;
+pub mod surprises;
 pub mod webhooks;
 
 pub use ctx::Ctx;

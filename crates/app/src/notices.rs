@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use muster_engine::port::{Mail, MailFailure, Mailer, Receipt};
 use muster_model::application::Application;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
@@ -25,6 +26,8 @@ use crate::{AppError, Ctx};
 
 /// How often it is looked whether something is due.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Recipients who are told at a time.
+const AT_ONCE: usize = 8;
 /// Notices of one look.
 const BATCH: u32 = 1000;
 /// For so many seconds nobody else tells what one process is about to tell: longer than a mail takes. So long
@@ -147,49 +150,59 @@ impl Postman {
             }
         }
         // What is due only soon comes with what is due now, for the same recipient.
-        let now = self.ctx.clock.now().plus_seconds(Notice::TOGETHER);
+        let now = self.ctx.clock.now();
         let is_due = |told: &Told| told.notice.due.is_some_and(|due| due <= now);
         by_recipient.retain(|_, told| told.iter().any(is_due));
-        for (to, told) in by_recipient {
-            let (claimed, until) = self.claim(told).await?;
-            if claimed.is_empty() {
-                continue;
-            }
-            let sent = match (to, &self.mailer) {
-                (Recipient::Mail(to), Some(mailer)) => mailer.send(&mail(to, &claimed)).await,
-                (Recipient::Webhook(job, url), _) => self.post(job, &url, &claimed).await,
-                (Recipient::Mail(_), None) => continue,
-            };
-            if let Err(error) = &sent {
-                // Neither to whom nor what the server said: that is personal.
-                tracing::warn!(
-                    error = error.kind,
-                    "a notification could not be sent; it is tried again in five minutes"
-                );
-            }
-            let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
-            let write = self.ctx.store.write::<_, StoreError, _>(move |tx| {
-                Box::pin(async move {
-                    for told in &claimed {
-                        let notice = &told.notice;
-                        match &sent {
-                            Ok(()) => notices::told(tx, tenant, notice, until, now).await?,
-                            Err(error) => {
-                                let problem = error.to_string();
-                                notices::missed(tx, tenant, notice, &problem).await?;
-                            }
+        // One that does not answer keeps no other one waiting.
+        stream::iter(by_recipient)
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, |(to, told)| self.tell_one(to, told))
+            .await
+    }
+
+    async fn tell_one(&self, to: Recipient, told: Vec<Told>) -> Result<(), StoreError> {
+        let (claimed, until) = self.claim(told).await?;
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let sent = match (to, &self.mailer) {
+            (Recipient::Mail(to), Some(mailer)) => mailer.send(&mail(to, &claimed)).await,
+            (Recipient::Webhook(job, url), _) => self.post(job, &url, &claimed).await,
+            (Recipient::Mail(_), None) => return Ok(()),
+        };
+        if let Err(error) = &sent {
+            // Neither to whom nor what the server said: that is personal.
+            tracing::warn!(
+                error = error.kind,
+                "a notification could not be sent; it is tried again in five minutes"
+            );
+        }
+        let (tenant, now) = (self.ctx.tenant, self.ctx.clock.now());
+        let write = self.ctx.store.write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                for told in &claimed {
+                    let notice = &told.notice;
+                    match &sent {
+                        Ok(()) => notices::told(tx, tenant, notice, until, now).await?,
+                        Err(error) => {
+                            let problem = error.to_string();
+                            notices::missed(tx, tenant, notice, &problem).await?;
                         }
                     }
-                    notices::clear(tx, tenant, now.plus_seconds(-REMEMBERED)).await
-                })
-            });
-            write.await?;
-        }
-        Ok(())
+                }
+                notices::clear(tx, tenant, now.plus_seconds(-REMEMBERED)).await
+            })
+        });
+        write.await
     }
 
     fn recipient(&self, told: &Told) -> Option<Recipient> {
         let settings = &told.job.settings;
+        let long_ago = self.ctx.clock.now().plus_seconds(-REMEMBERED);
+        if told.notice.ended.is_some_and(|ended| ended < long_ago) {
+            // Nobody wanted to know it in time.
+            return None;
+        }
         match told.notice.channel {
             Channel::Mail if self.mailer.is_none() => None,
             Channel::Mail => settings.notification_email.clone().map(Recipient::Mail),

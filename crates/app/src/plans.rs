@@ -80,8 +80,13 @@ pub async fn operations(
 /// [`muster_engine::EngineError::Moved`] when what it rests on is not so any more; nothing was written
 /// then.
 pub async fn apply(ctx: &Ctx, plan: &Kept) -> Result<Cycle, AppError> {
-    audit::note(ctx, activity::APPLY, plan.plan.job, plan.id.clone()).await?;
-    Ok(ctx.engine.apply(ctx.tenant, plan).await?)
+    let applied = ctx.engine.apply(ctx.tenant, plan).await;
+    let how = match &applied {
+        Ok(cycle) => format!("{}: {} objects", plan.id, cycle.counts.objects()),
+        Err(error) => format!("{}: {error}", plan.id),
+    };
+    audit::note(ctx, activity::APPLY, plan.plan.job, how).await?;
+    Ok(applied?)
 }
 
 /// How far the cycle that [`apply`] runs has come.

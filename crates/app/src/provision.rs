@@ -57,8 +57,13 @@ pub async fn provision(
         0 => format!("{} {}", demand.kind, demand.anchor),
         members => format!("{} {} with {members} members", demand.kind, demand.anchor),
     };
-    audit::note(ctx, activity::DEMAND, job, whom).await?;
-    let cycle = ctx.engine.provision(tenant, job, demand).await?;
+    let provisioned = ctx.engine.provision(tenant, job, demand).await;
+    let how = match &provisioned {
+        Ok(cycle) => format!("{whom}: {} objects", cycle.counts.objects()),
+        Err(error) => format!("{whom}: {error}"),
+    };
+    audit::note(ctx, activity::DEMAND, job, how).await?;
+    let cycle = provisioned?;
     let query = EventQuery {
         cycle: Some(cycle.id),
         ..EventQuery::default()

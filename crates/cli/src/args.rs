@@ -275,6 +275,17 @@ pub(crate) enum App {
         #[arg(long, conflicts_with_all = ["email", "webhook", "no_webhook"])]
         nobody: bool,
     },
+    /// Tell where the target did other than it was taken to do, with what shows it.
+    #[command(
+        after_help = "Example:\n  muster app surprises \"Symantec Web Security Service\" --since 7d\n\nLooks through the requests that are kept of failures (muster job exchanges). Nothing is changed by itself:\nwhat is proposed is an option of muster job dialect."
+    )]
+    Surprises {
+        /// Name or id of the application.
+        app: String,
+        /// How far back: 90s, 40m, 2h or 1d.
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = seconds)]
+        since: u32,
+    },
     /// Add an application from the gallery, or any SCIM application with --custom.
     #[command(
         after_help = "Examples:\n  muster app add \"Symantec Web Security Service\"\n  muster app add --custom --name \"My app\""
@@ -445,6 +456,12 @@ pub(crate) struct Asking {
     pub(crate) oauth_scope: Option<String>,
     #[command(flatten)]
     pub(crate) token: TokenArg,
+    /// Names the private key, where the Secret Token is one and the server knows several (kid).
+    #[arg(long, value_name = "ID")]
+    pub(crate) key_id: Option<String>,
+    /// When it expires: 2025-06-30, or an instant. Whoever is notified hears of it in time.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) expires: Option<String>,
     /// The port to which the answer comes; any that is free, by default.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) redirect_port: u16,
@@ -461,6 +478,9 @@ pub(crate) struct Audit {
     /// Only of the last 90s, 40m, 2h or 1d.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) since: Option<u32>,
+    /// Only older ones than this entry (id), for the next page.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<String>,
     /// So many at most.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(crate) limit: u32,

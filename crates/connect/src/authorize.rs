@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_engine::port::TargetError;
 use muster_model::Secret;
-use muster_model::job::OAuth;
+use muster_model::job::{Allowed, OAuth};
 use muster_model::secret::random_bytes;
 use sha2::{Digest, Sha256};
 
 use crate::http::Http;
-use crate::target::auth;
+use crate::target::auth::{self, Denied};
 
 /// What was asked of somebody, until they answer.
 #[derive(Debug)]
@@ -51,14 +51,14 @@ pub fn ask(
     })
 }
 
-/// Exchanges the code that came back for a refresh token.
+/// Exchanges the code that came back for what stands for what was allowed.
 pub async fn redeem(
     http: &Http,
     oauth: &OAuth,
     secret: &Secret<String>,
     asked: &Asked,
     code: &str,
-) -> Result<Secret<String>, TargetError> {
+) -> Result<Allowed, TargetError> {
     let refused = |error: crate::HttpError| TargetError::NotAllowed(error.to_string());
     http.policy().check(&oauth.token_url).map_err(refused)?;
     let form = vec![
@@ -67,13 +67,18 @@ pub async fn redeem(
         ("redirect_uri", &asked.redirect),
         ("code_verifier", asked.verifier.expose()),
     ];
-    let tokens = auth::redeem(http, oauth, secret, form).await?;
-    tokens.refresh.ok_or_else(|| {
+    let tokens = auth::redeem(http, oauth, secret, form).await;
+    let tokens = tokens.map_err(Denied::into_error)?;
+    let refresh = tokens.refresh.ok_or_else(|| {
         TargetError::Incompatible(
             "there is no refresh_token in the answer, without which access ends within the hour; \
              many servers give one only for a scope such as offline_access"
                 .to_owned(),
         )
+    })?;
+    Ok(Allowed {
+        id: random()?,
+        refresh,
     })
 }
 

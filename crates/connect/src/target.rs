@@ -5,6 +5,7 @@ pub(crate) mod auth;
 #[cfg(test)]
 mod auth_tests;
 mod body;
+mod bulk;
 mod dialect;
 mod probe;
 mod replace;
@@ -33,6 +34,7 @@ use crate::http::{Http, HttpError};
 use crate::target::answer::Answer;
 use crate::target::auth::Auth;
 use crate::target::body::Paths;
+use crate::target::bulk::Bulk;
 use crate::target::told::{Hidden, Telling};
 
 /// How often a request is shown with something else, when it is refused: an access token that was taken back,
@@ -55,6 +57,7 @@ pub struct ScimTarget {
     dialect: Dialect,
     style: PatchStyle,
     hidden: Hidden,
+    bulk: Bulk,
     requests: AtomicU64,
 }
 
@@ -86,6 +89,7 @@ impl ScimTarget {
             dialect: shape.dialect,
             style: style.unwrap_or(PatchStyle::Rfc),
             hidden: Hidden::new(&shape.hidden),
+            bulk: Bulk::default(),
             requests: AtomicU64::new(0),
             http,
         })
@@ -163,6 +167,9 @@ impl ScimTarget {
 
     /// Sends a write.
     async fn put(&self, write: Request) -> Result<Answer, TargetError> {
+        if self.dialect.bulk > 1 {
+            return self.put_in_bulk(write).await;
+        }
         let method = Method::from_bytes(write.method.as_bytes())
             .map_err(|_| TargetError::NotAllowed(format!("{} is no method", write.method)))?;
         let mut request = self.ask(method, &write.path);

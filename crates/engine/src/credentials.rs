@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_model::job::{Access, Credentials, Scheme};
+use muster_model::audit::Audited;
+use muster_model::job::{Access, Allowed, Credentials, Scheme};
 use muster_model::{JobId, Secret, TenantId};
-use muster_store::{Store, StoreError, access, secrets};
+use muster_store::{Store, StoreError, access, audit, jobs, secrets};
+use tokio::sync::Mutex;
 
 use crate::engine::Engine;
 use crate::port::Keeper;
@@ -21,33 +23,48 @@ struct Saved {
     store: Store,
     tenant: TenantId,
     job: JobId,
+    door: Arc<Mutex<()>>,
+}
+
+/// What was allowed under this id, if it still is what these credentials hold.
+fn of<'a>(access: &'a mut Access, id: &str) -> Option<&'a mut Allowed> {
+    match &mut access.scheme {
+        Scheme::OAuth(oauth) => oauth.allowed.as_mut().filter(|it| it.id == id),
+        Scheme::Bearer | Scheme::Basic { .. } => None,
+    }
 }
 
 #[async_trait]
 impl Keeper for Saved {
-    async fn kept(&self) -> Option<Secret<String>> {
+    fn door(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.door)
+    }
+
+    async fn kept(&self, id: &str) -> Result<Option<Secret<String>>, String> {
         let (tenant, job, key) = (self.tenant, self.job, self.store.key());
         let found = self.store.read::<_, StoreError, _>(|tx| {
             Box::pin(async move { secrets::find(tx, key, tenant, job, ACCESS).await })
         });
-        match access::read(found.await.ok()??.expose())?.scheme {
-            Scheme::OAuth(oauth) => oauth.refresh,
-            Scheme::Bearer | Scheme::Basic { .. } => None,
-        }
+        let found = found.await.map_err(|error| error.to_string())?;
+        let saved = found.and_then(|text| access::read(text.expose()));
+        let allowed = saved.and_then(|mut saved| of(&mut saved, id).cloned());
+        Ok(allowed.map(|allowed| allowed.refresh))
     }
 
-    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String> {
+    async fn keep(&self, id: &str, refresh: &Secret<String>) -> Result<(), String> {
         let (tenant, job, store) = (self.tenant, self.job, self.store.clone());
-        let refresh = refresh.clone();
+        let (id, refresh) = (id.to_owned(), refresh.clone());
         let kept = self.store.write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
+                // Nobody saves others meanwhile.
+                jobs::find_to_change(tx, tenant, job).await?;
                 let key = store.key();
                 let found = secrets::find(tx, key, tenant, job, ACCESS).await?;
-                let Some(mut saved) = found.and_then(|text| access::read(text.expose())) else {
-                    return Ok(());
-                };
-                if let Scheme::OAuth(oauth) = &mut saved.scheme {
-                    oauth.refresh = Some(refresh);
+                let saved = found.and_then(|text| access::read(text.expose()));
+                if let Some(mut saved) = saved
+                    && let Some(allowed) = of(&mut saved, &id)
+                {
+                    allowed.refresh = refresh;
                     let saved = access::write(&saved);
                     secrets::put(tx, key, tenant, job, ACCESS, &saved).await?;
                 }
@@ -62,7 +79,13 @@ impl Engine {
     /// Keeps the refresh token of a job where its credentials are.
     pub fn keeper(&self, tenant: TenantId, job: JobId) -> Arc<dyn Keeper> {
         let store = self.options.store.clone();
-        Arc::new(Saved { store, tenant, job })
+        let door = Arc::clone(&self.running(job).refresh);
+        Arc::new(Saved {
+            store,
+            tenant,
+            job,
+            door,
+        })
     }
 
     /// The saved credentials of a job.
@@ -94,18 +117,21 @@ impl Engine {
             .await
     }
 
-    /// Saves the credentials of a job, sealed.
+    /// Saves the credentials of a job, sealed, and that they were saved.
     pub async fn save_credentials(
         &self,
         tenant: TenantId,
         job: JobId,
         credentials: Credentials,
+        entry: Audited,
     ) -> Result<(), StoreError> {
         let store = self.options.store.clone();
         self.options
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    jobs::find_to_change(tx, tenant, job).await?;
+                    audit::append(tx, tenant, &entry).await?;
                     let url = Secret::new(credentials.tenant_url);
                     let token = credentials.secret_token;
                     let key = store.key();

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use muster_model::audit::Audited;
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
 use muster_model::exchange::Keep;
@@ -11,7 +12,7 @@ use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, cycles, escrows, jobs, notices, plans, schemas};
+use muster_store::{Store, StoreError, audit, cycles, escrows, jobs, notices, plans, schemas};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -157,7 +158,10 @@ impl Engine {
         let cycle = Box::pin(self.cycle(lease, &mut kept, &running.progress, plan));
         let ended = self.leased(lease, cycle).await;
         running.progress.send_replace(None);
-        self.tidy(tenant, job).await?;
+        drop(kept);
+        if let Err(error) = self.tidy(tenant, job).await {
+            tracing::warn!(error = %error, "old exchanges cannot be thrown away; trying again");
+        }
         ended
     }
 
@@ -419,12 +423,18 @@ impl Engine {
 
     /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates
     /// everything. Links stay (CY-6).
-    pub async fn restart(&self, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+    pub async fn restart(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+        entry: Audited,
+    ) -> Result<(), StoreError> {
         let now = self.options.clock.now();
         self.options
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    audit::append(tx, tenant, &entry).await?;
                     jobs::clear_watermark(tx, tenant, job).await?;
                     escrows::clear(tx, tenant, job).await?;
                     notices::end(tx, tenant, job, Topic::Failures, now).await?;

@@ -82,9 +82,9 @@ impl Tries {
     fn again(&mut self, error: &TargetError) -> bool {
         match (error.retry(), error) {
             (Retry::No, _) => false,
-            (Retry::After(_), TargetError::Throttled { .. }) => {
+            (Retry::After(_), TargetError::Throttled { said, .. }) => {
                 self.throttled += 1;
-                self.throttled < THROTTLED
+                self.throttled < if said.is_some() { TRIES } else { THROTTLED }
             }
             (Retry::After(_), _) => {
                 self.failed += 1;
@@ -261,7 +261,7 @@ impl State {
     fn slower(&mut self, sent: Instant, error: &TargetError) -> Result<(), TargetError> {
         let now = Instant::now();
         let lasts = now.saturating_duration_since(*self.ill.get_or_insert(now));
-        let TargetError::Throttled { wait } = error else {
+        let TargetError::Throttled { wait, .. } = error else {
             self.limit = (self.limit / 2.0).max(1.0);
             self.failed += 1;
             return Ok(());
@@ -344,6 +344,7 @@ mod tests {
                 match tries.fetch_add(1, Ordering::Relaxed) {
                     0 => Err(TargetError::Throttled {
                         wait: Some(Duration::from_secs(7)),
+                        said: None,
                     }),
                     _ => Ok(()),
                 }
@@ -394,7 +395,10 @@ mod tests {
                 if sent.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
                     return Ok(());
                 }
-                Err(TargetError::Throttled { wait: None })
+                Err(TargetError::Throttled {
+                    wait: None,
+                    said: None,
+                })
             })
         });
         let answers = futures::future::join_all(requests).await;
@@ -434,7 +438,10 @@ mod tests {
         while !matches!(answered, Err(TargetError::OutOfOrder(_))) {
             answered = limiter
                 .run(Rank::Ordinary, || async {
-                    Err(TargetError::Throttled { wait: None })
+                    Err(TargetError::Throttled {
+                        wait: None,
+                        said: None,
+                    })
                 })
                 .await;
         }

@@ -89,10 +89,11 @@ impl Path<'_> {
         // What the store knows, and what is assumed: that an intent was carried out.
         let stored = link.clone();
         let had_intent = intent.is_some();
-        let (mut doubtful, mut noted) = (had_intent, false);
-        if let Some(intent) = intent {
-            let failed = match self.adopt(&intent, stored.as_ref(), began).await {
+        let (mut doubtful, mut noted, mut adopted_now) = (had_intent, false, false);
+        if let Some(intent) = &intent {
+            let failed = match self.adopt(intent, stored.as_ref(), began).await {
                 Ok(found) => {
+                    adopted_now = found.is_some();
                     link = found.or(link);
                     None
                 }
@@ -247,23 +248,21 @@ impl Path<'_> {
                 .is_some_and(|it| it.state == LinkState::Managed);
             // Gives access, or takes it away: should it be done and not written down, nobody would look again at
             // somebody whose assignment was, in the end, as before.
-            let tells = match decision {
-                Decision::Create(_) | Decision::Disable { .. } | Decision::Delete(_) => true,
-                Decision::Update { .. } => !is_managed,
-                _ => false,
+            let (tells, target) = match &decision {
+                Decision::Create(_) => (true, None),
+                Decision::Disable { target, .. } | Decision::Delete(target) => (true, Some(target)),
+                // What is linked nowhere yet may be called otherwise afterwards.
+                Decision::Update { target, .. } => (!is_managed || adopted_now, Some(target)),
+                _ => (false, None),
             };
-            // What was noted before finds an object that is linked nowhere else; by another value, which it is to
-            // have but may not have yet, nobody would.
-            let is_known = adopted && !matches!(decision, Decision::Create(_));
-            if tells
-                && !noted
-                && !is_known
-                && rehearsal.is_none()
-                && let Some(record) = &record
-                && let Some(intent) = self.intent_of(record, mapping, began)
-            {
-                self.intents.note(intent).await?;
-                noted = true;
+            if tells && !noted && rehearsal.is_none() {
+                let found = intent.clone().filter(|_| adopted_now && target.is_some());
+                let new = || self.intent_of(record.as_ref()?, mapping, began);
+                if let Some(intent) = found.or_else(new) {
+                    let target = target.cloned();
+                    self.intents.note(Intent { target, ..intent }).await?;
+                    noted = true;
+                }
             }
             let seen = self.look(kind, &decision).await;
             let done = match &seen {
@@ -389,9 +388,21 @@ impl Path<'_> {
             anchor,
             path,
             value,
+            target,
         } = intent;
-        let find = self.gate.find(*kind, path, value);
-        let mut found = find.await.map_err(NotFound::Error)?;
+        let itself = match target {
+            Some(id) => match self.gate.read(*kind, id).await {
+                Err(TargetError::NotFound) => None,
+                read => Some(read.map_err(NotFound::Error)?),
+            },
+            None => None,
+        };
+        let mut found = if let Some(object) = itself {
+            vec![object]
+        } else {
+            let find = self.gate.find(*kind, path, value);
+            find.await.map_err(NotFound::Error)?
+        };
         if found.len() > 1 {
             return Err(NotFound::Skip(
                 "DuplicateTargetEntries",
@@ -582,6 +593,7 @@ impl Path<'_> {
                 anchor: record.anchor,
                 path: matching.target.clone(),
                 value,
+                target: None,
             })
         })
     }

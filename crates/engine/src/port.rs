@@ -219,10 +219,12 @@ pub enum TargetError {
         detail: String,
     },
     /// It asks us to slow down.
-    #[error("the target asks us to slow down")]
+    #[error("the target asks us to slow down{}", said.as_deref().unwrap_or_default())]
     Throttled {
         /// How long it asks us to wait.
         wait: Option<Duration>,
+        /// What it said, where it may also mean that we are not allowed to (HTTP 403).
+        said: Option<String>,
     },
     /// It cannot be reached.
     #[error("cannot reach {host}: {detail}")]
@@ -289,7 +291,7 @@ impl TargetError {
     /// May the same request succeed a little later?
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Throttled { wait } => Retry::After(*wait),
+            Self::Throttled { wait, .. } => Retry::After(*wait),
             Self::Unreachable { .. } | Self::Timeout(_) | Self::Failed { .. } => Retry::After(None),
             Self::Unauthorized { .. }
             | Self::Conflict(_)
@@ -466,11 +468,15 @@ pub struct Shape {
 /// Keeps a refresh token that an authorization server exchanges for another one with each use (RFC 6749, 6).
 #[async_trait]
 pub trait Keeper: Send + Sync + fmt::Debug {
-    /// The one that is kept; `None` when none is, or it cannot be read.
-    async fn kept(&self) -> Option<Secret<String>>;
+    /// Held from when a token is read until the next one is kept: a token that is shown twice may cost both.
+    fn door(&self) -> Arc<tokio::sync::Mutex<()>>;
 
-    /// Keeps another one. The error says why not.
-    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String>;
+    /// The token that is kept for what was allowed under this id; `None` when something else is. The error says
+    /// why it cannot be read.
+    async fn kept(&self, id: &str) -> Result<Option<Secret<String>>, String>;
+
+    /// Keeps another one, unless something else was allowed meanwhile. The error says why not.
+    async fn keep(&self, id: &str, refresh: &Secret<String>) -> Result<(), String>;
 }
 
 /// Opens the source and the target of a job.

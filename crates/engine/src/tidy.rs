@@ -59,7 +59,9 @@ impl Engine {
     async fn tidy_all(&self) -> Result<(), StoreError> {
         let all = self.options.store.read(|tx| Box::pin(jobs::all(tx)));
         for (tenant, job) in all.await? {
-            self.tidy(tenant, job.id).await?;
+            if let Err(error) = self.tidy(tenant, job.id).await {
+                tracing::warn!(error = %error, "old exchanges cannot be thrown away; trying again");
+            }
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use muster_model::exchange::Exchange;
 use muster_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 
-/// Exchanges of one object that are kept at most: the first ones.
-const MOST: usize = 100;
+/// Exchanges of one object that are kept at most: the first ones, and the last ones.
+const FIRST: usize = 10;
+const LAST: usize = 40;
 
 tokio::task_local! {
     static TRAIL: Trail;
@@ -38,6 +39,14 @@ pub(crate) async fn along<F: Future>(
     (done, told)
 }
 
+/// Does some work that nobody listens to.
+pub async fn aside<F: Future>(work: F) -> F::Output {
+    match TRAIL.try_with(Clone::clone) {
+        Ok(Trail { clock, .. }) => along(&clock, work).await.0,
+        Err(_) => work.await,
+    }
+}
+
 /// Does anybody listen?
 pub fn is_heard() -> bool {
     TRAIL.try_with(|_| ()).is_ok()
@@ -48,12 +57,14 @@ pub fn is_heard() -> bool {
 pub fn tell(took: Duration, exchange: impl FnOnce(Timestamp) -> Exchange) {
     // Nobody listens: that is no error.
     let _ = TRAIL.try_with(|trail| {
+        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        let now = trail.clock.now().as_micros();
+        let sent = Timestamp::from_micros(now.saturating_sub(micros));
+        let exchange = exchange(sent);
         let mut told = trail.told.lock();
-        if told.len() < MOST {
-            let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
-            let now = trail.clock.now().as_micros();
-            let sent = Timestamp::from_micros(now.saturating_sub(micros));
-            told.push(exchange(sent));
+        if told.len() == FIRST + LAST {
+            told.remove(FIRST);
         }
+        told.push(exchange);
     });
 }

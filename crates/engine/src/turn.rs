@@ -29,6 +29,8 @@ pub(crate) struct Running {
     pub(crate) progress: watch::Sender<Option<Progress>>,
     /// When what it keeps only for a while was last looked through.
     pub(crate) tidied: Mutex<Option<Instant>>,
+    /// Held while a refresh token is exchanged for the next one.
+    pub(crate) refresh: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Engine {
@@ -39,6 +41,7 @@ impl Engine {
                 turn: tokio::sync::Mutex::default(),
                 progress,
                 tidied: Mutex::default(),
+                refresh: Arc::default(),
             })
         };
         Arc::clone(self.jobs.lock().entry(job).or_insert_with(new))

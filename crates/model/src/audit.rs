@@ -22,6 +22,14 @@ pub struct Audited {
 /// The name under which the service itself acts.
 pub const SERVICE: &str = "provisioning service";
 
+/// Of an address what is no secret: many have one in their path, in their query, or before their host.
+pub fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
 /// Names of activities: those of 10.7, and further ones.
 pub mod activity {
     /// Credentials, notification email, scope, guard, and the other settings of a job.
@@ -48,4 +56,16 @@ pub mod activity {
     pub const APPLY: &str = "Apply plan";
     /// Somebody was provisioned on demand.
     pub const DEMAND: &str = "Provision on demand";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn of_an_address_only_the_origin_is_told() {
+        let full = "https://user:pass@hooks.example:8443/services/T0/secret?token=1";
+        assert_eq!(origin(full), "https://hooks.example:8443");
+        assert_eq!(origin("https://scim.example"), "https://scim.example");
+    }
 }

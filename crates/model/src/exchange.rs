@@ -16,6 +16,8 @@ pub struct Exchange {
     pub method: String,
     /// The whole address.
     pub url: String,
+    /// Headers of the request that change what it does.
+    pub asked_with: Vec<(String, String)>,
     /// What was sent.
     pub sent: Option<Body>,
     /// The HTTP status; `None` when nothing was answered.
@@ -29,14 +31,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Which attempt each of these is at the same request: 1 for the first one.
+    /// Which attempt each of these is at the same request: 1 for the first one, and for one after the same has
+    /// succeeded.
     pub fn attempts(exchanges: &[Self]) -> Vec<usize> {
         let is_same = |one: &Self, other: &Self| {
             one.method == other.method && one.url == other.url && one.sent == other.sent
         };
-        let before = |(at, it)| {
-            let earlier = exchanges.iter().take(at);
-            earlier.filter(|other| is_same(it, other)).count() + 1
+        let failed = |it: &&Self| !matches!(it.status, Some(200..=299));
+        let before = |(at, it): (usize, &Self)| {
+            let earlier = exchanges.iter().take(at).rev();
+            let earlier = earlier.filter(|other| is_same(it, other));
+            earlier.take_while(failed).count() + 1
         };
         exchanges.iter().enumerate().map(before).collect()
     }

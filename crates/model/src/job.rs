@@ -147,6 +147,8 @@ pub struct Dialect {
     pub puts: bool,
     /// Members of one request at most.
     pub members: u16,
+    /// Writes of one bulk request at most; each is sent alone with 0 or 1.
+    pub bulk: u16,
     /// Does it find groups by a filter? Otherwise all of them are listed and looked through.
     pub filters_groups: bool,
 }
@@ -157,6 +159,7 @@ impl Default for Dialect {
             patch: None,
             puts: false,
             members: 100,
+            bulk: 0,
             filters_groups: true,
         }
     }
@@ -459,18 +462,30 @@ pub struct OAuth {
     pub scope: Option<String>,
     /// Names the private key, where the secret is one.
     pub key_id: Option<String>,
-    /// What somebody has allowed (RFC 6749, 4.1 and 6); the client acts for itself without it (4.4).
-    pub refresh: Option<Secret<String>>,
+    /// What somebody has allowed (RFC 6749, 4.1); the client acts for itself without it (4.4).
+    pub allowed: Option<Allowed>,
+}
+
+/// What somebody has allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Tells it from what somebody else allows, or the same person once more.
+    pub id: String,
+    /// Stands for it (RFC 6749, 6); another one may do so after each use.
+    pub refresh: Secret<String>,
 }
 
 impl Credentials {
-    /// Are they the same, whatever has become of what somebody has allowed? A refresh token may be another one
-    /// after each use.
+    /// Are they the same, whatever stands by now for what somebody has allowed?
     pub fn are_as(&self, other: &Self) -> bool {
         let lasting = |it: &Self| {
             let mut it = it.clone();
-            if let Scheme::OAuth(oauth) = &mut it.access.scheme {
-                oauth.refresh = oauth.refresh.take().map(|_| Secret::new(String::new()));
+            if let Scheme::OAuth(OAuth {
+                allowed: Some(allowed),
+                ..
+            }) = &mut it.access.scheme
+            {
+                allowed.refresh = Secret::new(String::new());
             }
             it
         };

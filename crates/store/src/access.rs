@@ -1,6 +1,6 @@
 //! What gives access to a target, as it is sealed beside its secret.
 
-use muster_model::job::{Access, OAuth, Scheme};
+use muster_model::job::{Access, Allowed, OAuth, Scheme};
 use muster_model::{Secret, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -12,7 +12,8 @@ pub fn write(access: &Access) -> Secret<String> {
         Scheme::OAuth(oauth) => json!({
             "scheme": "oauth", "tokenUrl": oauth.token_url, "clientId": oauth.client_id,
             "scope": oauth.scope, "keyId": oauth.key_id,
-            "refresh": oauth.refresh.as_ref().map(|it| it.expose().as_str())
+            "allowed": oauth.allowed.as_ref().map(|it| it.id.as_str()),
+            "refresh": oauth.allowed.as_ref().map(|it| it.refresh.expose().as_str())
         }),
     };
     json["next"] = Json::from(access.next.as_ref().map(|next| next.expose().as_str()));
@@ -34,7 +35,13 @@ pub fn read(text: &str) -> Option<Access> {
             client_id: text("clientId")?,
             scope: text("scope"),
             key_id: text("keyId"),
-            refresh: text("refresh").map(Secret::new),
+            allowed: match (text("allowed"), text("refresh")) {
+                (Some(id), Some(refresh)) => Some(Allowed {
+                    id,
+                    refresh: Secret::new(refresh),
+                }),
+                _ => None,
+            },
         }),
         _ => return None,
     };
@@ -61,7 +68,10 @@ mod tests {
                 client_id: "muster".to_owned(),
                 scope: Some("scim".to_owned()),
                 key_id: Some("1".to_owned()),
-                refresh: Some(Secret::new("rt".to_owned())),
+                allowed: Some(Allowed {
+                    id: "a1".to_owned(),
+                    refresh: Secret::new("rt".to_owned()),
+                }),
             }),
         ];
         for scheme in schemes {

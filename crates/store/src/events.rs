@@ -195,6 +195,8 @@ pub struct EventQuery {
     pub until: Option<Timestamp>,
     /// Older than this event; for the next page.
     pub before: Option<EventId>,
+    /// Only those whose exchanges are kept.
+    pub has_exchanges: bool,
 }
 
 /// How many events a stretch of time has of an action and a status.
@@ -213,7 +215,12 @@ pub struct Tally {
 /// No event that was told at this instant or later has a lower id: ids begin with the time, to the
 /// millisecond. The clock may have been set back an hour meanwhile.
 pub(crate) fn lowest(since: Timestamp) -> EventId {
-    let millis = (since.as_micros() / 1000 - 3_600_000).max(0) as u64;
+    first_of(since.plus_seconds(-3600))
+}
+
+/// The lowest id of a millisecond.
+pub(crate) fn first_of(instant: Timestamp) -> EventId {
+    let millis = (instant.as_micros() / 1000).max(0) as u64;
     let mut id = [0; 16];
     id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
     EventId::from_bytes(id)
@@ -272,6 +279,12 @@ pub async fn list(
     condition("id >=", query.since.map(|since| lowest(since).into()));
     condition("at >=", query.since.map(Val::from));
     condition("at <", query.until.map(Val::from));
+    if query.has_exchanges {
+        sql.push_str(
+            " AND EXISTS (SELECT 1 FROM exchanges x WHERE x.tenant = events.tenant \
+             AND x.job = events.job AND x.event = events.id)",
+        );
+    }
     params.push(limit.into());
     let _ = write!(sql, " ORDER BY id DESC LIMIT ${}", params.len());
     tx.all(&sql, &params).await

@@ -5,7 +5,7 @@ use muster_model::exchange::{Body, Exchange};
 use muster_model::{EventId, JobId, Secret, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::events::lowest;
+use crate::events::first_of;
 use crate::{SealingKey, StoreError, Tx, Val};
 
 /// The exchanges of one event, sealed.
@@ -119,7 +119,7 @@ pub async fn surplus(
             tx.one::<(EventId,)>(too_large, &params).await?
         }
     };
-    let params = [tenant.into(), job.into(), lowest(since).into()];
+    let params = [tenant.into(), job.into(), first_of(since).into()];
     let old: Option<(EventId,)> = tx.one(too_old, &params).await?;
     Ok(large.into_iter().chain(old).map(|(event,)| event).max())
 }
@@ -141,7 +141,7 @@ fn to_json(exchange: &Exchange) -> Json {
     let body = |body: &Body| json!([body.text, body.size]);
     json!({
         "at": exchange.at.as_micros(), "ms": exchange.millis,
-        "method": exchange.method, "url": exchange.url,
+        "method": exchange.method, "url": exchange.url, "with": exchange.asked_with,
         "sent": exchange.sent.as_ref().map(body), "status": exchange.status,
         "headers": exchange.headers,
         "answered": exchange.answered.as_ref().map(body), "failure": exchange.failure,
@@ -158,18 +158,16 @@ fn from_json(json: &Json) -> Option<Exchange> {
         })),
     };
     let header = |json: &Json| Some((text(&json[0])?, text(&json[1])?));
+    let pairs = |json: &Json| json.as_array()?.iter().map(header).collect::<Option<_>>();
     Some(Exchange {
         at: Timestamp::from_micros(json["at"].as_i64()?),
         millis: json["ms"].as_u64()?,
         method: text(&json["method"])?,
         url: text(&json["url"])?,
+        asked_with: pairs(&json["with"])?,
         sent: body(&json["sent"])?,
         status: json["status"].as_u64().and_then(|it| it.try_into().ok()),
-        headers: json["headers"]
-            .as_array()?
-            .iter()
-            .map(header)
-            .collect::<Option<_>>()?,
+        headers: pairs(&json["headers"])?,
         answered: body(&json["answered"])?,
         failure: text(&json["failure"]),
     })

@@ -5,7 +5,7 @@
 //! It is looked for by the value it was to be matched by, and then belongs to its source object again.
 
 use muster_model::directory::Kind;
-use muster_model::link::SourceAnchor;
+use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::{Attributes, JobId, TenantId, Value};
 
 use crate::lists::{LIST, id_list, of_job};
@@ -22,11 +22,14 @@ pub struct Intent {
     pub path: String,
     /// Its value.
     pub value: Value,
+    /// The object itself, where it was there already: whatever it is called by then.
+    pub target: Option<TargetId>,
 }
 
 impl FromRow for Intent {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
         let (kind, anchor, text): (_, _, String) = (row.take()?, row.take()?, row.take()?);
+        let target: Option<String> = row.take()?;
         let match_by =
             attributes_from_json(&text).map_err(|error| row.corrupt(error.to_string()))?;
         let (path, value) = match_by
@@ -38,11 +41,12 @@ impl FromRow for Intent {
             anchor,
             path: path.clone(),
             value: value.clone(),
+            target: target.map(TargetId),
         })
     }
 }
 
-const COLUMNS: &str = "kind, anchor, match_by";
+const COLUMNS: &str = "kind, anchor, match_by, target";
 
 /// Notes intents.
 pub async fn put(
@@ -62,11 +66,13 @@ pub async fn put(
                 intent.anchor.into(),
                 intent.kind.into(),
                 attributes_to_json(&match_by).into(),
+                intent.target.as_ref().map(|id| id.0.as_str()).into(),
             ]
         })
         .collect();
-    let head = "INSERT INTO intents (tenant, job, anchor, kind, match_by)";
-    let tail = "ON CONFLICT (tenant, job, anchor) DO UPDATE SET match_by = excluded.match_by";
+    let head = "INSERT INTO intents (tenant, job, anchor, kind, match_by, target)";
+    let tail = "ON CONFLICT (tenant, job, anchor) DO UPDATE \
+                SET match_by = excluded.match_by, target = excluded.target";
     tx.insert_many(head, tail, rows).await.map(|_| ())
 }
 

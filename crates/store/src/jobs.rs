@@ -3,6 +3,7 @@
 //! A job is run by whoever holds its lease. Each claim raises the job's fencing number; every write
 //! of a cycle first checks that number, so a process that lost its lease writes nothing.
 
+use muster_model::audit::origin;
 use muster_model::exchange::ExchangeLog;
 use muster_model::job::{
     DefaultAccess, Departure, Dialect, Guard, Job, JobSettings, JobStatus, Leaving, PatchStyle,
@@ -136,6 +137,7 @@ fn dialect(json: &Json) -> Option<Dialect> {
         },
         puts: json["puts"].as_bool()?,
         members: number(&json["members"])?,
+        bulk: number(&json["bulk"]).unwrap_or_default(),
         filters_groups: json["filtersGroups"].as_bool()?,
     })
 }
@@ -173,6 +175,7 @@ fn settings_json(settings: &JobSettings) -> String {
             "patch": settings.dialect.patch.map(PatchStyle::as_str),
             "puts": settings.dialect.puts,
             "members": settings.dialect.members,
+            "bulk": settings.dialect.bulk,
             "filtersGroups": settings.dialect.filters_groups
         },
         "exchanges": {
@@ -185,7 +188,7 @@ fn settings_json(settings: &JobSettings) -> String {
     .to_string()
 }
 
-/// What is different between two settings: the name, before, after.
+/// What is different between two settings, without secrets: the name, before, after.
 pub fn differences(before: &JobSettings, after: &JobSettings) -> Vec<(String, String, String)> {
     let read = |settings: &JobSettings| -> serde_json::Map<String, Json> {
         serde_json::from_str(&settings_json(settings)).unwrap_or_default()
@@ -193,7 +196,12 @@ pub fn differences(before: &JobSettings, after: &JobSettings) -> Vec<(String, St
     let (before, after) = (read(before), read(after));
     let changed = after.into_iter().filter_map(|(name, after)| {
         let before = before.get(&name).cloned().unwrap_or_default();
-        (before != after).then(|| (name, before.to_string(), after.to_string()))
+        let told = |value: &Json| match (name.as_str(), value) {
+            ("notificationWebhook", Json::String(url)) => origin(url),
+            _ => value.to_string(),
+        };
+        let (old, new) = (told(&before), told(&after));
+        (before != after).then_some((name, old, new))
     });
     changed.collect()
 }

@@ -1,5 +1,7 @@
 //! Notices, and when they are told (section 12). Raised and ended by the engine.
 
+use std::collections::HashSet;
+
 use muster_model::notice::{Channel, Notice, Topic};
 use muster_model::{JobId, TenantId, Timestamp};
 
@@ -31,6 +33,9 @@ impl FromRow for Notice {
 
 const COLUMNS: &str =
     "job, topic, channel, reason, detail, size, since, ended, acknowledged, told, due, problem";
+
+/// What was over for so many seconds does not go on when it comes again.
+const MOMENT: i64 = 3600;
 
 /// What is to be known.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +75,9 @@ async fn raise_by(
     let before = find(tx, tenant, job, news.topic, channel).await?;
     let known = before.as_ref().filter(|it| {
         let is_grown = news.size >= 10 && news.size >= 2 * it.size;
-        it.reason == news.reason && !is_grown && (it.ended.is_none() || it.due.is_some())
+        // Whose end nobody was told, because nobody wanted to be, is over all the same.
+        let is_over = |ended: Timestamp| it.due.is_none() || ended < now.plus_seconds(-MOMENT);
+        it.reason == news.reason && !is_grown && !it.ended.is_some_and(is_over)
     });
     let due = match (&before, known) {
         (_, Some(it)) if it.ended.is_none() => it.due,
@@ -179,7 +186,7 @@ pub async fn acknowledge(
     job: JobId,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let mut count = 0;
+    let mut acknowledged = HashSet::new();
     let topics = [Topic::Quarantine, Topic::Failures, Topic::Expiry];
     let all = topics.map(|topic| Channel::ALL.map(|channel| (topic, channel)));
     for (topic, channel) in all.into_iter().flatten() {
@@ -200,10 +207,11 @@ pub async fn acknowledge(
             topic.as_str().into(),
             channel.as_str().into(),
         ];
-        let acknowledged = tx.exec(sql, &params).await?;
-        count += acknowledged * u64::from(channel == Channel::Mail);
+        if tx.exec(sql, &params).await? > 0 {
+            acknowledged.insert(topic);
+        }
     }
-    Ok(count)
+    Ok(acknowledged.len() as u64)
 }
 
 /// What is due; and, if anything is, what will be soon, so that it is told together.
@@ -285,9 +293,9 @@ pub async fn missed(
     tx.exec(sql, &params).await.map(|_| ())
 }
 
-/// Forgets what was over, and told to be, before an instant.
+/// Forgets what was over before an instant, whether somebody wanted to be told or not.
 pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, before: Timestamp) -> Result<(), StoreError> {
-    let sql = "DELETE FROM notices WHERE tenant = $1 AND ended < $2 AND due IS NULL";
+    let sql = "DELETE FROM notices WHERE tenant = $1 AND ended < $2";
     tx.exec(sql, &[tenant.into(), before.into()])
         .await
         .map(|_| ())

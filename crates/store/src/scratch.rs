@@ -34,7 +34,7 @@ const STATE: &[(&str, &[&str], &[&str])] = &[
         &["owner", "attribute", "referred"],
         &["state", "sent_as", "retry_at"],
     ),
-    ("intents", &["anchor"], &["kind", "match_by"]),
+    ("intents", &["anchor"], &["kind", "match_by", "target"]),
     (
         "escrows",
         &["anchor"],

@@ -28,6 +28,7 @@ on_both!(
     a_target_that_comes_and_goes_is_told_more_slowly,
     only_addresses_are_taken,
     a_webhook_is_told_the_same_signed_and_in_its_own_time,
+    what_nobody_wants_to_be_told_changes_nothing_for_others,
     credentials_that_expire_are_told_until_somebody_knows,
 );
 
@@ -329,4 +330,48 @@ async fn credentials_that_expire_are_told_until_somebody_knows(test: &TestStore)
     // Seven days before is news.
     raise("CredentialsExpireInSevenDays").await;
     assert_eq!(here.pass(60).await.len(), 1);
+}
+
+async fn what_nobody_wants_to_be_told_changes_nothing_for_others(test: &TestStore) {
+    let here = Here::new(test);
+    // It waits for a webhook that nobody has.
+    let old = here.application("Old").await;
+    here.away(old).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    let (wiki, chat) = (
+        here.application("Wiki").await,
+        here.application("Chat").await,
+    );
+    // What comes together is told together, and what is over in a moment not at all.
+    here.away(wiki).await;
+    assert!(here.pass(7).await.is_empty());
+    here.away(chat).await;
+    assert_eq!(
+        here.pass(60).await,
+        ["Muster: 2 notices of provisioning jobs"]
+    );
+    for job in [wiki, chat, old] {
+        here.status(job, JobStatus::Active).await;
+    }
+    here.pass(60).await;
+    here.away(wiki).await;
+    here.pass(3).await;
+    here.status(wiki, JobStatus::Active).await;
+    assert!(here.pass(60).await.is_empty());
+    // What was acknowledged and is over is another thing when it comes again.
+    here.away(old).await;
+    here.pass(60).await;
+    notices::acknowledge(&here.ctx, "Old").await.unwrap();
+    here.status(old, JobStatus::Active).await;
+    here.pass(2 * DAY).await;
+    let url = "https://alerts.test/muster";
+    let set = applications::set_notification_webhook(&here.ctx, "Old", Some(url));
+    set.await.unwrap();
+    assert!(here.pass(60).await.is_empty());
+    assert_eq!(here.recorder.tried(), 0, "nothing of what is long over");
+    here.away(old).await;
+    assert_eq!(here.pass(60).await.len(), 1);
+    assert_eq!(here.recorder.taken().len(), 1);
+    let listed = notices::list(&here.ctx).await.unwrap();
+    assert!(!listed[0].1.acknowledged);
 }

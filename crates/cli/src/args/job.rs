@@ -105,6 +105,9 @@ pub(crate) enum Job {
         /// Members of one request at most.
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
         members: Option<u16>,
+        /// Writes that go together in one bulk request at most; 0 sends each alone.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=64))]
+        bulk: Option<u16>,
         /// Whether the target finds groups by a filter; otherwise all are listed and looked through.
         #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
         group_filter: Option<bool>,

@@ -2,10 +2,11 @@
 
 use muster_app::AppError;
 use muster_app::applications::{self, Principal, Shown, Template};
+use muster_app::surprises::{self, Surprise};
 use muster_engine::port::{Probe, TestFailure};
-use muster_model::Secret;
 use muster_model::directory::Kind;
 use muster_model::job::{Access, Credentials, OAuth, Scheme, Scope};
+use muster_model::{Secret, Timestamp};
 use serde_json::json;
 
 use super::authorize::authorize;
@@ -92,7 +93,19 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let text = "The connection works; the credentials are saved".to_owned();
             tell(out, &json!({ "ok": true, "saved": true }), text).await;
         }
+        App::Surprises { app, since } => {
+            let since = ctx.clock.now().plus_seconds(-i64::from(since));
+            let all = surprises::list(ctx, &app, since).await?;
+            for it in &all {
+                out.line(surprise_line(&app, it, out.json)).await;
+            }
+            if all.is_empty() && !out.json {
+                out.line("Nothing that is kept of failures shows any").await;
+            }
+        }
         App::Authorize { app, asking } => {
+            // Nobody is asked in vain.
+            applications::find(ctx, &app).await?;
             let given = authorize(node, *asking, out).await?;
             applications::save_credentials(ctx, &app, given).await?;
             let text = "The connection works; the credentials are saved".to_owned();
@@ -277,6 +290,32 @@ async fn probe(app: &str, probed: Result<Probe, TestFailure>, out: &Out) -> Resu
     })
 }
 
+fn surprise_line(app: &str, surprise: &Surprise, is_json: bool) -> String {
+    let Surprise {
+        what,
+        options,
+        count,
+        event,
+        evidence,
+    } = surprise;
+    let command = options
+        .as_ref()
+        .map(|options| format!("muster job dialect \"{app}\" {options}"));
+    let status = evidence.status.unwrap_or_default();
+    if is_json {
+        let shown = json!({
+            "what": what, "count": count, "event": event.to_string(), "command": command,
+            "method": evidence.method, "url": evidence.url, "status": status
+        });
+        return shown.to_string();
+    }
+    let command = command.map_or_else(String::new, |it| format!("\n  speak to it so: {it}"));
+    format!(
+        "{what}: {count} times\n  {} {} was answered {status}: muster log exchanges \"{app}\" {event}{command}",
+        evidence.method, evidence.url
+    )
+}
+
 fn access(given: AccessArg) -> Result<Access, AppError> {
     let scheme = match (given.user, given.token_url, given.client_id) {
         (Some(user), ..) => Scheme::Basic { user },
@@ -285,22 +324,25 @@ fn access(given: AccessArg) -> Result<Access, AppError> {
             client_id,
             scope: given.oauth_scope,
             key_id: given.key_id,
-            refresh: None,
+            allowed: None,
         }),
         _ => Scheme::Bearer,
     };
-    let expires = given.expires.map(|text| {
-        let day = || format!("{text}T00:00:00Z").parse().ok();
-        text.parse().ok().or_else(day).ok_or_else(|| {
-            AppError::Invalid(format!(
-                "`{text}` is no date such as 2025-06-30, and no instant"
-            ))
-        })
-    });
+    let expires = given.expires.map(instant);
     Ok(Access {
         scheme,
         next: given.next.map(Secret::new),
         expires: expires.transpose()?,
+    })
+}
+
+/// A date, which begins at midnight in UTC, or an instant.
+pub(super) fn instant(text: String) -> Result<Timestamp, AppError> {
+    let day = || format!("{text}T00:00:00Z").parse().ok();
+    text.parse().ok().or_else(day).ok_or_else(|| {
+        AppError::Invalid(format!(
+            "`{text}` is no date such as 2025-06-30, and no instant"
+        ))
     })
 }
 

@@ -12,11 +12,14 @@ use crate::output::Out;
 
 pub(super) async fn perform(node: &Node, asked: Audit, out: &Out) -> Result<Exit, AppError> {
     let now = node.ctx.clock.now();
+    let wrong =
+        |_| AppError::Invalid("--before is the id of an entry (muster audit --json)".to_owned());
+    let before = asked.before.map(|id| id.parse().map_err(wrong));
     let filter = Filter {
         application: asked.app,
         actor: asked.actor,
         since: asked.since.map(|ago| now.plus_seconds(-i64::from(ago))),
-        before: None,
+        before: before.transpose()?,
     };
     let entries = audit::list(&node.ctx, filter, asked.limit).await?;
     for (entry, application) in &entries {

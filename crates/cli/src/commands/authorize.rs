@@ -15,6 +15,7 @@ use muster_model::job::{Access, Credentials, OAuth, Scheme};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::app::instant;
 use crate::args::Asking;
 use crate::node::Node;
 use crate::output::Out;
@@ -32,13 +33,14 @@ pub(super) async fn authorize(
     asking: Asking,
     out: &Out,
 ) -> Result<Credentials, AppError> {
+    let expires = asking.expires.map(instant).transpose()?;
     let secret = Secret::new(asking.token.secret_token.unwrap_or_default());
     let oauth = OAuth {
         token_url: asking.token_url,
         client_id: asking.client_id,
         scope: asking.oauth_scope,
-        key_id: None,
-        refresh: None,
+        key_id: asking.key_id,
+        allowed: None,
     };
     let refused = |error: std::io::Error| {
         AppError::Refused(format!(
@@ -58,13 +60,14 @@ pub(super) async fn authorize(
     ))
     .await;
     let code = code(listener, &asked.state, out).await?;
-    let refresh = authorize::redeem(&node.http, &oauth, &secret, &asked, &code).await;
-    let refresh = refresh.map_err(wrong)?;
+    let allowed = authorize::redeem(&node.http, &oauth, &secret, &asked, &code).await;
+    let allowed = allowed.map_err(wrong)?;
     let access = Access {
         scheme: Scheme::OAuth(OAuth {
-            refresh: Some(refresh),
+            allowed: Some(allowed),
             ..oauth
         }),
+        expires,
         ..Access::default()
     };
     Ok(Credentials {

@@ -110,12 +110,14 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             patch,
             write,
             members,
+            bulk,
             group_filter,
         } => {
             let (app, dialect) = jobs::set_dialect(ctx, &app, move |dialect| {
                 dialect.patch = patch.map_or(dialect.patch, Into::into);
                 dialect.puts = write.map_or(dialect.puts, |write| write == WriteArg::Put);
                 dialect.members = members.unwrap_or(dialect.members);
+                dialect.bulk = bulk.unwrap_or(dialect.bulk);
                 dialect.filters_groups = group_filter.unwrap_or(dialect.filters_groups);
             })
             .await?;
@@ -317,7 +319,7 @@ fn dialect_json(dialect: Dialect) -> Value {
     json!({
         "patch": dialect.patch.map(PatchStyle::as_str),
         "write": if dialect.puts { "put" } else { "patch" },
-        "members": dialect.members, "groupFilter": dialect.filters_groups
+        "members": dialect.members, "bulk": dialect.bulk, "groupFilter": dialect.filters_groups
     })
 }
 
@@ -335,8 +337,12 @@ fn dialect_text(dialect: Dialect) -> String {
     } else {
         "all groups are listed to find one"
     };
+    let bulk = match dialect.bulk {
+        0 | 1 => String::new(),
+        many => format!("; up to {many} writes in a bulk request"),
+    };
     format!(
-        "{write}; {} members in a request; {groups}",
+        "{write}; {} members in a request{bulk}; {groups}",
         dialect.members
     )
 }

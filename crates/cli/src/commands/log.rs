@@ -55,7 +55,10 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
             let events = if let Some(event) = event {
                 vec![log::show(&node.ctx, &app, &event).await?]
             } else {
-                let query = query(node, filter).await?;
+                let query = EventQuery {
+                    has_exchanges: true,
+                    ..query(node, filter).await?
+                };
                 log::list(&node.ctx, &app, query, limit).await?
             };
             let form = match (har, curl) {
@@ -137,6 +140,7 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
         since: instant(filter.since)?,
         until: instant(filter.until)?,
         before: None,
+        has_exchanges: false,
     })
 }
 

@@ -32,8 +32,9 @@ pub(super) async fn print(
     for event in events.iter().rev() {
         let said = log::exchanges(&node.ctx, event).await?;
         if matches!(form, Form::Text | Form::Curl) && !said.is_empty() {
+            let line = event_line(event).replace(char::is_control, " ");
             let comment = if form == Form::Curl { "# " } else { "" };
-            out.line(format!("{comment}{}", event_line(event))).await;
+            out.line(format!("{comment}{line}")).await;
         }
         let attempts = Exchange::attempts(&said);
         for (exchange, attempt) in said.iter().zip(attempts) {
@@ -51,6 +52,7 @@ pub(super) async fn print(
                 Form::Text => text(exchange, attempt, out).await,
                 Form::Curl => {
                     let outcome = har::outcome(exchange, attempt);
+                    let outcome = outcome.replace(char::is_control, " ");
                     out.line(format!("# {} {outcome}", exchange.at)).await;
                     out.line(har::curl(exchange)).await;
                 }

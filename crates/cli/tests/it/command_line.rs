@@ -76,6 +76,7 @@ fn every_command_has_help_with_an_example() {
         &["app", "unassign"],
         &["app", "credentials"],
         &["app", "authorize"],
+        &["app", "surprises"],
         &["app", "test-connection"],
         &["app", "scope"],
         &["app", "notify"],

@@ -5,7 +5,7 @@ use serde_json::{Value, json as value};
 
 use crate::kill::read_all;
 use crate::relay::{Seen, Trouble};
-use crate::run::{APP, json};
+use crate::run::{APP, json, run};
 use crate::troubled::Here;
 
 /// A cycle, planned and applied; answers what was sent, after it was compared with the plan.
@@ -213,4 +213,99 @@ fn a_probe_finds_out_how_to_speak_to_a_target_and_leaves_nothing_behind() {
     });
     let tried = json(&here.data, &canary);
     assert_eq!(tried["patch"], "2017", "{tried}");
+}
+
+#[test]
+fn writes_go_together_to_who_wants_them_so_and_are_what_was_planned() {
+    let here = Here::with(30, |_, _| Trouble::None);
+    json(&here.data, &["job", "dialect", APP, "--bulk", "10"]);
+    let keep = ["job", "exchanges", APP, "--keep", "all"];
+    json(&here.data, &keep);
+    let file = here.data.join("cycle.plan");
+    let file = file.to_str().unwrap();
+    json(&here.data, &["plan", APP, "--out", file]);
+    let ended = json(&here.data, &["apply", file]);
+    assert_eq!(ended["failed"], 0, "{ended}");
+    here.check("bulk");
+    let sent = here.relay.writes();
+    let (bulk, alone): (Vec<Seen>, Vec<Seen>) =
+        sent.into_iter().partition(|it| it.path.ends_with("/Bulk"));
+    assert_eq!(alone, []);
+    let mut operations = Vec::new();
+    for request in &bulk {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        let all = body["Operations"].as_array().unwrap().clone();
+        assert!((1..=10).contains(&all.len()));
+        operations.extend(all);
+    }
+    assert!(bulk.len() < operations.len() / 2, "{} requests", bulk.len());
+    let mut sent: Vec<String> = operations
+        .iter()
+        .map(|it| format!("{} {} {}", it["method"], it["path"], it["data"]))
+        .collect();
+    // Creations are planned as they are sent; what refers to them, by ids that they had not yet.
+    let planned = std::fs::read_to_string(file).unwrap();
+    let mut planned: Vec<String> = planned
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .flat_map(|it| it["requests"].as_array().cloned().unwrap_or_default())
+        .map(|it| {
+            let body: Value = match &it["body"] {
+                Value::String(text) => serde_json::from_str(text).unwrap(),
+                other => other.clone(),
+            };
+            format!("{} {} {body}", it["method"], it["path"])
+        })
+        .collect();
+    assert_eq!(sent.len(), planned.len());
+    let creations = |all: &mut Vec<String>| {
+        all.retain(|it| it.starts_with("\"POST\""));
+        all.sort();
+    };
+    creations(&mut sent);
+    creations(&mut planned);
+    assert_eq!(sent, planned);
+    // Each event has its own part of them, and nobody else's.
+    let of_user = [
+        "log",
+        "exchanges",
+        APP,
+        "--user",
+        "u7@example.test",
+        "--curl",
+    ];
+    let told = run(&here.data, &of_user);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.contains("u7@example.test") && !told.contains("u8@example.test"),
+        "{told}"
+    );
+    change(&here);
+    json(&here.data, &["job", "run", APP]);
+    check_changed(&here);
+}
+
+#[test]
+fn a_target_without_bulk_is_told_so_and_what_is_refused_in_it_fails_alone() {
+    let here = Here::with(6, |_, seen| {
+        let is_bulk = seen.path.ends_with("/Bulk");
+        if is_bulk && seen.body.contains("u3@example.test") {
+            Trouble::Answer(404, "")
+        } else {
+            Trouble::None
+        }
+    });
+    json(&here.data, &["job", "dialect", APP, "--bulk", "64"]);
+    let output = run(&here.data, &["job", "run", APP]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let events = json(&here.data, &["log", "list", APP, "--status", "failure"]);
+    let said = events[0]["reason"].as_str().unwrap();
+    assert!(said.contains("muster job dialect --bulk 0"), "{said}");
+    let surprise = json(&here.data, &["app", "surprises", APP]);
+    let command = surprise["command"].as_str().unwrap();
+    assert!(command.ends_with("--bulk 0"), "{surprise}");
+    json(&here.data, &["job", "dialect", APP, "--bulk", "0"]);
+    json(&here.data, &["job", "restart", APP]);
+    json(&here.data, &["job", "run", APP]);
+    here.check("alone");
 }

@@ -123,15 +123,3 @@ fn github_says_403_when_it_means_later() {
     let status = json(&refused.data, &["job", "status", APP]);
     assert_eq!(status["cycles"][0]["state"], "Failed", "{status}");
 }
-
-/// A day is a time to wait, too (RFC 9110, 10.2.3).
-#[test]
-fn a_target_that_says_until_when_it_is_away_is_left_alone_until_then() {
-    let here = Here::with(3, |number, _| match number {
-        2 => Trouble::Answer(503, "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n"),
-        _ => Trouble::None,
-    });
-    let ended = json(&here.data, &["job", "run", APP]);
-    assert_eq!(ended["failed"], 0, "{ended}");
-    here.check("created");
-}

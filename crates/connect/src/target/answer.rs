@@ -14,6 +14,8 @@ use serde_json::{Map, Value as Json};
 use crate::http::{ANSWER, HttpError};
 use crate::target::LARGEST;
 
+/// The longest wait for whom may only seem to be throttled.
+const FORBIDDEN: Duration = Duration::from_mins(1);
 /// Characters of an answer that an error quotes.
 const QUOTED: usize = 200;
 
@@ -69,6 +71,15 @@ impl Answer {
         }
     }
 
+    /// One that came as a part of another.
+    pub(super) fn of(status: StatusCode, body: String) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Ok(body.into_bytes()),
+        }
+    }
+
     pub(super) const fn status(&self) -> StatusCode {
         self.status
     }
@@ -99,16 +110,20 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
     let body = answer.body.unwrap_or_default();
     let detail = detail(&body);
     match (status, status.as_u16()) {
-        // Some throttle with 403, too: whoever may not has nothing to wait for.
-        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN, _) if wait.is_some() => {
-            TargetError::Throttled { wait }
+        // Some throttle with 403, too; others say so to whoever may not.
+        (StatusCode::FORBIDDEN, _) if wait.is_some() => TargetError::Throttled {
+            wait: wait.map(|wait| wait.min(FORBIDDEN)),
+            said: Some(format!(" (HTTP 403: {detail})")),
+        },
+        (StatusCode::SERVICE_UNAVAILABLE, _) if wait.is_some() => {
+            TargetError::Throttled { wait, said: None }
         }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
             TargetError::Unauthorized { status, detail }
         }
         (StatusCode::NOT_FOUND, _) => TargetError::NotFound,
         (StatusCode::CONFLICT, _) => TargetError::Conflict(detail),
-        (StatusCode::TOO_MANY_REQUESTS, _) => TargetError::Throttled { wait },
+        (StatusCode::TOO_MANY_REQUESTS, _) => TargetError::Throttled { wait, said: None },
         (status, number) if status.is_server_error() => TargetError::Failed {
             status: number,
             detail,
@@ -124,13 +139,17 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("retry-after")?.to_str().ok()?.trim();
+    wait_of(value, u64::try_from(SystemClock.now().as_micros()).ok()?)
+}
+
+/// What Retry-After says, at a time in microseconds.
+fn wait_of(value: &str, now: u64) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
     // Until an instant (RFC 9110, 10.2.3); one that is over is no time at all.
     let until = httpdate::parse_http_date(value).ok()?;
     let until = until.duration_since(UNIX_EPOCH).ok()?;
-    let now = u64::try_from(SystemClock.now().as_micros()).ok()?;
     Some(until.saturating_sub(Duration::from_micros(now)))
 }
 
@@ -253,4 +272,20 @@ pub(super) fn list(mut answer: Map<String, Json>) -> Result<(u64, Vec<Json>), Ta
         Some(_) => return Err(wrong("`Resources` is not an array")),
     };
     Ok((total, resources))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_number_of_seconds_or_a_day_and_a_time() {
+        // Sun, 06 Nov 1994 08:48:37 GMT, a minute before the example of RFC 9110.
+        let now = 784_111_717 * 1_000_000;
+        let wait = |value: &str| wait_of(value, now).map(|it| it.as_secs());
+        assert_eq!(wait("120"), Some(120));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(60));
+        assert_eq!(wait("Fri, 31 Dec 1993 23:59:59 GMT"), Some(0));
+        assert_eq!(wait("soon"), None);
+    }
 }

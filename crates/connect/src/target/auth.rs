@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use muster_engine::port::{Keeper, TargetError};
-use muster_model::job::{Credentials, OAuth, Scheme};
+use muster_model::job::{Allowed, Credentials, OAuth, Scheme};
 use muster_model::{Clock, ObjectId, Secret, SystemClock};
 use reqwest::RequestBuilder;
 use serde_json::{Value as Json, json};
@@ -36,7 +36,9 @@ struct State {
     moved_on: bool,
     access: Option<AccessToken>,
     /// What somebody has allowed, as it is by now.
-    refresh: Option<Secret<String>>,
+    allowed: Option<Allowed>,
+    /// It could not be kept: nobody else has it.
+    is_unkept: bool,
 }
 
 #[derive(Debug)]
@@ -76,8 +78,8 @@ impl Auth {
             }
             Scheme::Basic { .. } | Scheme::Bearer => {}
         }
-        let refresh = match &access.scheme {
-            Scheme::OAuth(oauth) => oauth.refresh.clone(),
+        let allowed = match &access.scheme {
+            Scheme::OAuth(oauth) => oauth.allowed.clone(),
             Scheme::Basic { .. } | Scheme::Bearer => None,
         };
         Ok(Self {
@@ -86,7 +88,7 @@ impl Auth {
             next,
             keeper,
             state: Mutex::new(State {
-                refresh,
+                allowed,
                 ..State::default()
             }),
         })
@@ -114,34 +116,23 @@ impl Auth {
         if let Some(known) = state.access.as_ref().filter(is_good) {
             return Ok((request.bearer_auth(known.token.expose()), shown));
         }
-        if state.refresh.is_some() {
-            // Another process may have exchanged it meanwhile.
-            state.refresh = self.keeper.kept().await.or(state.refresh.take());
-        }
-        let refresh = state.refresh.clone();
-        let got = get(http, oauth, self.secret(&state), refresh.as_ref()).await;
-        let got = match (got, &self.next) {
-            // The client secret is refused: there may be one that was staged.
-            (Err(TargetError::Unauthorized { .. }), Some(next)) if !state.moved_on => {
-                state.moved_on = true;
-                get(http, oauth, next, refresh.as_ref()).await
-            }
-            (got, _) => got,
-        }?;
+        let errand = Errand {
+            http: http.clone(),
+            oauth: oauth.clone(),
+            secret: self.secret(&state).clone(),
+            next: self.next.clone().filter(|_| !state.moved_on),
+            keeper: Arc::clone(&self.keeper),
+            allowed: state.allowed.clone(),
+            is_unkept: state.is_unkept,
+        };
+        // It comes to its end, whoever stops waiting for it: what was exchanged is kept.
+        let got = tokio::spawn(errand.run()).await;
+        let got = got.map_err(|error| TargetError::OutOfOrder(error.to_string()))??;
         state.shown += 1;
+        state.moved_on |= got.moved_on;
+        (state.allowed, state.is_unkept) = (got.allowed, got.is_unkept);
         let request = request.bearer_auth(got.access.token.expose());
         state.access = Some(got.access);
-        // A client that acts for itself needs none (RFC 6749, 4.4.3).
-        let is_other = |it: &Secret<String>| state.refresh.as_ref().is_some_and(|old| old != it);
-        if let Some(other) = got.refresh.filter(is_other) {
-            if let Err(error) = self.keeper.keep(&other).await {
-                tracing::error!(
-                    error,
-                    "a refresh token could not be kept; if this process ends, somebody has to allow it again"
-                );
-            }
-            state.refresh = Some(other);
-        }
         Ok((request, Shown(state.shown)))
     }
 
@@ -163,11 +154,139 @@ impl Auth {
         is_known || moves_on
     }
 
+    /// Forgets the access token, as when it has expired.
+    #[cfg(test)]
+    pub(super) async fn expire(&self) {
+        self.state.lock().await.access = None;
+    }
+
     fn secret(&self, state: &State) -> &Secret<String> {
         match &self.next {
             Some(next) if state.moved_on => next,
             _ => &self.secret,
         }
+    }
+}
+
+/// Getting an access token.
+struct Errand {
+    http: Http,
+    oauth: OAuth,
+    secret: Secret<String>,
+    /// A secret that was staged and not tried yet.
+    next: Option<Secret<String>>,
+    keeper: Arc<dyn Keeper>,
+    allowed: Option<Allowed>,
+    is_unkept: bool,
+}
+
+/// What came of it.
+struct Got {
+    access: AccessToken,
+    allowed: Option<Allowed>,
+    is_unkept: bool,
+    /// The secret that was staged is the one that works.
+    moved_on: bool,
+}
+
+impl Errand {
+    async fn run(mut self) -> Result<Got, TargetError> {
+        let door = self.keeper.door();
+        let _alone = match &self.allowed {
+            Some(_) => Some(door.lock().await),
+            None => None,
+        };
+        self.look().await?;
+        let (tokens, moved_on) = match self.ask().await {
+            Ok(tokens) => tokens,
+            Err(Denied::Client(error)) => return Err(error),
+            // Another process may have exchanged it in between.
+            Err(Denied::Other(error)) => {
+                let before = self.allowed.clone();
+                self.look().await?;
+                if self.allowed == before {
+                    return Err(error);
+                }
+                self.ask().await.map_err(Denied::into_error)?
+            }
+        };
+        if let (Some(allowed), Some(other)) = (&mut self.allowed, tokens.refresh) {
+            self.is_unkept |= allowed.refresh != other;
+            allowed.refresh = other;
+        }
+        self.keep().await;
+        Ok(Got {
+            access: tokens.access,
+            allowed: self.allowed,
+            is_unkept: self.is_unkept,
+            moved_on,
+        })
+    }
+
+    /// What stands for what was allowed, as it is kept by now.
+    async fn look(&mut self) -> Result<(), TargetError> {
+        // What nobody else has is newer than what is kept.
+        self.keep().await;
+        if let Some(allowed) = self.allowed.as_mut().filter(|_| !self.is_unkept) {
+            let kept = self.keeper.kept(&allowed.id).await;
+            let kept = kept.map_err(|detail| TargetError::Unreachable {
+                host: "our own store".to_owned(),
+                detail,
+            })?;
+            if let Some(kept) = kept {
+                allowed.refresh = kept;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self) {
+        let Some(allowed) = self.allowed.as_ref().filter(|_| self.is_unkept) else {
+            return;
+        };
+        match self.keeper.keep(&allowed.id, &allowed.refresh).await {
+            Ok(()) => self.is_unkept = false,
+            Err(error) => tracing::error!(
+                error,
+                "a refresh token could not be kept; if this process ends before it is, somebody has to \
+                 allow it again"
+            ),
+        }
+    }
+
+    /// Asks with the secret that is used; when the client is refused, with the one that was staged.
+    async fn ask(&self) -> Result<(Tokens, bool), Denied> {
+        let refresh = self.allowed.as_ref().map(|allowed| &allowed.refresh);
+        let got = get(&self.http, &self.oauth, &self.secret, refresh).await;
+        match (got, &self.next) {
+            (Err(Denied::Client(_)), Some(next)) => {
+                let tokens = get(&self.http, &self.oauth, next, refresh).await?;
+                Ok((tokens, true))
+            }
+            (got, _) => Ok((got?, false)),
+        }
+    }
+}
+
+/// Why there is no access token.
+pub(crate) enum Denied {
+    /// The client is not known by what it showed.
+    Client(TargetError),
+    /// Anything else.
+    Other(TargetError),
+}
+
+impl Denied {
+    pub(crate) fn into_error(self) -> TargetError {
+        match self {
+            Self::Client(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<TargetError> for Denied {
+    fn from(error: TargetError) -> Self {
+        Self::Other(error)
     }
 }
 
@@ -177,7 +296,7 @@ fn checked(secret: &Secret<String>, scheme: &Scheme) -> Result<Secret<String>, T
     let is_token = *scheme == Scheme::Bearer;
     if let Scheme::OAuth(oauth) = scheme {
         // A client that others can read has no secret, and acts for somebody.
-        let is_public = text.is_empty() && oauth.refresh.is_some();
+        let is_public = text.is_empty() && oauth.allowed.is_some();
         if is_public || is_key(secret) {
             return Ok(Secret::new(text.to_owned()));
         }
@@ -247,7 +366,7 @@ async fn get(
     oauth: &OAuth,
     secret: &Secret<String>,
     refresh: Option<&Secret<String>>,
-) -> Result<Tokens, TargetError> {
+) -> Result<Tokens, Denied> {
     let mut form = Vec::new();
     if let Some(refresh) = refresh {
         // As much as was allowed: no scope is named again.
@@ -267,7 +386,7 @@ pub(crate) async fn redeem(
     oauth: &OAuth,
     secret: &Secret<String>,
     mut form: Vec<(&str, &str)>,
-) -> Result<Tokens, TargetError> {
+) -> Result<Tokens, Denied> {
     let url = oauth.token_url.as_str();
     form.push(("client_id", &oauth.client_id));
     let assertion = is_key(secret)
@@ -302,15 +421,18 @@ pub(crate) async fn redeem(
     if !answer.status().is_success() {
         return Err(refusal(&host, answer));
     }
-    let answer = answer.secret_object().ok_or_else(|| {
-        TargetError::Incompatible(format!("{host} answered with no JSON (RFC 6749, 5.1)"))
-    })?;
+    // None of what follows has to do with an object, and none has arrived.
+    let wrong = |what: &str| TargetError::Unauthorized {
+        status: 401,
+        detail: format!("{host} answered {what} (RFC 6749, 5.1)"),
+    };
+    let answer = answer
+        .secret_object()
+        .ok_or_else(|| wrong("with no JSON"))?;
     let token = answer.get("access_token").and_then(Json::as_str);
     let Some(token) = token.filter(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_graphic()))
     else {
-        return Err(TargetError::Incompatible(format!(
-            "{host} answered without an access_token (RFC 6749, 5.1)"
-        )));
+        return Err(wrong("without an access_token").into());
     };
     let lasts = answer.get("expires_in").and_then(seconds).unwrap_or(USUAL);
     // One that lasts only a moment is used for half of it.
@@ -333,26 +455,32 @@ fn seconds(json: &Json) -> Option<Duration> {
 
 /// Whatever keeps us from an access token has to do with our credentials, and never with an object: a client
 /// that is refused is told by 400, too (RFC 6749, 5.2), and a wrong address by 404.
-fn refusal(host: &str, answer: Answer) -> TargetError {
+fn refusal(host: &str, answer: Answer) -> Denied {
     let status = answer.status();
     if status.is_server_error() || status.as_u16() == 429 {
-        return answer::refusal(host, answer);
+        return answer::refusal(host, answer).into();
     }
     let said = answer.secret_object().unwrap_or_default();
     let text = |name: &str| said.get(name).and_then(Json::as_str);
     let error = text("error").unwrap_or("no reason given");
+    let is_client = status.as_u16() == 401 || error == "invalid_client";
     let more = text("error_description").map_or_else(String::new, |more| format!(": {more}"));
     let said: String = format!("{error}{more}")
         .chars()
         .filter(|c| !c.is_control())
         .take(200)
         .collect();
-    TargetError::Unauthorized {
+    let error = TargetError::Unauthorized {
         status: 401,
         detail: format!(
             "{host} gives no access token to the client (HTTP {}): {said}",
             status.as_u16()
         ),
+    };
+    if is_client {
+        Denied::Client(error)
+    } else {
+        Denied::Other(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Access tokens, against a token endpoint that counts how often it is asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use muster_engine::port::{Keeper, Shape, Target, TargetError, Write};
 use muster_model::Secret;
 use muster_model::directory::Kind;
-use muster_model::job::{Access, Credentials, Dialect, OAuth, Scheme};
+use muster_model::job::{Access, Allowed, Credentials, Dialect, OAuth, Scheme};
 use muster_model::link::TargetId;
 
 use super::ScimTarget;
@@ -29,9 +29,14 @@ async fn token(State(given): State<Given>, body: String) -> (StatusCode, String)
         fields.get(name).cloned().unwrap_or_default()
     };
     let signed = field("client_assertion");
+    // Each is good once.
+    let is_refresh = field("grant_type") == "refresh_token";
+    if is_refresh && field("refresh_token") != format!("rt{}", given.load(Ordering::SeqCst)) {
+        let refused = r#"{"error":"invalid_grant"}"#;
+        return (StatusCode::BAD_REQUEST, refused.to_owned());
+    }
     let is_known = match field("grant_type").as_str() {
-        // Each is good once.
-        "refresh_token" => field("refresh_token") == format!("rt{}", given.load(Ordering::SeqCst)),
+        "refresh_token" => true,
         _ if !signed.is_empty() => is_signed(&signed),
         _ => field("client_secret") == "new",
     };
@@ -108,17 +113,51 @@ async fn server(given: Given) -> String {
 
 /// Where a refresh token is kept.
 #[derive(Debug, Default)]
-pub(super) struct Drawer(Mutex<Option<Secret<String>>>);
+pub(super) struct Drawer {
+    held: Mutex<Option<Secret<String>>>,
+    door: Arc<tokio::sync::Mutex<()>>,
+    is_stuck: AtomicBool,
+}
 
 #[async_trait]
 impl Keeper for Drawer {
-    async fn kept(&self) -> Option<Secret<String>> {
-        self.0.lock().unwrap().clone()
+    fn door(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.door)
     }
 
-    async fn keep(&self, refresh: &Secret<String>) -> Result<(), String> {
-        *self.0.lock().unwrap() = Some(refresh.clone());
+    async fn kept(&self, id: &str) -> Result<Option<Secret<String>>, String> {
+        assert_eq!(id, "a1");
+        Ok(self.held.lock().unwrap().clone())
+    }
+
+    async fn keep(&self, _: &str, refresh: &Secret<String>) -> Result<(), String> {
+        // Others get their turn.
+        tokio::task::yield_now().await;
+        if self.is_stuck.load(Ordering::SeqCst) {
+            return Err("it is stuck".to_owned());
+        }
+        *self.held.lock().unwrap() = Some(refresh.clone());
         Ok(())
+    }
+}
+
+impl Drawer {
+    fn holds(&self) -> Option<String> {
+        let held = self.held.lock().unwrap();
+        held.as_ref().map(|it| it.expose().clone())
+    }
+}
+
+fn allowed(url: &str, refresh: &str) -> OAuth {
+    OAuth {
+        token_url: format!("{url}/token"),
+        client_id: "muster".to_owned(),
+        scope: None,
+        key_id: None,
+        allowed: Some(Allowed {
+            id: "a1".to_owned(),
+            refresh: Secret::new(refresh.to_owned()),
+        }),
     }
 }
 
@@ -128,7 +167,7 @@ fn target(url: &str, token_path: &str, secret: &str, next: Option<&str>) -> Scim
         client_id: "muster".to_owned(),
         scope: None,
         key_id: Some("k1".to_owned()),
-        refresh: None,
+        allowed: None,
     };
     target_of(url, oauth, (secret, next), Arc::default())
 }
@@ -235,7 +274,7 @@ fn a_key_that_cannot_sign_is_refused_when_it_is_given() {
                     client_id: "muster".to_owned(),
                     scope: None,
                     key_id: None,
-                    refresh: None,
+                    allowed: None,
                 }),
                 ..Access::default()
             },
@@ -253,23 +292,80 @@ async fn a_refresh_token_is_exchanged_for_the_next_one_which_is_kept() {
     let given = Given::default();
     let url = server(Arc::clone(&given)).await;
     let drawer = Arc::<Drawer>::default();
-    let oauth = OAuth {
-        token_url: format!("{url}/token"),
-        client_id: "muster".to_owned(),
-        scope: None,
-        key_id: None,
-        refresh: Some(Secret::new("rt0".to_owned())),
-    };
+    let oauth = allowed(&url, "rt0");
     let target = target_of(&url, oauth.clone(), ("", None), Arc::clone(&drawer));
     gone(&target).await.unwrap();
-    assert_eq!(drawer.kept().await, Some(Secret::new("rt1".to_owned())));
+    assert_eq!(drawer.holds().as_deref(), Some("rt1"));
     // Another process has exchanged it, and the access token is good no more.
     given.fetch_add(1, Ordering::SeqCst);
-    drawer.keep(&Secret::new("rt2".to_owned())).await.unwrap();
+    drawer
+        .keep("a1", &Secret::new("rt2".to_owned()))
+        .await
+        .unwrap();
     gone(&target).await.unwrap();
-    assert_eq!(drawer.kept().await, Some(Secret::new("rt3".to_owned())));
+    assert_eq!(drawer.holds().as_deref(), Some("rt3"));
     // Whoever has it from before is refused, and no object is at fault.
     let old = target_of(&url, oauth, ("", None), Arc::default());
     let error = gone(&old).await.unwrap_err();
     assert!(error.stops_the_cycle(), "{error:?}");
+}
+
+/// A token that is shown twice may cost both: a cycle and a test of the connection take turns.
+#[tokio::test]
+async fn two_targets_of_a_job_do_not_exchange_the_same_token() {
+    let given = Given::default();
+    let url = server(Arc::clone(&given)).await;
+    let drawer = Arc::<Drawer>::default();
+    let new = || target_of(&url, allowed(&url, "rt0"), ("", None), Arc::clone(&drawer));
+    let targets: Vec<ScimTarget> = (0..8).map(|_| new()).collect();
+    // The server knows the last access token alone; what counts is that nobody is refused one.
+    for answer in join_all(targets.iter().map(gone)).await {
+        if let Err(error) = answer {
+            assert!(!error.to_string().contains("no access token"), "{error}");
+        }
+    }
+    assert_eq!(
+        drawer.holds(),
+        Some(format!("rt{}", given.load(Ordering::SeqCst)))
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_could_not_be_kept_is_the_one_that_is_used_and_kept_later() {
+    let given = Given::default();
+    let url = server(Arc::clone(&given)).await;
+    let drawer = Arc::<Drawer>::default();
+    drawer
+        .keep("a1", &Secret::new("rt0".to_owned()))
+        .await
+        .unwrap();
+    let target = target_of(&url, allowed(&url, "rt0"), ("", None), Arc::clone(&drawer));
+    drawer.is_stuck.store(true, Ordering::SeqCst);
+    gone(&target).await.unwrap();
+    assert_eq!(drawer.holds().as_deref(), Some("rt0"), "the old one");
+    // The access token is taken back, and what is kept is not taken for the newest.
+    let again = async || {
+        target.auth.expire().await;
+        gone(&target).await
+    };
+    again().await.unwrap();
+    drawer.is_stuck.store(false, Ordering::SeqCst);
+    again().await.unwrap();
+    assert_eq!(drawer.holds().as_deref(), Some("rt3"));
+}
+
+/// What is wrong with what was allowed is nothing that another client secret mends.
+#[tokio::test]
+async fn a_staged_secret_is_not_tried_for_what_is_not_allowed_any_more() {
+    let given = Given::default();
+    let url = server(Arc::clone(&given)).await;
+    let target = target_of(
+        &url,
+        allowed(&url, "gone"),
+        ("old", Some("new")),
+        Arc::default(),
+    );
+    let error = gone(&target).await.unwrap_err();
+    assert!(error.to_string().contains("invalid_grant"), "{error}");
+    assert_eq!(given.load(Ordering::SeqCst), 0);
 }

@@ -71,6 +71,7 @@ async fn says(target: &ScimTarget, probe: &mut Probe) -> Option<bool> {
                 ("patch", "says that it knows PATCH"),
                 ("filter", "says that it knows filters"),
                 ("etag", "says that it knows versions"),
+                ("bulk", "says that it knows bulk requests"),
             ] {
                 if let Some(is) = supported(name) {
                     tell(probe, what, is, format!("{name}.supported is {is}"));

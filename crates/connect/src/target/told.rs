@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use muster_engine::port::TargetError;
 use muster_engine::trail;
 use muster_model::exchange::{Body, Exchange};
+use muster_model::plan::Request as Write;
 use reqwest::Request;
 use serde_json::Value as Json;
 
@@ -16,6 +19,8 @@ const HIDDEN: &str = "[redacted]";
 const LONGEST: usize = 32 * 1024;
 /// Headers of an answer that are kept at most, and characters of one.
 const HEADERS: (usize, usize) = (32, 300);
+/// Hidden values that are looked for in an answer at most.
+const VALUES: usize = 200;
 
 /// Attributes whose values are not told, in lower case.
 #[derive(Debug)]
@@ -44,8 +49,8 @@ impl Hidden {
         self.0.iter().any(|name| text.contains(name.as_str()))
     }
 
-    /// Leaves out what is hidden in a SCIM message; adds the texts that were there to `seen`.
-    fn hide(&self, json: &mut Json, seen: &mut Vec<String>) {
+    /// Leaves out what is hidden in a SCIM message, and remembers it.
+    fn hide(&self, json: &mut Json, seen: &mut Seen) {
         match json {
             Json::Array(items) => items.iter_mut().for_each(|item| self.hide(item, seen)),
             Json::Object(members) => {
@@ -53,7 +58,7 @@ impl Hidden {
                 let is_meant = path.is_some_and(|path| self.holds(path));
                 for (key, value) in members.iter_mut() {
                     if self.holds(key) || (is_meant && key == "value") {
-                        collect(value, seen);
+                        seen.collect(value);
                         *value = HIDDEN.into();
                     } else if is_meant && key == "path" {
                         // A filter in it may hold a value.
@@ -69,27 +74,145 @@ impl Hidden {
         }
     }
 
+    /// Leaves out of a message what was hidden before, and whatever mentions a hidden attribute.
+    fn hide_echoes(&self, json: &mut Json, seen: &Seen, budget: &mut usize) {
+        match json {
+            Json::String(text) if *budget == 0 => text.clear(),
+            Json::String(text) => {
+                *budget = budget.saturating_sub(text.len());
+                let mentions = text.len() > HIDDEN.len() && self.is_in(text);
+                *text = if mentions && text.contains([' ', '"']) {
+                    HIDDEN.to_owned()
+                } else {
+                    seen.out_of(text)
+                };
+            }
+            Json::Array(items) => {
+                for item in items {
+                    self.hide_echoes(item, seen, budget);
+                }
+            }
+            Json::Object(members) => {
+                for value in members.values_mut() {
+                    self.hide_echoes(value, seen, budget);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What may be told of a body.
-    fn body(&self, bytes: &[u8], seen: &mut Vec<String>) -> Body {
+    fn body(&self, bytes: &[u8], seen: &mut Seen) -> Body {
         let text = String::from_utf8_lossy(bytes);
+        let is_plain = !self.is_in(&text) && seen.values.is_empty() && !seen.shows(&text);
         let mut told = match serde_json::from_slice::<Json>(bytes) {
-            _ if !self.is_in(&text) => text.into_owned(),
+            _ if is_plain => text.into_owned(),
             Ok(mut json) => {
                 self.hide(&mut json, seen);
+                self.hide_echoes(&mut json, seen, &mut LONGEST.clone());
                 json.to_string()
             }
             // Nobody knows what it is.
-            Err(_) => HIDDEN.to_owned(),
+            Err(_) if self.is_in(&text) => HIDDEN.to_owned(),
+            Err(_) => {
+                let end = text.floor_char_boundary(LONGEST);
+                seen.out_of(&text[..end])
+            }
         };
-        for secret in seen {
-            told = told.replace(secret.as_str(), HIDDEN);
-        }
         let end = told.floor_char_boundary(LONGEST);
         told.truncate(end);
         Body {
             text: told,
             size: bytes.len() as u64,
         }
+    }
+}
+
+/// Texts that were left out and must not come back.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What gave access.
+    secrets: Vec<String>,
+    /// Values of hidden attributes.
+    values: Vec<String>,
+}
+
+impl Seen {
+    /// What a request shows to be let in.
+    fn of(request: &Request) -> Self {
+        let shown = request.headers().get("authorization");
+        let shown = shown.and_then(|value| value.to_str().ok());
+        let Some((scheme, secret)) = shown.and_then(|it| it.split_once(' ')) else {
+            return Self::default();
+        };
+        let mut secrets = vec![secret.to_owned()];
+        if scheme.eq_ignore_ascii_case("basic")
+            && let Ok(pair) = STANDARD.decode(secret)
+            && let Some((_, password)) = String::from_utf8_lossy(&pair).split_once(':')
+        {
+            secrets.push(password.to_owned());
+        }
+        secrets.retain(|secret| secret.len() >= 4);
+        Self {
+            secrets,
+            values: Vec::new(),
+        }
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        self.secrets
+            .iter()
+            .any(|secret| text.contains(secret.as_str()))
+    }
+
+    /// Remembers a text that is long enough to be told from others.
+    fn add(&mut self, text: &str) {
+        if text.len() >= 4 && self.values.len() < VALUES && !self.values.iter().any(|it| it == text)
+        {
+            self.values.push(text.to_owned());
+            // Longer ones first: a short one may be a part of them.
+            self.values.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        }
+    }
+
+    /// Remembers the texts in a value, but for what kind of value it is.
+    fn collect(&mut self, value: &Json) {
+        match value {
+            Json::String(text) => self.add(text),
+            Json::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            Json::Object(members) => {
+                let told = ["type", "primary", "$ref"];
+                let others = members
+                    .iter()
+                    .filter(|(name, _)| !told.contains(&name.as_str()));
+                others.for_each(|(_, item)| self.collect(item));
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers what a filter compares with.
+    fn collect_filter(&mut self, url: &reqwest::Url) {
+        for (name, value) in url.query_pairs() {
+            if name.eq_ignore_ascii_case("filter") {
+                value
+                    .split('"')
+                    .skip(1)
+                    .step_by(2)
+                    .for_each(|it| self.add(it));
+            }
+        }
+    }
+
+    /// A text without any of these.
+    fn out_of(&self, text: &str) -> String {
+        let mut told = text.to_owned();
+        for secret in self.secrets.iter().chain(&self.values) {
+            if told.contains(secret.as_str()) {
+                told = told.replace(secret.as_str(), HIDDEN);
+            }
+        }
+        told
     }
 }
 
@@ -102,23 +225,14 @@ fn name(path: &str) -> String {
     name.trim().to_ascii_lowercase()
 }
 
-/// The texts in a value that are long enough to be told from others.
-fn collect(value: &Json, seen: &mut Vec<String>) {
-    match value {
-        Json::String(text) if text.len() >= 4 => seen.push(text.clone()),
-        Json::Array(items) => items.iter().for_each(|item| collect(item, seen)),
-        Json::Object(members) => members.values().for_each(|item| collect(item, seen)),
-        _ => {}
-    }
-}
-
 /// A request that is under way, and will be told of.
 pub(super) struct Telling {
     began: Instant,
     method: String,
     url: String,
+    asked_with: Vec<(String, String)>,
     sent: Option<Body>,
-    seen: Vec<String>,
+    seen: Seen,
 }
 
 impl Telling {
@@ -127,17 +241,43 @@ impl Telling {
         if !trail::is_heard() {
             return None;
         }
+        let mut seen = Seen::of(request);
         let mut url = request.url().clone();
         if url.query().is_some_and(|query| hidden.is_in(query)) {
+            seen.collect_filter(&url);
             url.set_query(Some(HIDDEN));
         }
-        let mut seen = Vec::new();
         let body = request.body().and_then(|body| body.as_bytes());
+        let sent = body.map(|bytes| hidden.body(bytes, &mut seen));
+        let version = request.headers().get("if-match");
+        let version = version.and_then(|value| value.to_str().ok());
         Some(Self {
             began: Instant::now(),
             method: request.method().to_string(),
-            url: url.to_string(),
-            sent: body.map(|bytes| hidden.body(bytes, &mut seen)),
+            url: seen.out_of(url.as_str()),
+            asked_with: version
+                .map(|value| ("If-Match".to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
+            sent,
+            seen,
+        })
+    }
+
+    /// Of a write that is sent with others.
+    pub(super) fn of_part(base: &str, write: &Write, hidden: &Hidden) -> Option<Self> {
+        if !trail::is_heard() {
+            return None;
+        }
+        let mut seen = Seen::default();
+        let body = write.body.as_ref();
+        let sent = body.map(|body| hidden.body(body.as_bytes(), &mut seen));
+        Some(Self {
+            began: Instant::now(),
+            method: write.method.clone(),
+            url: seen.out_of(&format!("{base}{}", write.path)),
+            asked_with: Vec::new(),
+            sent,
             seen,
         })
     }
@@ -148,6 +288,7 @@ impl Telling {
         let Self {
             method,
             url,
+            asked_with,
             sent,
             mut seen,
             ..
@@ -161,7 +302,7 @@ impl Telling {
                     };
                     let body = (!body.is_empty()).then(|| hidden.body(body, &mut seen));
                     let status = Some(answer.status().as_u16());
-                    (status, headers(answer), body, failure)
+                    (status, headers(answer, &seen), body, failure)
                 }
                 Err(error) => (None, Vec::new(), None, Some(error.to_string())),
             };
@@ -170,22 +311,23 @@ impl Telling {
                 millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 method,
                 url,
+                asked_with,
                 sent,
                 status,
                 headers,
                 answered,
-                failure,
+                failure: failure.map(|it| seen.out_of(&it)),
             }
         });
     }
 }
 
-fn headers(answer: &Answer) -> Vec<(String, String)> {
+fn headers(answer: &Answer, seen: &Seen) -> Vec<(String, String)> {
     let told = answer.headers().iter().take(HEADERS.0);
     told.map(|(name, value)| {
         let text = match name.as_str() {
             "set-cookie" | "authorization" => HIDDEN.to_owned(),
-            _ => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            _ => seen.out_of(&String::from_utf8_lossy(value.as_bytes())),
         };
         let text = text.chars().take(HEADERS.1).collect();
         (name.as_str().to_owned(), text)
@@ -200,7 +342,7 @@ mod tests {
     #[track_caller]
     fn check(hidden: &[&str], body: &str, expected: &str) {
         let paths: Vec<String> = hidden.iter().map(|&path| path.to_owned()).collect();
-        let told = Hidden::new(&paths).body(body.as_bytes(), &mut Vec::new());
+        let told = Hidden::new(&paths).body(body.as_bytes(), &mut Seen::default());
         assert_eq!(told.text, expected);
         assert_eq!(told.size, body.len() as u64);
     }
@@ -248,7 +390,7 @@ mod tests {
     #[test]
     fn what_was_left_out_of_a_request_is_left_out_of_its_answer() {
         let hidden = Hidden::new(&["nickName".to_owned()]);
-        let mut seen = Vec::new();
+        let mut seen = Seen::default();
         hidden.body(br#"{"nickName":"Moxie"}"#, &mut seen);
         let answer = hidden.body(br#"{"detail":"Moxie is taken"}"#, &mut seen);
         assert_eq!(answer.text, r#"{"detail":"[redacted] is taken"}"#);
@@ -259,7 +401,62 @@ mod tests {
     #[test]
     fn a_long_body_is_cut_and_its_size_is_told() {
         let long = "ä".repeat(LONGEST);
-        let told = Hidden::new(&[]).body(long.as_bytes(), &mut Vec::new());
+        let told = Hidden::new(&[]).body(long.as_bytes(), &mut Seen::default());
         assert_eq!((told.text.len(), told.size), (LONGEST, 2 * LONGEST as u64));
+    }
+
+    #[test]
+    fn what_a_target_echoes_is_left_out() {
+        let hidden = Hidden::new(&["nickName".to_owned()]);
+        let mut seen = Seen {
+            secrets: vec!["mst_token".to_owned()],
+            values: Vec::new(),
+        };
+        hidden.body(br#"{"nickName":"J\u00f6rg \"Moxie\""}"#, &mut seen);
+        for (answer, told) in [
+            (
+                r#"{"detail":"J\u00f6rg \"Moxie\" is taken"}"#,
+                r#"{"detail":"[redacted] is taken"}"#,
+            ),
+            (
+                r#"{"detail":"invalid filter: nickName eq \"else\""}"#,
+                r#"{"detail":"[redacted]"}"#,
+            ),
+            (
+                r#"{"detail":"no such token mst_token"}"#,
+                r#"{"detail":"no such token [redacted]"}"#,
+            ),
+            ("<p>mst_token is none</p>", "<p>[redacted] is none</p>"),
+        ] {
+            assert_eq!(hidden.body(answer.as_bytes(), &mut seen).text, told);
+        }
+        // What kind of value it is, is nobody's secret.
+        let hidden = Hidden::new(&["phoneNumbers".to_owned()]);
+        let mut seen = Seen::default();
+        let body =
+            br#"{"phoneNumbers":[{"type":"work","value":"+1 555"}],"emails":[{"type":"work"}]}"#;
+        let told = hidden.body(body, &mut seen).text;
+        assert_eq!(
+            told,
+            r#"{"phoneNumbers":"[redacted]","emails":[{"type":"work"}]}"#
+        );
+    }
+
+    #[test]
+    fn what_gives_access_is_known_and_so_is_what_a_filter_asks_for() {
+        let client = crate::Http::new(crate::OutboundPolicy::default()).unwrap();
+        let request = client.client().get("https://scim.example/Users");
+        let basic = request
+            .try_clone()
+            .unwrap()
+            .basic_auth("ana", Some("geheim"));
+        let basic = Seen::of(&basic.build().unwrap());
+        assert!(basic.secrets.contains(&"geheim".to_owned()), "{basic:?}");
+        let filtered = request
+            .query(&[("filter", "nickName eq \"Moxie\"")])
+            .build();
+        let mut seen = Seen::default();
+        seen.collect_filter(filtered.unwrap().url());
+        assert_eq!(seen.values, ["Moxie"]);
     }
 }

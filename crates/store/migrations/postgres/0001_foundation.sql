@@ -172,6 +172,7 @@ CREATE TABLE intents (
     anchor BYTEA NOT NULL,
     kind BIGINT NOT NULL,
     match_by TEXT NOT NULL,
+    target TEXT,
     PRIMARY KEY (tenant, job, anchor)
 );
 

@@ -171,6 +171,7 @@ CREATE TABLE intents (
     anchor BLOB NOT NULL,
     kind BIGINT NOT NULL,
     match_by TEXT NOT NULL,
+    target TEXT,
     PRIMARY KEY (tenant, job, anchor)
 ) WITHOUT ROWID;
 
