@@ -492,8 +492,10 @@ pub async fn set_notification_webhook(
         }
         None => None,
     };
-    let told = url.as_deref().map_or("none".to_owned(), origin);
-    let entry = format!("notification webhook: {told}, with a new secret");
+    let entry = match &url {
+        Some(url) => format!("notification webhook: {}, with a new secret", origin(url)),
+        None => "notification webhook: none".to_owned(),
+    };
     let entry = audit::entry(ctx, activity::SETTINGS, job, entry);
     let (store, new) = (ctx.store.clone(), secret.clone());
     let set = ctx.store.write::<_, AppError, _>(move |tx| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use muster_engine::port::{Mail, MailFailure, Mailer, Receipt};
 use muster_model::application::Application;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
@@ -154,10 +154,9 @@ impl Postman {
         let is_due = |told: &Told| told.notice.due.is_some_and(|due| due <= now);
         by_recipient.retain(|_, told| told.iter().any(is_due));
         // One that does not answer keeps no other one waiting.
-        stream::iter(by_recipient)
-            .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |(to, told)| self.tell_one(to, told))
-            .await
+        let told = stream::iter(by_recipient).map(|(to, told)| self.tell_one(to, told));
+        let told: Vec<Result<(), StoreError>> = told.buffer_unordered(AT_ONCE).collect().await;
+        told.into_iter().collect()
     }
 
     async fn tell_one(&self, to: Recipient, told: Vec<Told>) -> Result<(), StoreError> {

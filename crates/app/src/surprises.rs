@@ -2,11 +2,12 @@
 //! with that as evidence. Nothing is changed because of it: what it is spoken to like is somebody's choice.
 
 use muster_model::exchange::Exchange;
+use muster_model::job::{Dialect, PatchStyle};
 use muster_model::{EventId, Timestamp};
 use muster_store::events::{self, EventQuery};
 use serde_json::Value as Json;
 
-use crate::applications::find;
+use crate::applications::{find, job_of};
 use crate::{AppError, Ctx, log};
 
 /// Events that are looked through at most, from the newest back.
@@ -69,7 +70,21 @@ pub async fn list(
             }
         }
     }
+    let dialect = job_of(ctx, &application).await?.settings.dialect;
+    found.retain(|it| !it.options.as_deref().is_some_and(|it| is_so(it, dialect)));
     Ok(found)
+}
+
+/// Is the target spoken to so already?
+fn is_so(options: &str, dialect: Dialect) -> bool {
+    match options.split_once(' ') {
+        Some(("--write", _)) => dialect.puts,
+        Some(("--bulk", _)) => dialect.bulk < 2,
+        Some(("--group-filter", _)) => !dialect.filters_groups,
+        Some(("--patch", _)) => dialect.patch == Some(PatchStyle::Aad2017),
+        Some(("--members", most)) => most.parse().is_ok_and(|most| dialect.members <= most),
+        _ => false,
+    }
 }
 
 type Shown<'e> = (String, Option<String>, &'e Exchange);
@@ -121,7 +136,7 @@ fn by_itself(exchange: &Exchange) -> Option<(String, Option<String>)> {
             is("it finds no groups by a filter", Some("--group-filter off"))
         }
         ("GET", 404) if has_filter => is("it answers 404 when nobody is found", None),
-        ("PATCH", 400) if removes_by_filter(exchange) => is(
+        ("PATCH", 400) if removes_by_filter(exchange) && !says_no_target(exchange) => is(
             "it does not know members[value eq …] in a PATCH",
             Some("--patch 2017"),
         ),
@@ -144,6 +159,12 @@ fn removes_by_filter(exchange: &Exchange) -> bool {
     operations(exchange).iter().any(is)
 }
 
+/// There was nothing to remove: that is no surprise.
+fn says_no_target(exchange: &Exchange) -> bool {
+    let body = exchange.answered.as_ref();
+    body.is_some_and(|body| body.text.contains("noTarget"))
+}
+
 fn members(exchange: &Exchange) -> usize {
     let of = |it: &Json| match it["path"].as_str() {
         Some("members") => it["value"].as_array().map_or(0, Vec::len),
@@ -163,7 +184,12 @@ fn fewer_members(exchange: &Exchange, said: &[Exchange]) -> Option<(String, Opti
         it.url == exchange.url && matches!(it.status, Some(200..=299)) && members(it) > 0
     };
     let most = said.iter().filter(is_taken).map(members).max()?;
-    (most < many).then(|| {
+    // Unless one of them alone was to blame.
+    let is_refused = |it: &&Exchange| {
+        it.url == exchange.url && matches!(it.status, Some(400 | 413)) && members(it) > 0
+    };
+    let fewest = said.iter().filter(is_refused).map(members).min()?;
+    (most < many && most < fewest).then(|| {
         let what = "it takes fewer members in a request".to_owned();
         (what, Some(format!("--members {most}")))
     })
@@ -185,6 +211,7 @@ mod tests {
             sent: Some(Body {
                 text: body.to_owned(),
                 size: 0,
+                is_cut: false,
             }),
             status: Some(status),
             headers: Vec::new(),
@@ -231,6 +258,10 @@ mod tests {
             exchange("PATCH", "/Groups/1", 204, &add(25)),
         ];
         assert_eq!(options(&said), [Some("--members 50".to_owned())]);
+        // One member is to blame, however many there are.
+        let one = exchange("PATCH", "/Groups/1", 400, &add(1));
+        let said_of_one = [said[0].clone(), said[1].clone(), one];
+        assert_eq!(options(&said_of_one), []);
         // All were taken in the end, or none.
         assert_eq!(options(&said[1..]), []);
         assert_eq!(options(&said[..1]), []);

@@ -75,6 +75,13 @@ impl ScimTarget {
             .policy()
             .check(credentials.tenant_url.trim())
             .map_err(refused)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TargetError::NotAllowed(
+                "the tenant URL holds a name or a password; give them with --user and \
+                 --secret-token-file"
+                    .to_owned(),
+            ));
+        }
         let style = shape.dialect.patch.or_else(|| dialect::by_flag(&url));
         url.set_query(None);
         url.set_fragment(None);
@@ -167,9 +174,6 @@ impl ScimTarget {
 
     /// Sends a write.
     async fn put(&self, write: Request) -> Result<Answer, TargetError> {
-        if self.dialect.bulk > 1 {
-            return self.put_in_bulk(write).await;
-        }
         let method = Method::from_bytes(write.method.as_bytes())
             .map_err(|_| TargetError::NotAllowed(format!("{} is no method", write.method)))?;
         let mut request = self.ask(method, &write.path);
@@ -190,6 +194,22 @@ impl ScimTarget {
         let id = answer::id(&resource)?;
         let (values, absent) = self.paths(kind).read(&resource);
         Ok(TargetObject { id, values, absent })
+    }
+}
+
+/// Does it take access away?
+fn takes_away(write: &Write<'_>) -> bool {
+    match write {
+        Write::Delete(_) | Write::RemoveReferences(_) => true,
+        Write::Update(_, changes) => changes.iter().any(|change| {
+            let is_off = match &change.new {
+                Value::Bool(on) => !on,
+                Value::Text(text) => text.eq_ignore_ascii_case("false"),
+                _ => false,
+            };
+            change.path.eq_ignore_ascii_case("active") && is_off
+        }),
+        Write::Create(_) | Write::AddReferences(_) => false,
     }
 }
 
@@ -272,6 +292,10 @@ impl Target for ScimTarget {
     async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError> {
         let answer = match self.replaced(kind, write).await {
             Some(answer) => answer,
+            // What takes access away waits for nobody.
+            None if self.dialect.bulk > 1 && !takes_away(write) => {
+                self.put_in_bulk(self.request(kind, write)?).await
+            }
             None => self.put(self.request(kind, write)?).await,
         };
         match (write, answer) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::link::{Link, LinkState, SourceAnchor};
+use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use muster_rules::{Context, ObjectMapping};
 use muster_store::Store;
@@ -89,7 +89,9 @@ impl Path<'_> {
         // What the store knows, and what is assumed: that an intent was carried out.
         let stored = link.clone();
         let had_intent = intent.is_some();
-        let (mut doubtful, mut noted, mut adopted_now) = (had_intent, false, false);
+        let (mut doubtful, mut adopted_now) = (had_intent, false);
+        // The object that was noted last; none, when one was to be made.
+        let mut noted: Option<Option<TargetId>> = None;
         if let Some(intent) = &intent {
             let failed = match self.adopt(intent, stored.as_ref(), began).await {
                 Ok(found) => {
@@ -255,13 +257,13 @@ impl Path<'_> {
                 Decision::Update { target, .. } => (!is_managed || adopted_now, Some(target)),
                 _ => (false, None),
             };
-            if tells && !noted && rehearsal.is_none() {
+            let target = target.cloned();
+            if tells && noted.as_ref() != Some(&target) && rehearsal.is_none() {
                 let found = intent.clone().filter(|_| adopted_now && target.is_some());
                 let new = || self.intent_of(record.as_ref()?, mapping, began);
                 if let Some(intent) = found.or_else(new) {
-                    let target = target.cloned();
+                    noted = Some(target.clone());
                     self.intents.note(Intent { target, ..intent }).await?;
-                    noted = true;
                 }
             }
             let seen = self.look(kind, &decision).await;
@@ -368,7 +370,7 @@ impl Path<'_> {
         });
         Ok(Outcome {
             event,
-            answered: (had_intent || noted)
+            answered: (had_intent || noted.is_some())
                 && !uncounted
                 && (outcome.failed.is_none() || !doubtful),
             ..outcome
@@ -390,15 +392,12 @@ impl Path<'_> {
             value,
             target,
         } = intent;
-        let itself = match target {
-            Some(id) => match self.gate.read(*kind, id).await {
-                Err(TargetError::NotFound) => None,
-                read => Some(read.map_err(NotFound::Error)?),
-            },
-            None => None,
-        };
-        let mut found = if let Some(object) = itself {
-            vec![object]
+        let mut found = if let Some(id) = target {
+            match self.gate.read(*kind, id).await {
+                // Whoever is called so by now is somebody else.
+                Err(TargetError::NotFound) => return Ok(None),
+                read => vec![read.map_err(NotFound::Error)?],
+            }
         } else {
             let find = self.gate.find(*kind, path, value);
             find.await.map_err(NotFound::Error)?

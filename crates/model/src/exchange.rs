@@ -54,6 +54,8 @@ pub struct Body {
     pub text: String,
     /// The size of the whole body as it was sent, in bytes.
     pub size: u64,
+    /// Was it longer than the limit?
+    pub is_cut: bool,
 }
 
 /// What of the exchanges a job keeps, and for how long.

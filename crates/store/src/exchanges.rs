@@ -138,7 +138,7 @@ pub async fn throw_away(
 }
 
 fn to_json(exchange: &Exchange) -> Json {
-    let body = |body: &Body| json!([body.text, body.size]);
+    let body = |body: &Body| json!([body.text, body.size, body.is_cut]);
     json!({
         "at": exchange.at.as_micros(), "ms": exchange.millis,
         "method": exchange.method, "url": exchange.url, "with": exchange.asked_with,
@@ -155,6 +155,7 @@ fn from_json(json: &Json) -> Option<Exchange> {
         json => Some(Some(Body {
             text: text(&json[0])?,
             size: json[1].as_u64()?,
+            is_cut: json[2].as_bool()?,
         })),
     };
     let header = |json: &Json| Some((text(&json[0])?, text(&json[1])?));

@@ -194,16 +194,29 @@ pub fn differences(before: &JobSettings, after: &JobSettings) -> Vec<(String, St
         serde_json::from_str(&settings_json(settings)).unwrap_or_default()
     };
     let (before, after) = (read(before), read(after));
-    let changed = after.into_iter().filter_map(|(name, after)| {
+    let mut changed = Vec::new();
+    for (name, after) in after {
         let before = before.get(&name).cloned().unwrap_or_default();
-        let told = |value: &Json| match (name.as_str(), value) {
-            ("notificationWebhook", Json::String(url)) => origin(url),
-            _ => value.to_string(),
-        };
-        let (old, new) = (told(&before), told(&after));
-        (before != after).then_some((name, old, new))
+        match (before, after) {
+            (Json::Object(before), Json::Object(after)) => {
+                for (member, after) in after {
+                    let before = before.get(&member).cloned().unwrap_or_default();
+                    changed.push((format!("{name}.{member}"), before, after));
+                }
+            }
+            (before, after) => changed.push((name, before, after)),
+        }
+    }
+    changed.retain(|(_, before, after)| before != after);
+    let told = |name: &str, value: &Json| match (name, value) {
+        ("notificationWebhook", Json::String(url)) => origin(url),
+        _ => value.to_string(),
+    };
+    let told = changed.into_iter().map(|(name, before, after)| {
+        let (before, after) = (told(&name, &before), told(&name, &after));
+        (name, before, after)
     });
-    changed.collect()
+    told.collect()
 }
 
 /// Adds a job. Its schema document is kept in [`crate::schemas`].

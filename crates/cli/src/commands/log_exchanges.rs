@@ -76,10 +76,11 @@ async fn text(exchange: &Exchange, attempt: usize, out: &Out) {
     let outcome = har::outcome(exchange, attempt);
     out.line(format!("  {at}  {method} {url}: {outcome}")).await;
     for (sign, body) in [('>', &exchange.sent), ('<', &exchange.answered)] {
-        if let Some(Body { text, size }) = body {
-            let more = match size - (text.len() as u64).min(*size) {
-                0 => String::new(),
-                more => format!(" … and {more} bytes more"),
+        if let Some(Body { text, size, is_cut }) = body {
+            let more = if *is_cut {
+                format!(" … cut, of {size} bytes")
+            } else {
+                String::new()
             };
             out.line(format!("    {sign} {text}{more}")).await;
         }
@@ -89,7 +90,7 @@ async fn text(exchange: &Exchange, attempt: usize, out: &Out) {
 fn json(exchange: &Exchange, attempt: usize) -> serde_json::Value {
     let body = |body: &Option<Body>| {
         body.as_ref()
-            .map(|body| json!({ "text": body.text, "size": body.size }))
+            .map(|body| json!({ "text": body.text, "size": body.size, "cut": body.is_cut }))
     };
     let headers = exchange.headers.iter();
     let headers = headers.map(|(name, value)| (name.clone(), json!(value)));

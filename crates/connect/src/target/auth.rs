@@ -126,13 +126,14 @@ impl Auth {
             is_unkept: state.is_unkept,
         };
         // It comes to its end, whoever stops waiting for it: what was exchanged is kept.
-        let got = tokio::spawn(errand.run()).await;
-        let got = got.map_err(|error| TargetError::OutOfOrder(error.to_string()))??;
+        let done = tokio::spawn(errand.run()).await;
+        let (errand, got) = done.map_err(|error| TargetError::OutOfOrder(error.to_string()))?;
+        (state.allowed, state.is_unkept) = (errand.allowed, errand.is_unkept);
+        let (access, moved_on) = got?;
         state.shown += 1;
-        state.moved_on |= got.moved_on;
-        (state.allowed, state.is_unkept) = (got.allowed, got.is_unkept);
-        let request = request.bearer_auth(got.access.token.expose());
-        state.access = Some(got.access);
+        state.moved_on |= moved_on;
+        let request = request.bearer_auth(access.token.expose());
+        state.access = Some(access);
         Ok((request, Shown(state.shown)))
     }
 
@@ -152,6 +153,13 @@ impl Auth {
         state.moved_on |= moves_on;
         state.shown += u64::from(is_known || moves_on);
         is_known || moves_on
+    }
+
+    /// What may be shown and must not be told.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let secrets = std::iter::once(&self.secret).chain(&self.next);
+        let secrets = secrets.map(|secret| secret.expose().clone());
+        secrets.filter(|secret| secret.len() >= 4).collect()
     }
 
     /// Forgets the access token, as when it has expired.
@@ -180,17 +188,15 @@ struct Errand {
     is_unkept: bool,
 }
 
-/// What came of it.
-struct Got {
-    access: AccessToken,
-    allowed: Option<Allowed>,
-    is_unkept: bool,
-    /// The secret that was staged is the one that works.
-    moved_on: bool,
-}
-
 impl Errand {
-    async fn run(mut self) -> Result<Got, TargetError> {
+    /// Also when it fails: what became of what was allowed.
+    async fn run(mut self) -> (Self, Result<(AccessToken, bool), TargetError>) {
+        let got = self.go().await;
+        (self, got)
+    }
+
+    /// An access token, and whether it was got with the secret that was staged.
+    async fn go(&mut self) -> Result<(AccessToken, bool), TargetError> {
         let door = self.keeper.door();
         let _alone = match &self.allowed {
             Some(_) => Some(door.lock().await),
@@ -215,12 +221,7 @@ impl Errand {
             allowed.refresh = other;
         }
         self.keep().await;
-        Ok(Got {
-            access: tokens.access,
-            allowed: self.allowed,
-            is_unkept: self.is_unkept,
-            moved_on,
-        })
+        Ok((tokens.access, moved_on))
     }
 
     /// What stands for what was allowed, as it is kept by now.

@@ -105,25 +105,31 @@ impl Hidden {
     fn body(&self, bytes: &[u8], seen: &mut Seen) -> Body {
         let text = String::from_utf8_lossy(bytes);
         let is_plain = !self.is_in(&text) && seen.values.is_empty() && !seen.shows(&text);
+        let mut is_cut = false;
         let mut told = match serde_json::from_slice::<Json>(bytes) {
             _ if is_plain => text.into_owned(),
             Ok(mut json) => {
+                let mut budget = LONGEST;
                 self.hide(&mut json, seen);
-                self.hide_echoes(&mut json, seen, &mut LONGEST.clone());
+                self.hide_echoes(&mut json, seen, &mut budget);
+                is_cut = budget == 0;
                 json.to_string()
             }
             // Nobody knows what it is.
             Err(_) if self.is_in(&text) => HIDDEN.to_owned(),
             Err(_) => {
                 let end = text.floor_char_boundary(LONGEST);
+                is_cut = end < text.len();
                 seen.out_of(&text[..end])
             }
         };
+        is_cut |= told.len() > LONGEST;
         let end = told.floor_char_boundary(LONGEST);
         told.truncate(end);
         Body {
             text: told,
             size: bytes.len() as u64,
+            is_cut,
         }
     }
 }
@@ -265,11 +271,19 @@ impl Telling {
     }
 
     /// Of a write that is sent with others.
-    pub(super) fn of_part(base: &str, write: &Write, hidden: &Hidden) -> Option<Self> {
+    pub(super) fn of_part(
+        base: &str,
+        write: &Write,
+        hidden: &Hidden,
+        secrets: Vec<String>,
+    ) -> Option<Self> {
         if !trail::is_heard() {
             return None;
         }
-        let mut seen = Seen::default();
+        let mut seen = Seen {
+            secrets,
+            values: Vec::new(),
+        };
         let body = write.body.as_ref();
         let sent = body.map(|body| hidden.body(body.as_bytes(), &mut seen));
         Some(Self {

@@ -649,6 +649,7 @@ async fn exchanges_come_back_and_the_oldest_go_first(test: &TestStore) {
         sent: Some(Body {
             text: "a body".repeat(100),
             size: 700,
+            is_cut: true,
         }),
         status: None,
         headers: vec![("etag".to_owned(), "1".to_owned())],
