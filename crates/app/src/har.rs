@@ -1,7 +1,7 @@
 //! Exchanges with a target as others read them: HAR 1.2, and commands for curl.
 
 use muster_model::EventId;
-use muster_model::exchange::{Body, Exchange};
+use muster_model::exchange::{Body, Exchange, HIDDEN};
 use serde_json::{Value as Json, json};
 
 /// What a HAR file begins with; entries follow, separated by commas.
@@ -113,8 +113,6 @@ pub fn outcome(exchange: &Exchange, attempt: usize) -> String {
 }
 
 const SCIM: &str = "application/scim+json";
-/// Stands where something was left out.
-const HIDDEN: &str = "[redacted]";
 
 /// The headers of a request that have to do with what it means.
 fn sent_headers(exchange: &Exchange) -> Vec<(&str, &str)> {

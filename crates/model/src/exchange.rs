@@ -5,6 +5,9 @@ use std::str::FromStr;
 use crate::Timestamp;
 use crate::event::UnknownWord;
 
+/// Stands where something was left out.
+pub const HIDDEN: &str = "[redacted]";
+
 /// A request and what was answered. What must not be seen is left out of it already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {

@@ -6,15 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use muster_engine::port::TargetError;
 use muster_engine::trail;
-use muster_model::exchange::{Body, Exchange};
+use muster_model::exchange::{Body, Exchange, HIDDEN};
 use muster_model::plan::Request as Write;
 use reqwest::Request;
 use serde_json::Value as Json;
 
 use super::answer::Answer;
 
-/// What stands where something was left out.
-const HIDDEN: &str = "[redacted]";
 /// Bytes of a body that are kept at most.
 const LONGEST: usize = 32 * 1024;
 /// Headers of an answer that are kept at most, and characters of one.
