@@ -11,7 +11,8 @@ use muster_app::applications::{self, Template};
 use muster_app::{Ctx, jobs};
 use muster_connect::{DirectorySource, Http, OutboundPolicy};
 use muster_engine::port::{
-    Connector, Keeper, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure, Write,
+    Connector, Keeper, Page, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure,
+    Write,
 };
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
@@ -40,6 +41,12 @@ impl Target for InProcess {
     async fn find(&self, _: Kind, _: &str, _: &Value) -> Result<Vec<TargetObject>, TargetError> {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
         Ok(Vec::new())
+    }
+
+    async fn page(&self, _: Kind, _: u64) -> Result<Page, TargetError> {
+        Err(TargetError::NotAllowed(
+            "it keeps nothing but ids".to_owned(),
+        ))
     }
 
     async fn read(&self, _: Kind, _: &TargetId) -> Result<TargetObject, TargetError> {
@@ -123,6 +130,7 @@ pub(crate) async fn one(users: usize) -> Result<()> {
             ids: Arc::clone(&ids),
         }),
         owner: "bench".to_owned(),
+        prefetch_after: muster_engine::AFTER,
     });
     let ctx = Ctx {
         tenant: TenantId::FIRST,

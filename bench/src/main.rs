@@ -17,6 +17,7 @@ mod replay;
 mod rules;
 mod side;
 mod stage;
+mod takeover;
 mod throttled;
 
 use anyhow::{Context, Result, bail};
@@ -41,6 +42,7 @@ async fn main() -> Result<()> {
     match what.as_str() {
         "latency" => latency::run(number.unwrap_or(20)).await,
         "initial" => initial::run(number.unwrap_or(10_000)).await,
+        "takeover" => takeover::run(number.unwrap_or(10_000)).await,
         "disable" => disable::run(number.unwrap_or(100_000)).await,
         "flat" => flat::run(number.unwrap_or(1_000_000)),
         "flat-one" => flat::one(number.unwrap_or(10_000)).await,

@@ -51,6 +51,7 @@ impl Stage {
             clock: Arc::clone(&clock),
             connector: Arc::new(Connections::new(store.clone(), http.clone())),
             owner: "bench".to_owned(),
+            prefetch_after: muster_engine::AFTER,
         }));
         let ctx = Ctx {
             tenant: TenantId::FIRST,

@@ -88,6 +88,7 @@ impl Node {
             clock: Arc::clone(&clock),
             connector: Arc::new(connections),
             owner: holder.clone(),
+            prefetch_after: muster_engine::AFTER,
         });
         let ctx = Ctx {
             tenant: TenantId::FIRST,

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Keeper, Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
+    Keeper, Page, Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
 };
 use muster_model::Value;
 use muster_model::directory::Kind;
@@ -40,6 +40,8 @@ use crate::target::told::{Hidden, Telling};
 /// How often a request is shown with something else, when it is refused: an access token that was taken back,
 /// the next secret.
 const SHOWN: usize = 3;
+/// Objects that are listed at once.
+const PAGE: &str = "100";
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -243,6 +245,17 @@ impl Target for ScimTarget {
             .take(2)
             .map(|resource| self.object(kind, resource))
             .collect()
+    }
+
+    async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError> {
+        let start = start.to_string();
+        let query = [("startIndex", start.as_str()), ("count", PAGE)];
+        let (total, resources) = self.list(kind, &query).await?;
+        let objects = resources.into_iter().map(|it| self.object(kind, it));
+        Ok(Page {
+            total,
+            objects: objects.collect::<Result<_, _>>()?,
+        })
     }
 
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {

@@ -84,6 +84,7 @@ impl Engine {
             source: &source,
             opened,
             mode: &Mode::Live,
+            prefetch: &self.prefetch(opened),
             terms: Terms {
                 basis: Basis::fresh(),
                 until: None,

@@ -24,6 +24,7 @@ use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
 use crate::port::{Connector, Keeper, Shape, Source, Target, TargetError};
+use crate::prefetch::Prefetch;
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
@@ -40,6 +41,9 @@ pub struct EngineOptions {
     pub connector: Arc<dyn Connector>,
     /// Names this process in leases.
     pub owner: String,
+    /// After so many objects that a cycle asked for one by one it is looked whether reading all of them by pages
+    /// takes fewer requests: [`AFTER`](crate::AFTER).
+    pub prefetch_after: u64,
 }
 
 /// Runs cycles.
@@ -89,6 +93,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) source: &'a Arc<dyn Source>,
     pub(crate) opened: &'a Opened,
     pub(crate) mode: &'a Mode,
+    pub(crate) prefetch: &'a Prefetch,
     pub(crate) terms: Terms,
     pub(crate) lease: Lease,
     pub(crate) progress: &'a watch::Sender<Option<Progress>>,
@@ -213,6 +218,7 @@ impl Engine {
             source: &source,
             opened: &opened,
             mode: &mode,
+            prefetch: &self.prefetch(&opened),
             terms,
             lease,
             progress,
@@ -271,6 +277,11 @@ impl Engine {
             .await
     }
 
+    /// What a cycle knows of its target ahead of asking: nothing yet.
+    pub(crate) fn prefetch(&self, opened: &Opened) -> Prefetch {
+        Prefetch::new(&opened.rules, self.options.prefetch_after)
+    }
+
     /// A cycle that is about to run.
     pub(crate) async fn begin<'a>(
         &'a self,
@@ -293,6 +304,7 @@ impl Engine {
                 rank: Rank::Ordinary,
                 mode: parts.mode,
                 keep: job.settings.exchanges.keep,
+                prefetch: Some(parts.prefetch),
             },
             rules: &parts.opened.rules,
             policy: Policy::new(&job.settings, parts.source.has_roles().await?),
@@ -462,6 +474,7 @@ async fn probe(job: &Job, opened: &Opened) -> Result<(), EngineError> {
             rank: Rank::Ordinary,
             mode: &Mode::Live,
             keep: Keep::None,
+            prefetch: None,
         };
         match gate.is_empty(Kind::User).await {
             Err(error) if error.stops_the_cycle() => return Err(error.into()),

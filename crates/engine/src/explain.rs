@@ -149,6 +149,7 @@ impl Engine {
                 rank: Rank::Ordinary,
                 mode: &mode,
                 keep: Keep::None,
+                prefetch: None,
             },
             policy,
             basis: &basis,

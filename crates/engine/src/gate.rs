@@ -15,8 +15,9 @@ use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
 
-use crate::limit::{Limiter, Rank};
-use crate::port::{References, Target, TargetError, TargetObject, Write};
+use crate::limit::{Limiter, Rank, Tries};
+use crate::port::{Page, References, Target, TargetError, TargetObject, Write};
+use crate::prefetch::Prefetch;
 use crate::rehearsal::Rehearsal;
 use crate::trail;
 
@@ -29,6 +30,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) mode: &'a Mode,
     /// What is kept of what is said.
     pub(crate) keep: Keep,
+    /// What is known ahead of being asked for, where many are.
+    pub(crate) prefetch: Option<&'a Prefetch>,
 }
 
 /// What becomes of a write.
@@ -103,7 +106,35 @@ impl Gate<'_> {
     ) -> Result<Vec<TargetObject>, TargetError> {
         let find = || self.target.find(kind, path, value);
         let found = self.limiter.run(self.rank, find).await;
-        let mut found = self.heard(found).await?;
+        let found = self.heard(found).await?;
+        self.corrected(kind, path, value, found).await
+    }
+
+    /// As [`Self::find`]; what is known ahead will do.
+    pub(crate) async fn find_known(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let known = match self.prefetch {
+            Some(prefetch) => prefetch.find(self, kind, path, value).await,
+            None => None,
+        };
+        match known {
+            Some(found) => self.corrected(kind, path, value, found).await,
+            None => self.find(kind, path, value).await,
+        }
+    }
+
+    /// What was found, with what would have been written by now.
+    async fn corrected(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+        mut found: Vec<TargetObject>,
+    ) -> Result<Vec<TargetObject>, TargetError> {
         if let Mode::Rehearsed(rehearsal) = self.mode {
             for id in rehearsal.correct(kind, path, value, &mut found) {
                 found.push(match Rehearsal::created(&id) {
@@ -147,6 +178,7 @@ impl Gate<'_> {
                 }
             }
         }
+        let writing = self.prefetch.map(|it| it.writing(kind, write));
         let mut in_doubt = false;
         let send = || self.target.write(kind, write);
         let (limiter, rank) = (self.limiter, self.rank);
@@ -154,6 +186,12 @@ impl Gate<'_> {
             Write::Create(_) => limiter.once(rank, send).await,
             _ => limiter.run_doubting(rank, send, &mut in_doubt).await,
         };
+        if let Err(error) = &created {
+            in_doubt |= error.may_have_arrived();
+        }
+        if let Some(writing) = writing {
+            writing.answered(in_doubt);
+        }
         match self.heard(created).await {
             Ok(created) => Ok(Written {
                 created,
@@ -163,6 +201,26 @@ impl Gate<'_> {
                 let in_doubt = in_doubt || error.may_have_arrived();
                 Err(Unwritten { error, in_doubt })
             }
+        }
+    }
+
+    /// The objects from the `start`th on, as many as go into a page. One that fails is not asked for again.
+    pub(crate) async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError> {
+        let mut tries = Tries::default();
+        loop {
+            let page = || self.target.page(kind, start);
+            match self.limiter.once(self.rank, page).await {
+                Err(error @ TargetError::Throttled { .. })
+                    if self.limiter.pause(&error, &mut tries).await => {}
+                page => return page,
+            }
+        }
+    }
+
+    /// Somebody is there whom [`Self::find_known`] did not find.
+    pub(crate) fn mistaken(&self, kind: Kind) {
+        if let Some(prefetch) = self.prefetch {
+            prefetch.mistaken(kind);
         }
     }
 

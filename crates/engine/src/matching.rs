@@ -65,16 +65,28 @@ impl Path<'_> {
         if self.no_users_yet && record.kind == Kind::User {
             return Ok((Matched::Nobody, Vec::new()));
         }
-        self.ask(record, mapping, at, anchor).await
+        self.look_up(record, mapping, at, anchor, true).await
     }
 
-    /// Asks the target by each matching attribute in the order of precedence (5.4).
+    /// Asks the target now, whatever was known of it.
     pub(crate) async fn ask(
         &self,
         record: &Record,
         mapping: &ObjectMapping,
         at: Timestamp,
         anchor: SourceAnchor,
+    ) -> Result<Asked, NotFound> {
+        self.look_up(record, mapping, at, anchor, false).await
+    }
+
+    /// Looks by each matching attribute in the order of precedence (5.4).
+    async fn look_up(
+        &self,
+        record: &Record,
+        mapping: &ObjectMapping,
+        at: Timestamp,
+        anchor: SourceAnchor,
+        known_will_do: bool,
     ) -> Result<Asked, NotFound> {
         let mut attempts = Vec::new();
         for attribute in mapping.matching() {
@@ -88,8 +100,13 @@ impl Path<'_> {
                 .value
                 .filter(|value| !value.is_empty());
             let Some(value) = value else { continue };
-            let find = self.gate.find(record.kind, &attribute.target, &value);
-            let mut found = find.await.map_err(NotFound::Error)?;
+            let (gate, kind, path) = (self.gate, record.kind, &attribute.target);
+            let found = if known_will_do {
+                gate.find_known(kind, path, &value).await
+            } else {
+                gate.find(kind, path, &value).await
+            };
+            let mut found = found.map_err(NotFound::Error)?;
             attempts.push(Attempt {
                 path: attribute.target.clone(),
                 value: if attribute.redacted() {

@@ -327,6 +327,22 @@ impl Path<'_> {
                             ));
                             break Told::failed(&error, tried)?;
                         }
+                        Ok((found, tried)) => {
+                            if !matches!(found, Matched::Taken(_)) {
+                                self.gate.mistaken(kind);
+                            }
+                            (matched, attempts) = (Some(found), tried);
+                        }
+                        Err(NotFound::Skip(..)) => {}
+                        Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
+                        Err(NotFound::Store(error)) => return Err(error.into()),
+                    }
+                }
+                // Who was matched is gone since: look again, once.
+                TargetError::NotFound if link.is_none() && !repaired && record.is_some() => {
+                    repaired = true;
+                    let Some(record) = &record else { continue };
+                    match self.ask(record, mapping, began, anchor).await {
                         Ok((found, tried)) => (matched, attempts) = (Some(found), tried),
                         Err(NotFound::Skip(..)) => {}
                         Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,

@@ -182,6 +182,7 @@ impl Engine {
             source,
             opened,
             mode: &mode,
+            prefetch: &self.prefetch(opened),
             terms,
             lease,
             progress,

@@ -166,6 +166,15 @@ pub struct TargetObject {
     pub absent: Vec<String>,
 }
 
+/// Objects of the target, in an order of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of this page; as many as the target puts into one.
+    pub objects: Vec<TargetObject>,
+}
+
 /// One attribute to be changed at the target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -398,6 +407,9 @@ pub trait Target: Send + Sync {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError>;
+
+    /// The objects from the `start`th on, counted from 1.
+    async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError>;
 
     /// The object with this id; members of groups are not read.
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError>;

@@ -31,6 +31,7 @@ pub(crate) fn ctx_with(test: &TestStore, recorder: Recorder) -> (Ctx, Arc<FixedC
         clock: Arc::clone(&clock),
         connector: Arc::new(Unconnected),
         owner: "test".to_owned(),
+        prefetch_after: muster_engine::AFTER,
     };
     let ctx = Ctx {
         tenant: TENANT,

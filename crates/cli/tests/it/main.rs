@@ -23,6 +23,7 @@ mod run;
 mod schema;
 mod security_group;
 mod simulation;
+mod takeover;
 mod troubled;
 mod unique;
 mod watching;

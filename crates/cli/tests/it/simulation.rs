@@ -594,3 +594,74 @@ fn who_is_disabled_while_being_created_is_disabled_as_soon_as_that_is_known() {
         assert!(ended.counts.created < MANY as u64);
     });
 }
+
+/// The target holds everybody, and nothing is known of it any more.
+async fn forgotten(world: &Arc<World>, many: usize) {
+    world.fill(many).await;
+    world.cycle_now().await.unwrap().unwrap();
+    world.forget().await;
+    world.told.lock().unwrap().clear();
+}
+
+#[test]
+fn who_is_there_already_is_found_by_pages_when_that_takes_fewer_requests() {
+    quietly(|world| async move {
+        const MANY: usize = 40;
+        forgotten(&world, MANY).await;
+        let cycle = world.cycle_now().await.unwrap().unwrap();
+        let Counts {
+            created,
+            skipped,
+            failed,
+            ..
+        } = cycle.counts;
+        assert_eq!((created, skipped, failed), (0, MANY as u64, 0));
+        // Four in a page, and as many were asked for as there are pages.
+        assert_eq!(world.count("page from 1:"), 2);
+        assert_eq!(world.count("page from "), 11);
+        assert_eq!(world.count("find "), 10);
+        assert!(world.check_accounts(MANY).await.is_ok(), "{}", world.told());
+        // Who is not among them is created without a question, and who is linked is not asked for.
+        world.told.lock().unwrap().clear();
+        world.fill_more(MANY, 2 * MANY).await;
+        let cycle = world.cycle_now().await.unwrap().unwrap();
+        assert_eq!((cycle.counts.created, cycle.counts.failed), (40, 0));
+        assert_eq!(world.count("find "), 10);
+    });
+}
+
+#[test]
+fn pages_that_do_not_show_everybody_make_no_second_account_and_are_not_believed_any_more() {
+    quietly(|world| async move {
+        const MANY: usize = 80;
+        forgotten(&world, MANY).await;
+        let hidden = TargetId("User30".to_owned());
+        world.provider.held.lock().unwrap().hidden = Some(hidden);
+        let cycle = world.cycle_now().await.unwrap().unwrap();
+        assert_eq!((cycle.counts.created, cycle.counts.failed), (0, 0));
+        assert_eq!(world.count("create "), 1, "{}", world.told());
+        assert!(world.check_accounts(MANY).await.is_ok(), "{}", world.told());
+    });
+}
+
+#[test]
+fn who_was_on_a_page_and_is_gone_since_is_created() {
+    quietly(|world| async move {
+        const MANY: usize = 40;
+        forgotten(&world, MANY).await;
+        world.retitle(MANY).await;
+        *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
+        let meanwhile = async {
+            world.until("update ", MANY / 2).await;
+            let mut held = world.provider.held.lock().unwrap();
+            held.remove(
+                muster_model::directory::Kind::User,
+                &TargetId("User40".to_owned()),
+            );
+        };
+        let (cycle, ()) = tokio::join!(world.cycle_now(), meanwhile);
+        let counts = cycle.unwrap().unwrap().counts;
+        assert_eq!((counts.created, counts.failed), (1, 0), "{}", world.told());
+        assert!(world.check_accounts(MANY).await.is_ok(), "{}", world.told());
+    });
+}

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use muster_engine::port::{Change, References, TargetError, TargetObject, Write};
+use muster_engine::port::{
+    Change, Page, References, Target as _, TargetError, TargetObject, Write,
+};
 use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::link::TargetId;
@@ -16,9 +18,7 @@ use super::{ScimTarget, body, place};
 
 /// How often a resource is read anew because somebody else has changed it meanwhile.
 const TRIES: usize = 3;
-/// Groups that are listed at once.
-const PAGE: usize = 100;
-/// Pages of them at most.
+/// Pages that are looked through at most.
 const PAGES: usize = 1000;
 
 /// The object that a write changes, if it changes one.
@@ -166,14 +166,10 @@ impl ScimTarget {
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
         let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        let count = PAGE.to_string();
         for _ in 0..PAGES {
-            let start = (seen.len() + 1).to_string();
-            let query = [("startIndex", start.as_str()), ("count", count.as_str())];
-            let (total, resources) = self.list(kind, &query).await?;
             let before = seen.len();
-            for resource in resources {
-                let object = self.object(kind, resource)?;
+            let Page { total, objects } = self.page(kind, before as u64 + 1).await?;
+            for object in objects {
                 if seen.insert(object.id.clone()) && same(object.values.get(path), value) {
                     found.push(object);
                 }
@@ -189,7 +185,7 @@ impl ScimTarget {
         }
         Err(TargetError::Incompatible(format!(
             "it has more than {} {kind}s and finds none by a filter",
-            PAGE * PAGES
+            seen.len()
         )))
     }
 }

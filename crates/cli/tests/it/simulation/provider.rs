@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Change, Connector, Keeper, Probe, References, Shape, Source, Target, TargetError, TargetObject,
-    TestFailure, Write,
+    Change, Connector, Keeper, Page, Probe, References, Shape, Source, Target, TargetError,
+    TargetObject, TestFailure, Write,
 };
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job};
@@ -23,6 +23,9 @@ use super::world::World;
 pub(crate) const MANAGER: &str =
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
 
+/// Objects in a page.
+const PAGE: usize = 4;
+
 /// What the target holds.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -33,6 +36,8 @@ pub(crate) struct Held {
     requests: u64,
     disturbed: bool,
     dead: bool,
+    /// Who is there and in no page.
+    pub(crate) hidden: Option<TargetId>,
     /// Objects that are being changed.
     busy: BTreeSet<TargetId>,
 }
@@ -347,6 +352,30 @@ impl Target for Connection {
             Ok(found.map(|(id, values)| object(id, values)).collect())
         };
         self.0.request(&format!("find {value:?}"), find).await
+    }
+
+    async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError> {
+        let world = self.0.world.get().and_then(Weak::upgrade).unwrap();
+        // Some lists begin anew again and again, or end too early.
+        let wrong = self.0.is_disturbed() && world.happens(100);
+        let (skipped, length) = match world.draw(2) {
+            _ if !wrong => (start as usize - 1, PAGE),
+            0 => (0, PAGE),
+            _ => (start as usize - 1, 0),
+        };
+        let page = |held: &mut Held| {
+            let hidden = held.hidden.clone();
+            let shown = held
+                .of(kind)
+                .iter()
+                .filter(|(id, _)| Some(*id) != hidden.as_ref());
+            let shown: Vec<TargetObject> = shown.map(|(id, values)| object(id, values)).collect();
+            Ok(Page {
+                total: shown.len() as u64,
+                objects: shown.into_iter().skip(skipped).take(length).collect(),
+            })
+        };
+        self.0.request(&format!("page from {start}"), page).await
     }
 
     async fn read(&self, kind: Kind, id: &TargetId) -> Result<TargetObject, TargetError> {

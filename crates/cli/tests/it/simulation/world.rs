@@ -149,6 +149,8 @@ impl World {
                 provider: Arc::clone(&provider),
             }),
             owner: "simulation".to_owned(),
+            // Few are there; some look at pages from the beginning, some after the first one.
+            prefetch_after: [0, 1, muster_engine::AFTER][(seed / 6 % 3) as usize],
         };
         let ctx = Ctx {
             tenant: TenantId(1),
@@ -199,7 +201,12 @@ impl World {
 
     /// Many people, all in scope.
     pub(crate) async fn fill(&self, many: usize) {
-        for number in 0..many {
+        self.fill_more(0, many).await;
+    }
+
+    /// More of them.
+    pub(crate) async fn fill_more(&self, from: usize, to: usize) {
+        for number in from..to {
             let set = [
                 ("id", user(number).to_string()),
                 ("userPrincipalName", login(number, 0)),
@@ -240,6 +247,37 @@ impl World {
                 .await
                 .unwrap();
         }
+    }
+
+    /// All links are dropped, and everything is looked at anew.
+    pub(crate) async fn forget(&self) {
+        jobs::restart(&self.ctx, APP).await.unwrap();
+        let (tenant, job) = (self.ctx.tenant, self.job);
+        let write = self
+            .ctx
+            .store
+            .write::<_, muster_store::StoreError, _>(move |tx| {
+                Box::pin(async move {
+                    for link in links::page(tx, tenant, job, None, None, 1000).await? {
+                        links::remove(tx, tenant, job, link.anchor).await?;
+                    }
+                    Ok(())
+                })
+            });
+        write.await.unwrap();
+    }
+
+    /// Everybody has one account and a link to it.
+    pub(crate) async fn check_accounts(&self, many: usize) -> Result<(), String> {
+        let linked: BTreeSet<String> = self.links().await.into_values().collect();
+        let held: BTreeSet<String> = {
+            let held = self.provider.held.lock().unwrap();
+            held.users.keys().map(|id| id.0.clone()).collect()
+        };
+        if linked == held && held.len() == many {
+            return Ok(());
+        }
+        Err(format!("{linked:?} are linked, {held:?} are there"))
     }
 
     /// One of them is back in the team.
