@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use muster_app::{directory, jobs, log};
 use muster_model::UserId;
 use muster_model::directory::Kind;
+use muster_store::StoreError;
 use muster_store::events::EventQuery;
-use muster_store::{StoreError, links};
+use muster_store::links::{self, LinkQuery};
 
 use crate::latency::{told, watch};
 use crate::people::People;
@@ -66,7 +67,9 @@ async fn disable(stage: &Stage) -> Result<HashMap<String, Instant>> {
     while committed.len() < MANY {
         tick.tick().await;
         let linked = stage.ctx.store.read::<_, StoreError, _>(|tx| {
-            Box::pin(async move { links::page(tx, tenant, job, after, Some(Kind::User), 20).await })
+            Box::pin(async move {
+                links::page(tx, tenant, job, after, &LinkQuery::of(Some(Kind::User)), 20).await
+            })
         });
         let linked = linked.await?;
         let Some(last) = linked.last().filter(|_| linked.len() == 20) else {

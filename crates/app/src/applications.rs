@@ -9,12 +9,14 @@ use muster_engine::port::{Keeper, Probe, Target, TestFailure};
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::audit::{activity, origin};
 use muster_model::directory::Kind;
-use muster_model::job::{Credentials, Job, JobSettings, JobStatus, OAuth, Scheme, Scope};
-use muster_model::{ApplicationId, JobId, RoleId, Secret};
+use muster_model::job::{
+    Credentials, DefaultAccess, Job, JobSettings, JobStatus, OAuth, Scheme, Scope,
+};
+use muster_model::{ApplicationId, JobId, RoleId, Secret, TenantId, Timestamp};
 use muster_rules::gallery::{Gallery, GalleryApp};
 use muster_store::schemas::SchemaVersion;
 use muster_store::{
-    StoreError, applications, assignments, audit as audit_log, jobs, schemas, secrets,
+    StoreError, Tx, applications, assignments, audit as audit_log, jobs, schemas, secrets,
 };
 use parking_lot::Mutex;
 
@@ -405,7 +407,8 @@ pub(crate) async fn change_settings(
     begin_anew: bool,
     change: impl FnOnce(&mut JobSettings) + Send + 'static,
 ) -> Result<bool, AppError> {
-    let (tenant, mut entry) = (ctx.tenant, audit::entry(ctx, activity::SETTINGS, job, ""));
+    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let mut entry = audit::entry(ctx, activity::SETTINGS, job, "");
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -423,12 +426,26 @@ pub(crate) async fn change_settings(
                 entry.detail = changed.collect::<Vec<_>>().join("; ");
                 audit_log::append(tx, tenant, &entry).await?;
                 if begin_anew {
-                    jobs::clear_watermark(tx, tenant, job).await?;
+                    self::begin_anew(tx, tenant, &now, at).await?;
                 }
                 Ok(true)
             })
         })
         .await
+}
+
+/// The next cycle evaluates everything, at once: what a quarantine was for may be mended (5.8, EH-11).
+pub(crate) async fn begin_anew(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: &Job,
+    at: Timestamp,
+) -> Result<(), AppError> {
+    jobs::clear_watermark(tx, tenant, job.id).await?;
+    if let JobStatus::Quarantined { .. } = job.status {
+        muster_engine::set_status(tx, tenant, job.id, &JobStatus::Active, at).await?;
+    }
+    Ok(())
 }
 
 fn gone() -> AppError {
@@ -443,6 +460,30 @@ pub async fn set_scope(ctx: &Ctx, application: &str, scope: Scope) -> Result<boo
         settings.scope = scope;
     })
     .await
+}
+
+/// Do users who hold only Default Access count, where the application has roles of its own (1.4)? A change
+/// re-evaluates everything.
+pub async fn set_default_access(
+    ctx: &Ctx,
+    application: &str,
+    access: DefaultAccess,
+) -> Result<bool, AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, true, move |settings| {
+        settings.default_access = access;
+    })
+    .await
+}
+
+/// Removes an application with its job and everything that is kept of it: assignments, credentials, mappings,
+/// links, log. Accounts at the target stay as they are, and nobody looks after them any more.
+pub async fn remove(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
+    let application = find(ctx, application).await?;
+    let name = format!("{}: with its job and its log", application.display_name);
+    let entry = audit::entry(ctx, activity::REMOVE, application.job, name);
+    ctx.engine.remove(ctx.tenant, &application, entry).await?;
+    Ok(application)
 }
 
 /// Could it be an email address? One `@` with a name before and a domain after it, nothing blank.

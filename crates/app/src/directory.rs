@@ -3,6 +3,7 @@
 //! Each use case is one transaction and writes to the change feed only when something changed.
 //! Many at a time come through [`crate::import`], by the same rules.
 
+pub mod bin;
 mod changes;
 pub(crate) mod find;
 mod groups;

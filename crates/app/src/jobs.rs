@@ -6,7 +6,9 @@ use muster_model::audit::activity;
 use muster_model::cycle::{Cycle, Totals};
 use muster_model::directory::Kind;
 use muster_model::exchange::ExchangeLog;
-use muster_model::job::{Dialect, Guard, Job, JobStatus, Leaving, Withdrawal};
+use muster_model::job::{
+    Dialect, Guard, Job, JobSettings, JobStatus, Leaving, ResetScope, Retries, Withdrawal,
+};
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
 use muster_store::exchanges::{self, Held};
@@ -76,13 +78,29 @@ pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError
     Ok(application)
 }
 
-/// Restart: the next cycle evaluates everything; links stay (5.8, CY-6).
-pub async fn restart(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
+/// Restart: forgets what the scope names (5.8); answers how many links that were.
+pub async fn restart(
+    ctx: &Ctx,
+    application: &str,
+    scope: ResetScope,
+) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
-    let detail = "the next cycle evaluates everything";
+    let said = [
+        (
+            scope.watermark || scope.links,
+            "the next cycle evaluates everything",
+        ),
+        (scope.escrows, "failures wait for no further attempt"),
+        (scope.quarantine, "a quarantine is lifted"),
+    ];
+    let said = said
+        .into_iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, said)| said);
+    let detail = said.collect::<Vec<_>>().join("; ");
     let entry = audit::entry(ctx, activity::RESTART, job.id, detail);
-    ctx.engine.restart(ctx.tenant, job.id, entry).await?;
-    Ok(application)
+    let forgotten = ctx.engine.restart(ctx.tenant, job.id, scope, entry).await?;
+    Ok((application, forgotten))
 }
 
 /// The shortest and the longest pause between two cycles, in seconds: ten seconds, and thirty days.
@@ -129,19 +147,59 @@ pub async fn set_guard(
     Ok((application, job.settings.guard))
 }
 
-/// Sets what becomes of the accounts of those who leave; answers what holds from now on (5.5).
+/// Sets what becomes of the accounts of those who leave (5.5), and whether those who fall out of scope are left
+/// alone (5.6); answers what holds from now on.
 pub async fn set_leaving(
     ctx: &Ctx,
     application: &str,
-    change: impl FnOnce(&mut Leaving) + Send + 'static,
-) -> Result<(Application, Leaving), AppError> {
+    change: impl FnOnce(&mut Leaving, &mut bool) + Send + 'static,
+) -> Result<(Application, Leaving, bool), AppError> {
     let application = find(ctx, application).await?;
     change_settings(ctx, application.job, false, move |settings| {
-        change(&mut settings.leaving);
+        change(
+            &mut settings.leaving,
+            &mut settings.skip_out_of_scope_deletions,
+        );
     })
     .await?;
-    let job = job_of(ctx, &application).await?;
-    Ok((application, job.settings.leaving))
+    let JobSettings {
+        leaving,
+        skip_out_of_scope_deletions,
+        ..
+    } = job_of(ctx, &application).await?.settings;
+    Ok((application, leaving, skip_out_of_scope_deletions))
+}
+
+/// Sets when what failed is tried again (6.1, 6.4).
+pub async fn set_retries(
+    ctx: &Ctx,
+    application: &str,
+    retries: Retries,
+) -> Result<Application, AppError> {
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        settings.retries = retries;
+    })
+    .await?;
+    Ok(application)
+}
+
+/// For how long the log of a job is kept, in seconds: a day to ten years.
+pub const LOG_KEPT: std::ops::RangeInclusive<u32> = 86_400..=3650 * 86_400;
+
+/// Sets for how long the provisioning log of a job is kept (10.4).
+pub async fn set_log(ctx: &Ctx, application: &str, seconds: u32) -> Result<Application, AppError> {
+    if !LOG_KEPT.contains(&seconds) {
+        return Err(AppError::Invalid(
+            "a log is kept for at least one day and at most ten years".to_owned(),
+        ));
+    }
+    let application = find(ctx, application).await?;
+    change_settings(ctx, application.job, false, move |settings| {
+        settings.log_seconds = seconds;
+    })
+    .await?;
+    Ok(application)
 }
 
 /// Sets how the target wants to be spoken to; answers what holds from now on (7.6).

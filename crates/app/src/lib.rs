@@ -13,6 +13,7 @@ pub mod har;
 pub mod import;
 pub mod integrations;
 pub mod jobs;
+pub mod links;
 pub mod log;
 pub mod mappings;
 pub mod metrics;

@@ -11,7 +11,7 @@ use muster_rules::schema::{SchemaChange, SchemaProblem};
 use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{StoreError, audit as audit_log, jobs};
 
-use crate::applications::{find, gallery};
+use crate::applications::{begin_anew, find, gallery};
 use crate::{AppError, Ctx, audit};
 
 /// Characters of a note at most.
@@ -193,7 +193,7 @@ async fn save(
             "the note is longer than {NOTE} characters"
         )));
     }
-    let (tenant, doc) = (ctx.tenant, schema.to_json());
+    let (tenant, at, doc) = (ctx.tenant, ctx.clock.now(), schema.to_json());
     let mut entry = audit::entry(ctx, activity::MAPPINGS, job, "");
     let mut version = SchemaVersion {
         number: 0,
@@ -223,7 +223,9 @@ async fn save(
                     StoreError::Duplicate(_) => moved_on(),
                     other => other.into(),
                 })?;
-                jobs::clear_watermark(tx, tenant, job).await?;
+                if let Some(now) = jobs::find_to_change(tx, tenant, job).await? {
+                    begin_anew(tx, tenant, &now, at).await?;
+                }
                 // One that cannot be read any more is replaced all the same.
                 let changes = parse(&before).map_or(Vec::new(), |before| before.diff(&schema));
                 entry.detail = format!(

@@ -2,8 +2,10 @@
 
 mod access;
 mod ahead;
+mod directory;
 mod integration;
 mod job;
+mod link;
 mod log;
 
 use std::net::SocketAddr;
@@ -14,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use access::{AccessArg, Asking, Given, MaybeGiven, TokenArg};
 pub(crate) use ahead::{Apply, Explain, Notice, Plan, Provision};
+pub(crate) use directory::{Group, MemberArg, User};
 pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
-pub(crate) use job::{Job, WriteArg, seconds};
+pub(crate) use job::{Job, ResetArg, WriteArg, on_or_off, seconds};
+pub(crate) use link::{KindArg, Link, LinkStateArg};
 pub(crate) use log::{Log, LogFilter, LogTable, Stretch};
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
@@ -186,6 +190,15 @@ pub(crate) enum Task {
     /// What somebody should know of a job: list, acknowledge, test mail.
     #[command(subcommand)]
     Notice(Notice),
+    /// Users of the directory: show, set, delete, restore, purge.
+    #[command(subcommand)]
+    User(User),
+    /// Groups of the directory: show, set, members, delete.
+    #[command(subcommand)]
+    Group(Group),
+    /// Links: which account at the target is whose; list, look at, drop, set.
+    #[command(subcommand)]
+    Link(Link),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),
@@ -403,8 +416,22 @@ pub(crate) enum App {
         /// Name or id of the application.
         app: String,
         /// Which users and groups.
-        #[arg(value_enum)]
-        scope: ScopeArg,
+        #[arg(value_enum, required_unless_present = "default_access")]
+        scope: Option<ScopeArg>,
+        /// Whether those count who hold no role but Default Access, where the application has roles.
+        #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
+        default_access: Option<bool>,
+    },
+    /// Remove an application whose job is off, with everything that is kept of it; accounts at the target stay.
+    #[command(
+        after_help = "Example:\n  muster job pause \"Symantec Web Security Service\"\n  muster app remove \"Symantec Web Security Service\" --yes"
+    )]
+    Remove {
+        /// Name or id of the application.
+        app: String,
+        /// It is meant: assignments, credentials, mappings, links and the log cannot be brought back.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

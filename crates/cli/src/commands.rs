@@ -5,11 +5,13 @@ mod audit;
 mod authorize;
 mod check;
 mod demo;
+mod directory;
 mod explain;
 mod expression;
 mod import;
 mod integration;
 mod job;
+mod link;
 mod log;
 mod log_csv;
 mod log_exchanges;
@@ -366,11 +368,14 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
     let done = match task {
         Task::Integration(task) => integration::perform(node, task, input, out).await,
         Task::Import(task) => import::perform(node, task, input, out).await,
-        Task::App(task) => app::perform(node, task, out).await,
-        Task::Job(task) => job::perform(node, task, out).await,
+        Task::App(task) => Box::pin(app::perform(node, task, out)).await,
+        Task::Job(task) => Box::pin(job::perform(node, task, out)).await,
         Task::Notice(task) => notice::perform(node, task, out).await,
         Task::Log(task) => log::perform(node, task, out).await,
         Task::Schema(task) => schema::perform(node, task, input, out).await,
+        Task::User(task) => directory::users(node, task, out).await,
+        Task::Group(task) => directory::groups(node, task, out).await,
+        Task::Link(task) => Box::pin(link::perform(node, task, out)).await,
         Task::Audit(asked) => audit::perform(node, asked, out).await,
         Task::Metrics => metrics(node, out).await,
         Task::Check => check::perform(node, out).await,

@@ -90,6 +90,15 @@ impl Server {
                 }
             }
         }));
+        running.push(tokio::spawn({
+            let (stop, node) = (stop.clone(), Arc::clone(&node));
+            async move {
+                tokio::select! {
+                    () = muster_app::directory::bin::keep_purging(&node.ctx) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }));
         if let Some(path) = &socket {
             let listening = remote::listen(path)?;
             let (node, stop, poke) = (Arc::clone(&node), stop.clone(), Arc::clone(&poke));

@@ -17,10 +17,12 @@ mod told;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
     Keeper, Page, Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
+    is_plain,
 };
 use muster_model::Value;
 use muster_model::directory::Kind;
@@ -35,6 +37,7 @@ use crate::target::answer::Answer;
 use crate::target::auth::Auth;
 use crate::target::body::Paths;
 use crate::target::bulk::Bulk;
+use crate::target::replace::same;
 use crate::target::told::{Hidden, Telling};
 
 /// How often a request is shown with something else, when it is refused: an access token that was taken back,
@@ -116,6 +119,12 @@ impl ScimTarget {
             .client()
             .request(method, format!("{}{path}", self.base))
             .header("accept", "application/scim+json, application/json")
+            .timeout(self.patience())
+    }
+
+    /// How long an answer is waited for.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.dialect.timeout_seconds.into())
     }
 
     /// Sends a request; an answer other than 2xx is an error.
@@ -140,7 +149,7 @@ impl ScimTarget {
 
     async fn send_once(&self, request: RequestBuilder) -> Result<Answer, TargetError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let failed = |error: reqwest::Error| answer::transport(&self.host, &error);
+        let failed = |error: reqwest::Error| answer::transport(&self.host, self.patience(), &error);
         let request = request.build().map_err(failed)?;
         let telling = Telling::of(&request, &self.hidden);
         let answer = match self.http.client().execute(request).await {
@@ -239,12 +248,25 @@ impl Target for ScimTarget {
             return self.look_through(kind, path, value).await;
         }
         let filter = body::equals(path, value);
-        let (_, resources) = self.list(kind, &[("filter", &filter)]).await?;
-        resources
-            .into_iter()
-            .take(2)
-            .map(|resource| self.object(kind, resource))
-            .collect()
+        let (total, resources) = self.list(kind, &[("filter", &filter)]).await?;
+        let objects = resources.into_iter().take(2);
+        let objects = objects.map(|resource| self.object(kind, resource));
+        let mut found = objects.collect::<Result<Vec<TargetObject>, _>>()?;
+        let is_other = |it: &TargetObject| {
+            let held = it.values.get(path);
+            is_plain(path) && held.is_some() && !same(held, value)
+        };
+        if found.iter().any(is_other) {
+            return Err(TargetError::Incompatible(format!(
+                "it was asked for the {kind} with a certain {path} and answered with somebody who \
+                 has another one: it does not filter (muster app probe)"
+            )));
+        }
+        if let ([one], true) = (found.as_slice(), total > 1) {
+            // It shows one of several.
+            found.push(one.clone());
+        }
+        Ok(found)
     }
 
     async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError> {
@@ -313,7 +335,7 @@ impl Target for ScimTarget {
         };
         match (write, answer) {
             (Write::Create(_), Ok(answer)) => answer::created(&self.host, answer).map(Some),
-            (_, Ok(_)) | (Write::Delete(_), Err(TargetError::NotFound)) => Ok(None),
+            (_, Ok(_)) => Ok(None),
             (Write::RemoveReferences(references), Err(TargetError::NoTarget(_))) => {
                 if references.referred.len() > 1 {
                     // One that is not there keeps the others of the same request from being removed.

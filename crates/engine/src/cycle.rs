@@ -16,6 +16,7 @@ use muster_model::link::{Link, LinkState, SourceAnchor};
 use muster_model::{Clock, CycleId, Position};
 use muster_rules::schema::CompiledSchema;
 use muster_store::jobs::Lease;
+use muster_store::links::LinkQuery;
 use muster_store::{Store, StoreError, escrows, links, references};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -515,10 +516,11 @@ impl Run<'_> {
         after: Option<SourceAnchor>,
         kind: Option<Kind>,
     ) -> Result<Vec<Link>, StoreError> {
-        let Lease { tenant, job, .. } = self.lease;
+        let (Lease { tenant, job, .. }, of) = (self.lease, LinkQuery::of(kind));
         self.store
             .read(|tx| {
-                Box::pin(async move { links::page(tx, tenant, job, after, kind, PAGE).await })
+                let of = &of;
+                Box::pin(async move { links::page(tx, tenant, job, after, of, PAGE).await })
             })
             .await
     }

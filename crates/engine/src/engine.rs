@@ -7,12 +7,15 @@ use muster_model::audit::Audited;
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
 use muster_model::exchange::Keep;
-use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
+use muster_model::job::{Credentials, Dialect, Job, JobStatus, ResetScope, TOO_MANY_DELETES};
+use muster_model::link::SourceAnchor;
 use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
 use muster_store::jobs::Lease;
-use muster_store::{Store, StoreError, audit, cycles, escrows, jobs, notices, plans, schemas};
+use muster_store::{
+    Store, StoreError, audit, cycles, escrows, jobs, links, notices, plans, references, schemas,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -277,6 +280,18 @@ impl Engine {
             .await
     }
 
+    /// The names of objects of a job's source, for people to read; those that are gone are left out.
+    pub async fn names(
+        &self,
+        tenant: TenantId,
+        job: &Job,
+        kind: Kind,
+        anchors: &[SourceAnchor],
+    ) -> Result<Vec<(SourceAnchor, String)>, EngineError> {
+        let source = self.options.connector.source(tenant, job);
+        Ok(source.names(kind, anchors).await?)
+    }
+
     /// What a cycle knows of its target ahead of asking: nothing yet.
     pub(crate) fn prefetch(&self, opened: &Opened) -> Prefetch {
         Prefetch::new(&opened.rules, self.options.prefetch_after)
@@ -413,7 +428,7 @@ impl Engine {
                 credentials,
                 rules: Arc::new(rules),
                 target: Arc::from(target),
-                limiter: Arc::new(Limiter::new()),
+                limiter: Arc::new(Limiter::of(dialect)),
             });
         }
         kept.0.as_ref().ok_or(EngineError::NotConfigured)
@@ -433,31 +448,42 @@ impl Engine {
         Ok(connector.target(credentials, &shape, keeper)?)
     }
 
-    /// Forgets the watermark, the escrows and the quarantine of a job: the next cycle evaluates
-    /// everything. Links stay (CY-6).
+    /// Forgets what a scope names (5.8); answers how many links that were. A cycle that runs is not broken off: it
+    /// writes down what it has done, and begins anew when its watermark is forgotten.
     pub async fn restart(
         &self,
         tenant: TenantId,
         job: JobId,
-        entry: Audited,
-    ) -> Result<(), StoreError> {
+        scope: ResetScope,
+        mut entry: Audited,
+    ) -> Result<u64, StoreError> {
         let now = self.options.clock.now();
         self.options
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    audit::append(tx, tenant, &entry).await?;
-                    jobs::clear_watermark(tx, tenant, job).await?;
-                    escrows::clear(tx, tenant, job).await?;
-                    notices::end(tx, tenant, job, Topic::Failures, now).await?;
-                    if let Some(Job {
-                        status: JobStatus::Quarantined { .. },
-                        ..
-                    }) = jobs::find(tx, tenant, job).await?
+                    let found = jobs::find_to_change(tx, tenant, job).await?;
+                    let mut forgotten = 0;
+                    if scope.links {
+                        forgotten = links::clear(tx, tenant, job).await?;
+                        references::clear(tx, tenant, job).await?;
+                        let said = format!("; {forgotten} links are forgotten");
+                        entry.detail.push_str(&said);
+                    }
+                    if scope.watermark || scope.links {
+                        jobs::clear_watermark(tx, tenant, job).await?;
+                    }
+                    if scope.escrows {
+                        escrows::clear(tx, tenant, job).await?;
+                        notices::end(tx, tenant, job, Topic::Failures, now).await?;
+                    }
+                    if let (true, Some(JobStatus::Quarantined { .. })) =
+                        (scope.quarantine, found.map(|it| it.status))
                     {
                         status::set_status(tx, tenant, job, &JobStatus::Active, now).await?;
                     }
-                    Ok(())
+                    audit::append(tx, tenant, &entry).await?;
+                    Ok(forgotten)
                 })
             })
             .await
@@ -544,6 +570,7 @@ pub(crate) const fn code(error: &EngineError) -> &'static str {
         EngineError::Mappings(_) => "InvalidMappings",
         EngineError::HeldBack(_) => TOO_MANY_DELETES,
         EngineError::Moved(_) => "Moved",
+        EngineError::Refused(_) => "Refused",
         EngineError::NoSuchJob | EngineError::NotConfigured => "NotConfigured",
     }
 }

@@ -48,6 +48,9 @@ pub enum EngineError {
     /// A plan was to be followed, and what it rests on is not so any more; nothing was written.
     #[error("{0}; nothing was changed: plan again")]
     Moved(String),
+    /// The present state does not allow it; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
     /// The process is stopping, or the job was switched off; the cycle goes on from here next time.
     #[error("the cycle was interrupted; it goes on from here when the job runs again")]
     Interrupted,

@@ -14,6 +14,7 @@ use muster_model::exchange::{Exchange, Keep};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::limit::{Limiter, Rank, Tries};
 use crate::port::{Page, References, Target, TargetError, TargetObject, Write};
@@ -192,12 +193,14 @@ impl Gate<'_> {
         if let Some(writing) = writing {
             writing.answered(in_doubt);
         }
-        match self.heard(created).await {
-            Ok(created) => Ok(Written {
+        match (write, self.heard(created).await) {
+            (_, Ok(created)) => Ok(Written {
                 created,
                 noted: None,
             }),
-            Err(error) => {
+            // What is to be removed and is not there any more is removed already.
+            (Write::Delete(_), Err(TargetError::NotFound)) => Ok(Written::default()),
+            (_, Err(error)) => {
                 let in_doubt = in_doubt || error.may_have_arrived();
                 Err(Unwritten { error, in_doubt })
             }
@@ -235,12 +238,38 @@ impl Gate<'_> {
     /// something that has to do with none of them.
     async fn heard<T>(&self, answer: Result<T, TargetError>) -> Result<T, TargetError> {
         let Err(error) = answer else { return answer };
+        if error == TargetError::NotFound {
+            return Err(self.who_is_gone().await);
+        }
         if !error.is_the_targets() || !self.limiter.is_failing() {
             return Err(error);
         }
         match self.is_empty(Kind::User).await {
             Err(other) if other.is_the_targets() => Err(TargetError::OutOfOrder(other.to_string())),
             _ => Err(error),
+        }
+    }
+
+    /// Is it one object that is not there, or is nothing? A target, or something before it, that answers 404 to
+    /// everything is out of order (6.2): nobody's link is dropped because of it, and nobody's account counts as
+    /// deleted.
+    async fn who_is_gone(&self) -> TargetError {
+        let answered = Instant::now();
+        let mut seen = self.limiter.seen.lock().await;
+        if seen.is_some_and(|seen| seen >= answered) {
+            return TargetError::NotFound;
+        }
+        let sent = Instant::now();
+        match self.is_empty(Kind::User).await {
+            Err(TargetError::NotFound) => {
+                TargetError::OutOfOrder("HTTP 404, even to the list of users".to_owned())
+            }
+            Err(error) if error.is_the_targets() || error.stops_the_cycle() => error,
+            // It is there, though it may not like to list everybody.
+            Ok(_) | Err(_) => {
+                *seen = Some(sent);
+                TargetError::NotFound
+            }
         }
     }
 

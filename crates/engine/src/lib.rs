@@ -30,6 +30,7 @@ mod intents;
 mod known;
 mod lane;
 mod limit;
+pub mod linking;
 mod matching;
 mod named;
 mod object;

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use muster_model::job::Dialect;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ const THROTTLED: u32 = 40;
 const REFUSING: Duration = Duration::from_mins(15);
 /// So many failures, one after the other and for a while, and a target may be out of order.
 const FAILING: (u32, Duration) = (30, Duration::from_secs(1));
+/// Requests that are late catch up with so much time.
+const LATE: Duration = Duration::from_millis(10);
 /// The longest wait that a target may ask for.
 const LONGEST: Duration = Duration::from_mins(5);
 
@@ -48,11 +51,19 @@ pub(crate) struct Limiter {
     /// Who stands here is next; the others wait behind.
     door: tokio::sync::Mutex<()>,
     urgent_door: tokio::sync::Mutex<()>,
+    /// When something was sent last that showed the target to be there, after it had said that something is not.
+    pub(crate) seen: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct State {
     limit: f64,
+    /// Requests in flight at most.
+    most: f64,
+    /// Between two requests, where somebody says how many may be sent in a second.
+    gap: Option<Duration>,
+    /// When the next one may be sent because of that.
+    next: Instant,
     in_flight: usize,
     /// Urgent requests that wait.
     urgent: usize,
@@ -103,11 +114,20 @@ enum Admission {
 }
 
 impl Limiter {
-    pub(crate) fn new() -> Self {
+    /// As a dialect says how many requests may be sent.
+    pub(crate) fn of(dialect: Dialect) -> Self {
         let now = Instant::now();
+        let most = usize::from(dialect.at_once).clamp(1, MOST);
+        let gap = match dialect.per_second {
+            0 => None,
+            many => Some(Duration::from_secs(1) / u32::from(many)),
+        };
         Self {
             state: Mutex::new(State {
-                limit: FIRST,
+                limit: FIRST.min(most as f64),
+                most: most as f64,
+                gap,
+                next: now,
                 in_flight: 0,
                 urgent: 0,
                 not_before: None,
@@ -122,6 +142,7 @@ impl Limiter {
             freed: Notify::new(),
             door: tokio::sync::Mutex::default(),
             urgent_door: tokio::sync::Mutex::default(),
+            seen: tokio::sync::Mutex::default(),
         }
     }
 
@@ -245,12 +266,19 @@ impl State {
         if let Some(Err(next)) = self.pace.as_mut().map(|pace| pace.admit(now)) {
             return Admission::At(next);
         }
+        if let Some(gap) = self.gap {
+            if self.next > now {
+                return Admission::At(self.next);
+            }
+            // What was late catches up a little.
+            self.next = self.next.max(now.checked_sub(LATE).unwrap_or(now)) + gap;
+        }
         self.in_flight += 1;
         Admission::Now
     }
 
     fn faster(&mut self) {
-        self.limit = (self.limit + 1.0 / self.limit).min(MOST as f64);
+        self.limit = (self.limit + 1.0 / self.limit).min(self.most);
         (self.refused, self.failed, self.ill) = (0, 0, None);
         self.taken += 1;
         if let Some(pace) = &mut self.pace {
@@ -337,7 +365,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_throttled_request_waits_as_long_as_asked_and_is_repeated() {
-        let (limiter, tries) = (Limiter::new(), AtomicU32::new(0));
+        let (limiter, tries) = (Limiter::of(Dialect::default()), AtomicU32::new(0));
         let begun = Instant::now();
         let answer = limiter
             .run(Rank::Ordinary, || async {
@@ -372,7 +400,7 @@ mod tests {
                 TRIES,
             ),
         ] {
-            let (limiter, tries) = (Limiter::new(), AtomicU32::new(0));
+            let (limiter, tries) = (Limiter::of(Dialect::default()), AtomicU32::new(0));
             let answer: Result<(), _> = limiter
                 .run(Rank::Ordinary, || async {
                     tries.fetch_add(1, Ordering::Relaxed);
@@ -389,7 +417,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn being_throttled_is_no_failed_attempt() {
         // Two thirds of all requests are throttled; 500 requests lose 12 % of four attempts each otherwise.
-        let (limiter, sent) = (Limiter::new(), AtomicU32::new(0));
+        let (limiter, sent) = (Limiter::of(Dialect::default()), AtomicU32::new(0));
         let requests = (0..500).map(|_| {
             limiter.run(Rank::Ordinary, || async {
                 if sent.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
@@ -407,7 +435,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_urgent_goes_ahead_of_what_waits() {
-        let (limiter, order) = (Limiter::new(), Mutex::new(Vec::new()));
+        let (limiter, order) = (Limiter::of(Dialect::default()), Mutex::new(Vec::new()));
         let slow = |name: usize| {
             let order = &order;
             move || async move {
@@ -433,7 +461,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_target_that_only_throttles_is_out_of_order_in_the_end() {
-        let (limiter, begun) = (Limiter::new(), Instant::now());
+        let (limiter, begun) = (Limiter::of(Dialect::default()), Instant::now());
         let mut answered = Ok(());
         while !matches!(answered, Err(TargetError::OutOfOrder(_))) {
             answered = limiter
@@ -450,7 +478,11 @@ mod tests {
 
     #[tokio::test]
     async fn never_more_requests_than_the_limit_are_in_flight() {
-        let (limiter, now, most) = (Limiter::new(), AtomicU32::new(0), AtomicU32::new(0));
+        let (limiter, now, most) = (
+            Limiter::of(Dialect::default()),
+            AtomicU32::new(0),
+            AtomicU32::new(0),
+        );
         let requests = (0..300).map(|_| {
             limiter.run(Rank::Ordinary, || async {
                 most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -461,5 +493,35 @@ mod tests {
         });
         futures::future::join_all(requests).await;
         assert!(most.load(Ordering::Relaxed) <= MOST as u32);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_sent_than_somebody_says_the_target_takes() {
+        // Section 15, 1 and 2
+        let dialect = Dialect {
+            at_once: 4,
+            per_second: 25,
+            ..Dialect::default()
+        };
+        let (limiter, begun) = (Limiter::of(dialect), Instant::now());
+        let (now, most) = (AtomicU32::new(0), AtomicU32::new(0));
+        let request = || async {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            now.fetch_sub(1, Ordering::Relaxed);
+            Ok::<_, TargetError>(())
+        };
+        let all = (0..40).map(|_| limiter.run(Rank::Ordinary, request));
+        futures::future::join_all(all).await;
+        assert_eq!(most.load(Ordering::Relaxed), 4);
+        assert!(begun.elapsed() >= Duration::from_secs(10));
+
+        let begun = Instant::now();
+        let at_once = || async { Ok::<_, TargetError>(()) };
+        for _ in 0..100 {
+            limiter.run(Rank::Ordinary, at_once).await.unwrap();
+        }
+        let took = begun.elapsed().as_secs_f64();
+        assert!((3.8..4.2).contains(&took), "{took}");
     }
 }

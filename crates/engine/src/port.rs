@@ -166,6 +166,13 @@ pub struct TargetObject {
     pub absent: Vec<String>,
 }
 
+/// Does a path name an attribute as a whole, and not something in it? Then an object that has a value there has no
+/// other one that a filter could mean.
+pub fn is_plain(path: &str) -> bool {
+    let name = path.rsplit(':').next().unwrap_or(path);
+    !path.contains('[') && !name.contains('.')
+}
+
 /// Objects of the target, in an order of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -417,8 +424,8 @@ pub trait Target: Send + Sync {
     /// A write as it goes over the wire; nothing is sent.
     fn request(&self, kind: Kind, write: &Write<'_>) -> Result<Request, TargetError>;
 
-    /// Carries out a write, as [`Target::request`] puts it; answers the id of what it created. What is
-    /// to be removed and is not there any more is removed already.
+    /// Carries out a write, as [`Target::request`] puts it; answers the id of what it created. A
+    /// reference that is to be removed and is not there any more is removed already.
     async fn write(&self, kind: Kind, write: &Write<'_>) -> Result<Option<TargetId>, TargetError>;
 
     /// Does the target say that it holds no object of this kind?

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::gate::Gate;
-use crate::port::{Page, TargetObject, Write};
+use crate::port::{Page, TargetObject, Write, is_plain};
 use crate::trail;
 
 /// So many are asked for before it is looked how many pages there are.
@@ -39,7 +39,7 @@ pub(crate) struct Prefetch {
 
 #[derive(Debug)]
 struct OfKind {
-    /// Attributes by which objects are matched, those without a filter in them.
+    /// Attributes by which objects are matched, those that are plain.
     paths: Vec<String>,
     state: Mutex<State>,
     /// Who reads the pages stands here; the others wait.
@@ -102,7 +102,7 @@ impl Prefetch {
             let matching = mapping.map(ObjectMapping::matching).unwrap_or_default();
             let paths = matching.into_iter().map(|it| it.target.clone());
             OfKind {
-                paths: paths.filter(|path| !path.contains('[')).collect(),
+                paths: paths.filter(|path| is_plain(path)).collect(),
                 state: Mutex::new(State {
                     stage: Stage::Asking {
                         asked: 0,

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Status, Step, StepKind};
 use muster_model::exchange::{Exchange, Keep};
+use muster_model::job::JobSettings;
 use muster_model::link::SourceAnchor;
 use muster_model::plan::{Operation, Request};
 use muster_model::{TenantId, Timestamp};
@@ -15,7 +16,8 @@ use muster_store::jobs::Lease;
 use muster_store::plans::{At, Placed};
 use muster_store::references::State;
 use muster_store::{
-    Store, StoreError, Tx, escrows, events, exchanges, intents, links, plans, references, withdrawn,
+    Store, StoreError, Tx, escrows, events, exchanges, intents, jobs, links, plans, references,
+    withdrawn,
 };
 
 use crate::outcome::{LinkChange, Outcome};
@@ -312,7 +314,8 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
 }
 
-/// Puts a failure into escrow, or moves its next attempt further away (EH-1, EH-2).
+/// Puts a failure into escrow, moves its next attempt further away (EH-1, EH-2), or gives it up where the schedule
+/// says so (EH-3).
 pub(crate) async fn escrow(
     tx: &mut Tx<'_>,
     lease: Lease,
@@ -324,34 +327,29 @@ pub(crate) async fn escrow(
     // Nobody was asked for what a plan does not say: it has not failed, and is the next cycle's.
     let is_asked = failure.code != TargetError::NotPlanned.code();
     let attempts = failed + u32::from(is_asked);
+    let first_failed = before.map_or(now, |escrow| escrow.first_failed);
+    let Lease { tenant, job, .. } = lease;
+    let next_attempt = if is_asked {
+        let settings = jobs::find(tx, tenant, job).await?.map(|job| job.settings);
+        let JobSettings {
+            retries,
+            interval_seconds,
+            ..
+        } = settings.unwrap_or_default();
+        retries.next_attempt((first_failed, attempts), interval_seconds, now)
+    } else {
+        Some(now)
+    };
+    let Some(next_attempt) = next_attempt else {
+        return escrows::remove(tx, tenant, job, failure.kind, failure.anchor).await;
+    };
     let escrow = Escrow {
         anchor: failure.anchor,
         kind: failure.kind,
         code: failure.code.to_owned(),
-        first_failed: before.map_or(now, |escrow| escrow.first_failed),
+        first_failed,
         attempts,
-        next_attempt: if is_asked {
-            now.plus_seconds(pause_seconds(attempts))
-        } else {
-            now
-        },
+        next_attempt,
     };
-    escrows::put(tx, lease.tenant, lease.job, &escrow).await
-}
-
-/// One minute, doubling to one day: 1, 2, 4, … minutes.
-fn pause_seconds(attempts: u32) -> i64 {
-    (60_i64 << attempts.saturating_sub(1).min(11)).min(86_400)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pause_seconds;
-
-    #[test]
-    fn retries_are_spaced_out_to_once_a_day() {
-        // EH-2
-        let pauses: Vec<i64> = [1, 2, 3, 11, 12, 40].map(pause_seconds).to_vec();
-        assert_eq!(pauses, [60, 120, 240, 61_440, 86_400, 86_400]);
-    }
+    escrows::put(tx, tenant, job, &escrow).await
 }

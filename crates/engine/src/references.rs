@@ -123,6 +123,8 @@ pub(crate) struct Settled {
 /// How long a reference is put aside that was refused.
 const ASIDE_SECONDS: i64 = 3600;
 
+/// The code of who cannot be referred to yet (10.6).
+const UNRESOLVED: &str = "UnableToResolveReferenceAttributeValue";
 impl Settled {
     fn did_something(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()
@@ -377,7 +379,12 @@ impl Pass<'_> {
             Some(error) => (Status::Failure, error.code(), error.to_string()),
             None => (
                 Status::Success,
-                "",
+                // Those who cannot be referred to yet are told in a step (CY-20).
+                if batch.waiting.is_empty() {
+                    ""
+                } else {
+                    UNRESOLVED
+                },
                 told(&batch.attribute, added.len(), removed.len()),
             ),
         };
@@ -392,12 +399,14 @@ impl Pass<'_> {
             description: if waiting == 0 {
                 "all referred objects are at the target".to_owned()
             } else {
-                format!(
-                    "{waiting} referred objects are not at the target (yet): \
-                     UnableToResolveReferenceAttributeValue"
-                )
+                format!("{waiting} referred objects are not at the target (yet): {UNRESOLVED}")
             },
-            details: Vec::new(),
+            details: batch
+                .waiting
+                .iter()
+                .take(NAMED)
+                .map(|it| (it.to_string(), "it has no account at the target".to_owned()))
+                .collect(),
         }];
         steps.push(Step {
             kind: StepKind::Export,

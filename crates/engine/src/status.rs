@@ -241,11 +241,10 @@ fn quarantined(job: &Job, now: Timestamp, reason: &str, detail: &str) -> JobStat
         JobStatus::Quarantined { since, .. } => *since,
         _ => now,
     };
-    let waited = (now.millis_since(since) / 1000) as i64;
     JobStatus::Quarantined {
         since,
         reason: reason.to_owned(),
         detail: detail.to_owned(),
-        next_attempt: now.plus_seconds(waited.clamp(60, 6 * 3600)),
+        next_attempt: job.settings.retries.next_look(since, now),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_model::{JobId, TenantId};
-use muster_store::{StoreError, exchanges, jobs};
+use muster_store::{StoreError, events, exchanges, jobs};
 
 use crate::engine::Engine;
 use tokio::time::Instant;
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 const EVERY: Duration = Duration::from_mins(1);
 
 impl Engine {
-    /// Throws away exchanges that are too old or too many, unless that was done a moment ago.
+    /// Throws away exchanges that are too old or too many, and events that are too old, unless that was done a
+    /// moment ago.
     pub(crate) async fn tidy(&self, tenant: TenantId, id: JobId) -> Result<(), StoreError> {
         let running = self.running(id);
         let now = Instant::now();
@@ -29,13 +30,26 @@ impl Engine {
                 };
                 let log = job.settings.exchanges;
                 let since = now.plus_seconds(-i64::from(log.seconds));
-                exchanges::surplus(tx, (tenant, id), since, log.bytes).await
+                let surplus = exchanges::surplus(tx, (tenant, id), since, log.bytes).await?;
+                let before = now.plus_seconds(-i64::from(job.settings.log_seconds));
+                let is_old = events::has_before(tx, tenant, id, before).await?;
+                Ok(Some((surplus, is_old.then_some(before))))
             })
         });
-        let Some(surplus) = surplus.await? else {
+        let Some((surplus, before)) = surplus.await? else {
             return Ok(());
         };
         // In small portions: others want to write, too.
+        let mut goes_on = before.is_some();
+        while let (true, Some(before)) = (goes_on, before) {
+            let thrown = store.write(move |tx| {
+                Box::pin(async move { events::throw_away(tx, (tenant, id), before).await })
+            });
+            goes_on = thrown.await?;
+        }
+        let Some(surplus) = surplus else {
+            return Ok(());
+        };
         let mut goes_on = true;
         while goes_on {
             let thrown = store.write(move |tx| {
@@ -51,7 +65,7 @@ impl Engine {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = self.tidy_all().await {
-                tracing::warn!(error = %error, "old exchanges cannot be thrown away; trying again");
+                tracing::warn!(error = %error, "what is kept only for a while cannot be thrown away; trying again");
             }
         }
     }
@@ -60,7 +74,7 @@ impl Engine {
         let all = self.options.store.read(|tx| Box::pin(jobs::all(tx)));
         for (tenant, job) in all.await? {
             if let Err(error) = self.tidy(tenant, job.id).await {
-                tracing::warn!(error = %error, "old exchanges cannot be thrown away; trying again");
+                tracing::warn!(error = %error, "what is kept only for a while cannot be thrown away; trying again");
             }
         }
         Ok(())

@@ -46,12 +46,16 @@ pub mod activity {
     pub const QUARANTINE: &str = "Quarantine";
     /// An application was added.
     pub const ADD: &str = "Add application";
+    /// An application was removed, with its job.
+    pub const REMOVE: &str = "Remove application";
     /// Somebody was assigned.
     pub const ASSIGN: &str = "Add app role assignment";
     /// Somebody was unassigned.
     pub const UNASSIGN: &str = "Remove app role assignment";
     /// What the guard holds back was allowed (EH-18).
     pub const ALLOW: &str = "Allow deletes";
+    /// A link was dropped or set by hand (CY-7).
+    pub const LINK: &str = "Change link";
     /// A plan was applied.
     pub const APPLY: &str = "Apply plan";
     /// Somebody was provisioned on demand.

@@ -1,6 +1,7 @@
 //! The provisioning job: configuration of one application instance, with its state.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::directory::Kind;
 use crate::event::Action;
@@ -45,6 +46,34 @@ pub const fn too_many_fail(failed: u64, references: u64, well: u64) -> Option<&'
     } else {
         None
     }
+}
+
+/// What a restart forgets (5.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResetScope {
+    /// `Watermark`: all objects are evaluated again.
+    pub watermark: bool,
+    /// `Escrows`: stored failures are not tried again for their own sake.
+    pub escrows: bool,
+    /// `QuarantineState`: the quarantine is lifted.
+    pub quarantine: bool,
+    /// `ConnectorDataStore`: all links. Then all objects are evaluated again, too.
+    pub links: bool,
+}
+
+impl ResetScope {
+    /// What *Restart provisioning* forgets: links are kept (CY-6).
+    pub const USUAL: Self = Self {
+        watermark: true,
+        escrows: true,
+        quarantine: true,
+        links: false,
+    };
+    /// `Full`: all of it.
+    pub const FULL: Self = Self {
+        links: true,
+        ..Self::USUAL
+    };
 }
 
 /// Provisioning status (5.9).
@@ -119,6 +148,10 @@ pub struct JobSettings {
     pub dialect: Dialect,
     /// What is kept of the requests to the target.
     pub exchanges: ExchangeLog,
+    /// For how long the provisioning log is kept (10.4).
+    pub log_seconds: u32,
+    /// When what failed is tried again.
+    pub retries: Retries,
 }
 
 impl Default for JobSettings {
@@ -134,6 +167,8 @@ impl Default for JobSettings {
             leaving: Leaving::default(),
             dialect: Dialect::default(),
             exchanges: ExchangeLog::default(),
+            log_seconds: 90 * 86_400,
+            retries: Retries::default(),
         }
     }
 }
@@ -151,6 +186,12 @@ pub struct Dialect {
     pub bulk: u16,
     /// Does it find groups by a filter? Otherwise all of them are listed and looked through.
     pub filters_groups: bool,
+    /// Requests under way at most; it is found out how many the target likes.
+    pub at_once: u16,
+    /// Requests in a second at most; 0 is found out when the target throttles.
+    pub per_second: u16,
+    /// For so many seconds an answer is waited for.
+    pub timeout_seconds: u16,
 }
 
 impl Default for Dialect {
@@ -161,7 +202,83 @@ impl Default for Dialect {
             members: 100,
             bulk: 0,
             filters_groups: true,
+            at_once: 64,
+            per_second: 0,
+            timeout_seconds: 30,
         }
+    }
+}
+
+/// When what failed is tried again: an object, and a job in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retries {
+    /// Soon, and then less and less often; for ever.
+    #[default]
+    Adaptive,
+    /// As the reference documents it (EH-3, EH-8): with the next cycle, then 6, 12 and 24 hours after the first
+    /// failure, then daily for 28 days.
+    Documented,
+}
+
+impl Retries {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Adaptive => "adaptive",
+            Self::Documented => "documented",
+        }
+    }
+
+    /// When an object is tried again that failed first then and so often by now; `None` when not any more.
+    pub fn next_attempt(
+        self,
+        (first, attempts): (Timestamp, u32),
+        interval_seconds: u32,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        match self {
+            // One minute, doubling to one day: 1, 2, 4, … minutes (EH-2).
+            Self::Adaptive => {
+                let pause = 60_i64 << attempts.saturating_sub(1).min(11);
+                Some(now.plus_seconds(pause.min(DAY)))
+            }
+            Self::Documented => {
+                let next_cycle = first.plus_seconds(interval_seconds.into());
+                if next_cycle > now {
+                    return Some(next_cycle);
+                }
+                documented(first, now)
+            }
+        }
+    }
+
+    /// When a job is tried again that is in quarantine since then.
+    pub fn next_look(self, since: Timestamp, now: Timestamp) -> Timestamp {
+        let waited = (now.millis_since(since) / 1000) as i64;
+        match self {
+            Self::Adaptive => now.plus_seconds(waited.clamp(60, 6 * 3600)),
+            Self::Documented => documented(since, now).unwrap_or_else(|| now.plus_seconds(DAY)),
+        }
+    }
+}
+
+/// A day, in seconds.
+const DAY: i64 = 86_400;
+
+/// The next instant of the documented schedule.
+fn documented(first: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let hours = [6, 12].into_iter().map(|hours| hours * 3600);
+    let days = (1..=28).map(|days| days * DAY);
+    let mut instants = hours.chain(days).map(|after| first.plus_seconds(after));
+    instants.find(|at| *at > now)
+}
+
+impl FromStr for Retries {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Adaptive, Self::Documented];
+        all.into_iter().find(|it| it.as_str() == text).ok_or(())
     }
 }
 
@@ -495,7 +612,46 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::{Guard, too_many_fail};
+    use super::{Guard, Retries, too_many_fail};
+    use crate::Timestamp;
+
+    /// Minutes between the first failure and each attempt that follows it, as they are made when due.
+    fn attempts(retries: Retries, most: usize) -> Vec<u64> {
+        let first = Timestamp::from_micros(0);
+        let (mut now, mut told) = (first, Vec::new());
+        while let Some(next) = retries.next_attempt((first, told.len() as u32 + 1), 40 * 60, now) {
+            now = next;
+            told.push(now.millis_since(first) / 60_000);
+            if told.len() == most {
+                break;
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn eh_3_the_documented_schedule_ends_after_28_days() {
+        // 17.6
+        let told = attempts(Retries::Documented, 100);
+        assert_eq!(told[..5], [40, 6 * 60, 12 * 60, 24 * 60, 48 * 60]);
+        assert_eq!((told.len(), told.last()), (31, Some(&(28 * 24 * 60))));
+        // EH-8
+        let (since, hour) = (Timestamp::from_micros(0), |it: i64| {
+            Timestamp::from_micros(0).plus_seconds(it * 3600)
+        });
+        let next = |now| Retries::Documented.next_look(since, hour(now));
+        assert_eq!(
+            [next(0), next(6), next(13), next(30), next(28 * 24)],
+            [hour(6), hour(12), hour(24), hour(48), hour(29 * 24)]
+        );
+    }
+
+    #[test]
+    fn eh_2_retries_are_spaced_out_to_once_a_day() {
+        let minutes = attempts(Retries::Adaptive, 40);
+        assert_eq!(minutes[..4], [1, 3, 7, 15]);
+        assert_eq!(minutes[39] - minutes[38], 24 * 60);
+    }
 
     #[test]
     fn quarantine_by_count_follows_the_published_examples() {

@@ -93,11 +93,6 @@ const OTHERS: &[(&str, &str)] = &[
          WHERE g.tenant = m.tenant AND g.id = m.member)",
     ),
     (
-        "entries of the audit log are of jobs that are not there",
-        "SELECT count(*) FROM audit a WHERE NOT EXISTS (SELECT 1 FROM jobs j \
-         WHERE j.tenant = a.tenant AND j.id = a.job)",
-    ),
-    (
         "exchanges are of events that are not there",
         "SELECT count(*) FROM exchanges x WHERE NOT EXISTS (SELECT 1 FROM events e \
          WHERE e.tenant = x.tenant AND e.job = x.job AND e.id = x.event)",

@@ -226,6 +226,44 @@ pub(crate) fn first_of(instant: Timestamp) -> EventId {
     EventId::from_bytes(id)
 }
 
+/// Has a job events before an instant?
+pub async fn has_before(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT id FROM events WHERE tenant = $1 AND job = $2 AND id < $3 LIMIT 1";
+    let params = [tenant.into(), job.into(), first_of(before).into()];
+    Ok(tx.one::<(EventId,)>(sql, &params).await?.is_some())
+}
+
+/// Throws away the events of a job before an instant, and their cycles, some at a time; answers whether there may be
+/// more.
+pub async fn throw_away(
+    tx: &mut Tx<'_>,
+    (tenant, job): (TenantId, JobId),
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    let first = first_of(before);
+    let sql = "DELETE FROM events WHERE tenant = $1 AND job = $2 AND id IN \
+               (SELECT id FROM events WHERE tenant = $1 AND job = $2 AND id < $3 \
+               ORDER BY id LIMIT $4)";
+    let params = [tenant.into(), job.into(), first.into(), AT_ONCE.into()];
+    let thrown = tx.exec(sql, &params).await?;
+    let sql = "DELETE FROM cycles WHERE tenant = $1 AND job = $2 AND ended < $3 \
+               AND NOT EXISTS (SELECT 1 FROM events e WHERE e.tenant = $1 AND e.job = $2 \
+               AND e.cycle = cycles.id)";
+    if thrown < u64::from(AT_ONCE) {
+        tx.exec(sql, &[tenant.into(), job.into(), before.into()])
+            .await?;
+    }
+    Ok(thrown == u64::from(AT_ONCE))
+}
+
+/// Events that are thrown away at once.
+const AT_ONCE: u32 = 500;
+
 /// Counts the events of a job since an instant, in stretches of so many seconds, oldest first.
 pub async fn tally(
     tx: &mut Tx<'_>,

@@ -9,7 +9,7 @@ use muster_model::job::{
     DefaultAccess, Departure, Dialect, Guard, Job, JobSettings, JobStatus, Leaving, PatchStyle,
     Scope,
 };
-use muster_model::{JobId, Position, TenantId, Timestamp};
+use muster_model::{ApplicationId, JobId, Position, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::{FromRow, Row, StoreError, Tx, Val};
@@ -110,6 +110,8 @@ fn read_settings(text: &str) -> Option<JobSettings> {
         },
         dialect: dialect(&json["dialect"])?,
         exchanges: exchanges(&json["exchanges"])?,
+        log_seconds: number(&json["logSeconds"])?,
+        retries: json["retries"].as_str()?.parse().ok()?,
     })
 }
 
@@ -139,6 +141,9 @@ fn dialect(json: &Json) -> Option<Dialect> {
         members: number(&json["members"])?,
         bulk: number(&json["bulk"]).unwrap_or_default(),
         filters_groups: json["filtersGroups"].as_bool()?,
+        at_once: number(&json["atOnce"])?,
+        per_second: number(&json["perSecond"])?,
+        timeout_seconds: number(&json["timeoutSeconds"])?,
     })
 }
 
@@ -157,6 +162,8 @@ fn settings_json(settings: &JobSettings) -> String {
         "includeDefaultAccess": settings.default_access == DefaultAccess::Included,
         "skipOutOfScopeDeletions": settings.skip_out_of_scope_deletions,
         "intervalSeconds": settings.interval_seconds,
+        "logSeconds": settings.log_seconds,
+        "retries": settings.retries.as_str(),
         "notificationEmail": settings.notification_email,
         "notificationWebhook": settings.notification_webhook,
         "guard": {
@@ -176,7 +183,10 @@ fn settings_json(settings: &JobSettings) -> String {
             "puts": settings.dialect.puts,
             "members": settings.dialect.members,
             "bulk": settings.dialect.bulk,
-            "filtersGroups": settings.dialect.filters_groups
+            "filtersGroups": settings.dialect.filters_groups,
+            "atOnce": settings.dialect.at_once,
+            "perSecond": settings.dialect.per_second,
+            "timeoutSeconds": settings.dialect.timeout_seconds
         },
         "exchanges": {
             "keep": settings.exchanges.keep.as_str(),
@@ -314,6 +324,49 @@ pub async fn clear_watermark(
                WHERE tenant = $1 AND id = $2";
     tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
 }
+
+/// Removes a job with everything that is kept of it, and its application.
+pub async fn remove(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    application: ApplicationId,
+) -> Result<(), StoreError> {
+    let plans = "DELETE FROM plan_operations WHERE tenant = $1 AND plan IN \
+                 (SELECT id FROM plans WHERE tenant = $1 AND job = $2)";
+    tx.exec(plans, &[tenant.into(), job.into()]).await?;
+    for table in OF_JOB {
+        let sql = format!("DELETE FROM {table} WHERE tenant = $1 AND job = $2");
+        tx.exec(&sql, &[tenant.into(), job.into()]).await?;
+    }
+    let secrets = "DELETE FROM secrets WHERE tenant = $1 AND owner = $2";
+    tx.exec(secrets, &[tenant.into(), job.into()]).await?;
+    for table in ["app_roles", "assignments"] {
+        let sql = format!("DELETE FROM {table} WHERE tenant = $1 AND application = $2");
+        tx.exec(&sql, &[tenant.into(), application.into()]).await?;
+    }
+    let sql = "DELETE FROM applications WHERE tenant = $1 AND id = $2";
+    tx.exec(sql, &[tenant.into(), application.into()]).await?;
+    let sql = "DELETE FROM jobs WHERE tenant = $1 AND id = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
+
+/// Tables whose rows belong to one job. The audit log stays.
+const OF_JOB: [&str; 13] = [
+    "links",
+    "reference_links",
+    "intents",
+    "escrows",
+    "held_back",
+    "withdrawn",
+    "withdrawn_members",
+    "notices",
+    "plans",
+    "exchanges",
+    "events",
+    "cycles",
+    "job_schemas",
+];
 
 /// The right to run a job until the lease ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Links: which object at the target belongs to which object of the source. Written by the engine.
 
+use std::fmt::Write as _;
+
 use muster_model::directory::Kind;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{JobId, TenantId, Timestamp};
@@ -99,29 +101,56 @@ pub async fn find_by_target(
         .await
 }
 
-/// Links in the order of their anchors, after `after`; of one kind, or of both.
+/// Which links.
+#[derive(Clone, Debug, Default)]
+pub struct LinkQuery {
+    /// Of one kind, or of both.
+    pub kind: Option<Kind>,
+    /// In one state, or in any.
+    pub state: Option<LinkState>,
+    /// The one that holds this object of the target, or all.
+    pub target: Option<TargetId>,
+}
+
+impl LinkQuery {
+    /// Those of one kind, or all.
+    pub fn of(kind: Option<Kind>) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+}
+
+/// Links in the order of their anchors, after `after`.
 pub async fn page(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: JobId,
     after: Option<SourceAnchor>,
-    kind: Option<Kind>,
+    query: &LinkQuery,
     limit: u32,
 ) -> Result<Vec<Link>, StoreError> {
     let after = after.unwrap_or(SourceAnchor::from_bytes([0; 16]));
-    let (first, last) = kind.map_or((Kind::User, Kind::Group), |kind| (kind, kind));
-    let sql = format!(
-        "SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor > $3 \
-         AND (kind = $4 OR kind = $5) ORDER BY anchor LIMIT $6"
-    );
-    let params = [
-        tenant.into(),
-        job.into(),
-        after.into(),
-        first.into(),
-        last.into(),
-        limit.into(),
+    let mut sql =
+        format!("SELECT {COLUMNS} FROM links WHERE tenant = $1 AND job = $2 AND anchor > $3");
+    let mut params: Vec<Val> = vec![tenant.into(), job.into(), after.into()];
+    let wanted: [(&str, Option<Val>); 3] = [
+        ("kind", query.kind.map(Val::from)),
+        ("state", query.state.map(Val::from)),
+        (
+            "target",
+            query.target.as_ref().map(|id| id.0.as_str().into()),
+        ),
     ];
+    for (column, value) in wanted {
+        if let Some(value) = value {
+            params.push(value);
+            let _ = write!(sql, " AND {column} = ${}", params.len());
+        }
+    }
+    params.push(limit.into());
+    let _ = write!(sql, " ORDER BY anchor LIMIT ${}", params.len());
     tx.all(&sql, &params).await
 }
 
@@ -197,6 +226,12 @@ pub async fn remove(
     tx.exec(sql, &[tenant.into(), job.into(), anchor.into()])
         .await
         .map(|_| ())
+}
+
+/// Drops all links of a job; answers how many they were.
+pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM links WHERE tenant = $1 AND job = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await
 }
 
 /// How many objects are managed, or were until something was taken away from them lately.

@@ -493,6 +493,12 @@ pub async fn send_again(
     tx.exec(sql, &place).await.map(|_| ())
 }
 
+/// Forgets all references of a job.
+pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
+
 /// Drops what an object referred to whose link is gone. What refers to it is sent again should it be
 /// linked again.
 pub async fn forget(

@@ -55,6 +55,35 @@ pub async fn find_by_name(
         .await
 }
 
+/// Users that were soft-deleted at an instant or earlier, those first that were deleted first.
+pub async fn deleted(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users WHERE tenant = $1 AND deleted IS NOT NULL AND deleted <= $2 \
+         ORDER BY deleted, id LIMIT $3"
+    );
+    tx.all(&sql, &[tenant.into(), until.into(), limit.into()])
+        .await
+}
+
+/// The soft-deleted users with this sign-in name, ignoring case; there may be several.
+pub async fn deleted_by_name(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    user_principal_name: &str,
+) -> Result<Vec<User>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users WHERE tenant = $1 AND name_key = $2 AND deleted IS NOT NULL \
+         ORDER BY deleted, id"
+    );
+    tx.all(&sql, &[tenant.into(), name_key(user_principal_name).into()])
+        .await
+}
+
 /// Users in the order of their ids, soft-deleted ones included, after `after`.
 pub async fn page(
     tx: &mut Tx<'_>,

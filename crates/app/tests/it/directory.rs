@@ -1,13 +1,13 @@
 //! Users, groups and memberships, one at a time.
 
-use muster_app::directory::{self, Counts};
+use muster_app::directory::{self, Counts, bin};
 use muster_app::{AppError, Ctx};
 use muster_model::directory::User;
 use muster_model::{GroupId, ObjectId, UserId, Value};
 use muster_store::feed::Change;
 use muster_testkit::TestStore;
 
-use crate::context::ctx;
+use crate::context::{Recorder, ctx, ctx_with};
 use crate::{feed_of, on_both};
 
 on_both!(
@@ -18,6 +18,7 @@ on_both!(
     names_and_ids_are_given_once,
     a_deleted_user_can_be_restored_while_its_name_is_free,
     what_is_purged_is_gone,
+    who_was_deleted_30_days_ago_is_gone_for_good,
     members_join_and_leave,
 );
 
@@ -349,5 +350,53 @@ async fn members_join_and_leave(test: &TestStore) {
     says(
         directory::add_member(&ctx, sales, sales.into()).await,
         "a member of itself",
+    );
+}
+
+async fn who_was_deleted_30_days_ago_is_gone_for_good(test: &TestStore) {
+    // 5.2, 5.5
+    let (ctx, clock) = ctx_with(test, Recorder::new());
+    let (ana, ben) = (
+        create(&ctx, "ana@a.example").await,
+        create(&ctx, "ben@a.example").await,
+    );
+    directory::soft_delete_user(&ctx, ana.id).await.unwrap();
+    clock.advance_seconds(10 * 86_400);
+    directory::soft_delete_user(&ctx, ben.id).await.unwrap();
+    let names = async || {
+        let deleted = bin::deleted_users(&ctx, 10).await.unwrap();
+        deleted
+            .into_iter()
+            .map(|it| it.user_principal_name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["ana@a.example", "ben@a.example"]);
+    // The name is free again, and a second one of that name is deleted, too.
+    let again = create(&ctx, "ben@a.example").await;
+    directory::soft_delete_user(&ctx, again.id).await.unwrap();
+    says(
+        bin::find_deleted(&ctx, "BEN@a.example").await,
+        "several deleted users",
+    );
+    says(
+        bin::find_deleted(&ctx, "cem@a.example").await,
+        "no deleted user",
+    );
+    assert_eq!(
+        bin::find_deleted(&ctx, &ben.id.to_string())
+            .await
+            .unwrap()
+            .id,
+        ben.id
+    );
+    clock.advance_seconds(20 * 86_400 - 1);
+    assert_eq!(bin::purge_expired(&ctx).await.unwrap(), 0);
+    clock.advance_seconds(1);
+    assert_eq!(bin::purge_expired(&ctx).await.unwrap(), 1);
+    assert_eq!(names().await, ["ben@a.example", "ben@a.example"]);
+    let feed = feed_of(test).await;
+    assert!(
+        feed.contains(&Change::UserPurged(ana.id.into())),
+        "{feed:?}"
     );
 }

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use muster_model::exchange::Keep;
-use muster_model::job::{Departure, PatchStyle};
+use muster_model::job::{Departure, PatchStyle, ResetScope, Retries};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
@@ -19,11 +19,16 @@ pub(crate) enum Job {
         /// Name or id of the application.
         app: String,
     },
-    /// Evaluate everything again with the next cycle; links are kept.
-    #[command(after_help = "Example:\n  muster job restart \"Symantec Web Security Service\"")]
+    /// Evaluate everything again with the next cycle; links are kept, unless the scope says otherwise.
+    #[command(
+        after_help = "Examples:\n  muster job restart \"Symantec Web Security Service\"\n  muster job restart \"Symantec Web Security Service\" --scope Escrows,QuarantineState\n\nWithout --scope: Watermark, Escrows and QuarantineState. Whose link is forgotten (ConnectorDataStore, Full) is matched anew; accounts of those who left stay as they are at the target, and nobody looks for them again."
+    )]
     Restart {
         /// Name or id of the application.
         app: String,
+        /// What to forget; several by commas.
+        #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+        scope: Vec<ResetArg>,
     },
     /// Show status, counts and the latest cycles.
     #[command(
@@ -88,6 +93,20 @@ pub(crate) enum Job {
         /// For so long an account that is to be deleted is disabled before: 90s, 40m, 2h or 1d.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         grace: Option<u32>,
+        /// Leave the accounts of those alone who fall out of scope, whatever else is said (5.6).
+        #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
+        skip_out_of_scope: Option<bool>,
+    },
+    /// Set for how long the provisioning log is kept; 90 days without it.
+    #[command(
+        after_help = "Example:\n  muster job log \"Symantec Web Security Service\" --for 1000d"
+    )]
+    Log {
+        /// Name or id of the application.
+        app: String,
+        /// 1d to 3650d.
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        for_seconds: u32,
     },
     /// Show or set how the target wants to be spoken to, where it does not do what the RFCs say.
     #[command(
@@ -111,6 +130,25 @@ pub(crate) enum Job {
         /// Whether the target finds groups by a filter; otherwise all are listed and looked through.
         #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
         group_filter: Option<bool>,
+        /// Requests under way at most; how many the target likes is found out.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
+        at_once: Option<u16>,
+        /// Requests in a second at most; 0 lets that be found out when the target throttles.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        per_second: Option<u16>,
+        /// How long an answer is waited for: 5s to 5m.
+        #[arg(long, value_name = "TIME", value_parser = patience)]
+        timeout: Option<u16>,
+    },
+    /// Set when what failed is tried again: soon and then less often, or on the schedule that Entra documents.
+    #[command(
+        after_help = "Example:\n  muster job retries \"Symantec Web Security Service\" documented\n\nadaptive: after a minute, then twice as long each time, up to daily; a job in quarantine at most every six\nhours. documented: with the next cycle, 6, 12 and 24 hours after the first failure, then daily for 28 days."
+    )]
+    Retries {
+        /// Name or id of the application.
+        app: String,
+        /// adaptive or documented.
+        schedule: RetriesArg,
     },
     /// Show or set what is kept of the requests to the target and its answers, and for how long.
     #[command(
@@ -242,7 +280,31 @@ pub(crate) enum WriteArg {
 }
 
 /// `on` or `off`.
-fn on_or_off(text: &str) -> Result<bool, String> {
+/// Seconds of a time-out.
+fn patience(text: &str) -> Result<u16, String> {
+    let seconds = seconds(text)?;
+    match u16::try_from(seconds) {
+        Ok(seconds @ 5..=300) => Ok(seconds),
+        _ => Err("it is from 5 seconds to 5 minutes".to_owned()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum RetriesArg {
+    Adaptive,
+    Documented,
+}
+
+impl From<RetriesArg> for Retries {
+    fn from(schedule: RetriesArg) -> Self {
+        match schedule {
+            RetriesArg::Adaptive => Self::Adaptive,
+            RetriesArg::Documented => Self::Documented,
+        }
+    }
+}
+
+pub(crate) fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -274,5 +336,44 @@ fn interval(text: &str) -> Result<u32, String> {
         Ok(seconds)
     } else {
         Err("it is from 10 seconds to 30 days".to_owned())
+    }
+}
+
+/// What a restart forgets, by the names of the API that it has elsewhere (5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum ResetArg {
+    /// All objects are evaluated again.
+    #[value(name = "Watermark")]
+    Watermark,
+    /// Stored failures are not tried again.
+    #[value(name = "Escrows")]
+    Escrows,
+    /// The quarantine is lifted.
+    #[value(name = "QuarantineState")]
+    QuarantineState,
+    /// All links, and with them where everybody is at the target.
+    #[value(name = "ConnectorDataStore")]
+    ConnectorDataStore,
+    /// All of these.
+    #[value(name = "Full")]
+    Full,
+    /// What the guard holds back is done.
+    #[value(name = "ForceDeletes")]
+    ForceDeletes,
+}
+
+impl ResetArg {
+    /// What these forget together.
+    pub(crate) fn scope(these: &[Self]) -> ResetScope {
+        if these.is_empty() {
+            return ResetScope::USUAL;
+        }
+        let has = |one| these.contains(&one) || these.contains(&Self::Full);
+        ResetScope {
+            watermark: has(Self::Watermark),
+            escrows: has(Self::Escrows),
+            quarantine: has(Self::QuarantineState),
+            links: has(Self::ConnectorDataStore),
+        }
     }
 }

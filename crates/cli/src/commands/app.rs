@@ -5,7 +5,7 @@ use muster_app::applications::{self, Principal, Shown, Template};
 use muster_app::surprises::{self, Surprise};
 use muster_engine::port::{Probe, TestFailure};
 use muster_model::directory::Kind;
-use muster_model::job::{Access, Credentials, OAuth, Scheme, Scope};
+use muster_model::job::{Access, Credentials, DefaultAccess, OAuth, Scheme, Scope};
 use muster_model::{Secret, Timestamp};
 use serde_json::json;
 
@@ -158,7 +158,43 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             }
             tell(out, &json!(shown), said.join("\n")).await;
         }
-        App::Scope { app, scope } => {
+        App::Remove { app, yes } => {
+            if !yes {
+                return Err(AppError::Invalid(
+                    "everything that is kept of it would be gone; say --yes if that is meant"
+                        .to_owned(),
+                ));
+            }
+            let removed = applications::remove(ctx, &app).await?;
+            let text = format!(
+                "{} is removed; accounts at the target are as they were",
+                removed.display_name
+            );
+            tell(out, &json!({ "removed": removed.display_name }), text).await;
+        }
+        App::Scope {
+            app,
+            scope,
+            default_access,
+        } => {
+            if let Some(on) = default_access {
+                let access = if on {
+                    DefaultAccess::Included
+                } else {
+                    DefaultAccess::ExcludedIfRolesExist
+                };
+                let changed = applications::set_default_access(ctx, &app, access).await?;
+                let text = if on {
+                    "Default Access counts"
+                } else {
+                    "Default Access does not count where the application has roles"
+                };
+                let told = json!({ "defaultAccess": on, "changed": changed });
+                tell(out, &told, text.to_owned()).await;
+            }
+            let Some(scope) = scope else {
+                return Ok(Exit::Done);
+            };
             let (scope, word) = match scope {
                 ScopeArg::Assigned => (Scope::AssignedOnly, "assigned"),
                 ScopeArg::All => (Scope::All, "all"),

@@ -5,13 +5,13 @@ use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
 use muster_model::exchange::{ExchangeLog, Keep};
-use muster_model::job::{Departure, Dialect, Guard, JobStatus, PatchStyle, Withdrawal};
-use muster_model::link::LinkState;
+use muster_model::job::{Departure, Dialect, Guard, JobStatus, PatchStyle, Retries, Withdrawal};
 use muster_store::exchanges::Held;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::args::{Job, WriteArg};
+use crate::args::{Job, ResetArg, WriteArg};
+use crate::commands::link::link_state;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
@@ -27,13 +27,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             let app = jobs::pause(ctx, &app).await?;
             format!("Provisioning Status of {}: Off", app.display_name)
         }
-        Job::Restart { app } => {
-            let app = jobs::restart(ctx, &app).await?;
-            format!(
-                "The next cycle of {} evaluates every object",
-                app.display_name
-            )
-        }
+        Job::Restart { app, scope } => return restart(node, &app, &scope, out).await,
         Job::Interval { app, every } => {
             let app = jobs::set_interval(ctx, &app, every).await?;
             format!(
@@ -74,8 +68,10 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             disabled,
             deleted,
             grace,
+            skip_out_of_scope,
         } => {
-            let (app, leaving) = jobs::set_leaving(ctx, &app, move |leaving| {
+            let (app, leaving, skips) = jobs::set_leaving(ctx, &app, move |leaving, skips| {
+                *skips = skip_out_of_scope.unwrap_or(*skips);
                 leaving.unassigned = unassigned.map_or(leaving.unassigned, Into::into);
                 leaving.disabled = disabled.map_or(leaving.disabled, Into::into);
                 leaving.deleted = deleted.map_or(leaving.deleted, Into::into);
@@ -87,7 +83,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             if out.json {
                 let told = json!({
                     "unassigned": unassigned, "disabled": disabled, "deleted": deleted,
-                    "graceSeconds": leaving.grace_seconds
+                    "graceSeconds": leaving.grace_seconds, "skipOutOfScope": skips
                 });
                 out.line(told.to_string()).await;
                 return Ok(Exit::Done);
@@ -101,8 +97,29 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             };
             format!(
                 "{}: who is unassigned: {unassigned}; whose account is disabled: {disabled}; whose \
-                 account is deleted: {deleted}{grace}",
-                app.display_name
+                 account is deleted: {deleted}{grace}{}",
+                app.display_name,
+                if skips {
+                    "; who falls out of scope is left alone"
+                } else {
+                    ""
+                }
+            )
+        }
+        Job::Retries { app, schedule } => {
+            let app = jobs::set_retries(ctx, &app, schedule.into()).await?;
+            format!(
+                "What fails at {} is tried again on the {} schedule",
+                app.display_name,
+                Retries::from(schedule).as_str()
+            )
+        }
+        Job::Log { app, for_seconds } => {
+            let app = jobs::set_log(ctx, &app, for_seconds).await?;
+            format!(
+                "The log of {} is kept for {}",
+                app.display_name,
+                time_text(for_seconds)
             )
         }
         Job::Dialect {
@@ -112,6 +129,9 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             members,
             bulk,
             group_filter,
+            at_once,
+            per_second,
+            timeout,
         } => {
             let (app, dialect) = jobs::set_dialect(ctx, &app, move |dialect| {
                 dialect.patch = patch.map_or(dialect.patch, Into::into);
@@ -119,6 +139,9 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
                 dialect.members = members.unwrap_or(dialect.members);
                 dialect.bulk = bulk.unwrap_or(dialect.bulk);
                 dialect.filters_groups = group_filter.unwrap_or(dialect.filters_groups);
+                dialect.at_once = at_once.unwrap_or(dialect.at_once);
+                dialect.per_second = per_second.unwrap_or(dialect.per_second);
+                dialect.timeout_seconds = timeout.unwrap_or(dialect.timeout_seconds);
             })
             .await?;
             if out.json {
@@ -261,8 +284,14 @@ pub(super) fn cycle_json(cycle: &Cycle) -> Value {
     let duration = cycle
         .ended
         .map_or(0, |ended| ended.millis_since(cycle.began));
+    let error = match &cycle.state {
+        CycleState::Failed { code, detail } => Some(json!({ "code": code, "message": detail })),
+        _ => None,
+    };
     json!({
         "id": cycle.id.to_string(), "kind": cycle.kind.as_str(), "state": cycle.state.as_str(),
+        "began": cycle.began.to_string(), "ended": cycle.ended.map(|at| at.to_string()),
+        "error": error,
         "created": counts.created, "updated": counts.updated, "disabled": counts.disabled,
         "deleted": counts.deleted, "skipped": counts.skipped, "failed": counts.failed,
         "requests": counts.requests, "durationMs": duration
@@ -294,6 +323,36 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
 const MIB: u64 = 1024 * 1024;
 
 /// What is kept of the requests, in a sentence.
+async fn restart(node: &Node, app: &str, scope: &[ResetArg], out: &Out) -> Result<Exit, AppError> {
+    let (ctx, reset) = (&node.ctx, ResetArg::scope(scope));
+    let mut told = Vec::new();
+    let (app, forgotten) = jobs::restart(ctx, app, reset).await?;
+    let mut allowed = 0;
+    if reset.links {
+        told.push(format!("{forgotten} links are forgotten"));
+    }
+    if reset.watermark || reset.links {
+        told.push("the next cycle evaluates every object".to_owned());
+    }
+    if reset.escrows {
+        told.push("failures are not tried again for their own sake".to_owned());
+    }
+    if reset.quarantine {
+        told.push("it is in quarantine no more".to_owned());
+    }
+    if scope.contains(&ResetArg::ForceDeletes) {
+        (_, allowed) = jobs::allow(ctx, &app.id.to_string(), None).await?;
+        told.push(format!("{allowed} of what the guard held back may be done"));
+    }
+    out.line(if out.json {
+        json!({ "linksForgotten": forgotten, "allowed": allowed }).to_string()
+    } else {
+        format!("{}: {}", app.display_name, told.join("; "))
+    })
+    .await;
+    Ok(Exit::Done)
+}
+
 fn exchanges_text(log: &ExchangeLog, held: Held) -> String {
     let which = match log.keep {
         Keep::All => "requests of all events are kept",
@@ -319,7 +378,9 @@ fn dialect_json(dialect: Dialect) -> Value {
     json!({
         "patch": dialect.patch.map(PatchStyle::as_str),
         "write": if dialect.puts { "put" } else { "patch" },
-        "members": dialect.members, "bulk": dialect.bulk, "groupFilter": dialect.filters_groups
+        "members": dialect.members, "bulk": dialect.bulk, "groupFilter": dialect.filters_groups,
+        "atOnce": dialect.at_once, "perSecond": dialect.per_second,
+        "timeoutSeconds": dialect.timeout_seconds
     })
 }
 
@@ -341,9 +402,14 @@ fn dialect_text(dialect: Dialect) -> String {
         0 | 1 => String::new(),
         many => format!("; up to {many} writes in a bulk request"),
     };
+    let rate = match dialect.per_second {
+        0 => String::new(),
+        many => format!(", {many} in a second"),
+    };
     format!(
-        "{write}; {} members in a request{bulk}; {groups}",
-        dialect.members
+        "{write}; {} members in a request{bulk}; {groups}; up to {} requests at once{rate}; an \
+         answer is waited for {} seconds",
+        dialect.members, dialect.at_once, dialect.timeout_seconds
     )
 }
 
@@ -475,17 +541,11 @@ async fn report(report: &JobReport, out: &Out) {
         })),
         _ => None,
     };
-    let word = |state: LinkState| match state {
-        LinkState::Managed => "managed",
-        LinkState::Disabled => "disabled",
-        LinkState::Leaving => "disabled, to be deleted",
-        LinkState::Released => "released",
-    };
     if out.json {
         let linked: Vec<_> = linked
             .iter()
             .map(|(kind, state, count)| {
-                json!({ "type": kind.as_str(), "state": word(*state), "count": count })
+                json!({ "type": kind.as_str(), "state": link_state(*state), "count": count })
             })
             .collect();
         let running = progress.map(|progress| {
@@ -558,7 +618,7 @@ async fn report(report: &JobReport, out: &Out) {
         }
     }
     for (kind, state, count) in linked {
-        out.line(format!("  {count} {kind}s {}", word(*state)))
+        out.line(format!("  {count} {kind}s {}", link_state(*state)))
             .await;
     }
     if *held_back > 0 {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::run::{Server, free_port, json, muster, refusal, run};
+use crate::run::{Server, file_folder, free_port, json, muster, refusal, run};
 
 const APP: &str = "Symantec Web Security Service";
 
@@ -204,7 +204,7 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn a_database_newer_than_the_binary_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = file_folder();
     json(folder.path(), &["app", "list"]);
     let database = folder.path().join("muster.db");
     let newer = rusqlite::Connection::open(&database).unwrap();
@@ -222,7 +222,7 @@ fn a_database_newer_than_the_binary_is_left_alone() {
 
 #[test]
 fn a_file_that_is_no_database_is_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = file_folder();
     std::fs::write(
         folder.path().join("muster.db"),
         "this is no database at all, is it?",
@@ -289,7 +289,7 @@ fn of_several_files_none_is_loaded_when_one_cannot_be_read() {
 
 #[test]
 fn a_lost_sealing_key_is_not_replaced() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = file_folder();
     json(folder.path(), &["app", "add", APP]);
     let mode = |name: &str| {
         let data = std::fs::metadata(folder.path().join(name)).unwrap();

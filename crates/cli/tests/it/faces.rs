@@ -99,7 +99,7 @@ fn events_states_and_members_are_read_over_http() {
     assert_eq!(rest["events"][0]["members"], json!([id]));
     let (_, end) = here.send("GET", "/Events?after=end", None);
     assert_eq!((&end["events"], &end["next"]), (&json!([]), &rest["next"]));
-    let (status, _) = here.send("GET", "/Events?after=9.9999", None);
+    let (status, _) = here.send("GET", "/Events?after=9000000000000000000.9999", None);
     assert_eq!(status, 400);
     let (_, state) = here.send("GET", &format!("/Users/{id}/state"), None);
     assert_eq!(

@@ -13,6 +13,8 @@ mod faces;
 mod guard;
 mod kill;
 mod kill_provider;
+mod lifecycle;
+mod links;
 mod lost_answer;
 mod plan;
 mod products;

@@ -27,12 +27,23 @@ pub(crate) fn muster(data: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// A data folder whose database is a file, wherever those of other tests are.
+pub(crate) fn file_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix(FILE).tempdir().unwrap()
+}
+
+/// How the name of such a folder begins.
+const FILE: &str = "muster-file-";
+
 /// With `MUSTER_TEST_BINARY=postgres` every data folder has a database of its own:
 /// `MUSTER_TEST_BINARY=postgres cargo xtask with-postgres -- cargo nextest run -p muster-cli`
 #[expect(clippy::disallowed_methods, reason = "whoever runs it says on what")]
 fn database(data: &Path) -> Option<String> {
     static MADE: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
-    if std::env::var("MUSTER_TEST_BINARY").as_deref() != Ok("postgres") {
+    let mut names = data.iter().filter_map(std::ffi::OsStr::to_str);
+    if std::env::var("MUSTER_TEST_BINARY").as_deref() != Ok("postgres")
+        || names.any(|name| name.starts_with(FILE))
+    {
         return None;
     }
     let make = || {

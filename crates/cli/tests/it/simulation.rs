@@ -9,6 +9,7 @@
 mod guard;
 mod nested;
 mod provider;
+mod status;
 mod world;
 
 use std::collections::{BTreeSet, HashSet};
@@ -19,7 +20,7 @@ use muster_engine::EngineError;
 use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
 use muster_model::event::{Action, Event, Status, Step, StepKind};
-use muster_model::job::Guard;
+use muster_model::job::{Guard, ResetScope};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_store::plans::{At, Placed, operation_from_json};
 use muster_store::{escrows, jobs};
@@ -419,7 +420,9 @@ fn a_restart_in_the_middle_of_a_long_cycle_ends_it_and_loses_nothing_of_what_was
             while world.count("update ") < 300 {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
-            jobs_app::restart(&world.ctx, APP).await.unwrap();
+            jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+                .await
+                .unwrap();
         };
         let (ended, ()) = tokio::join!(world.cycle(), restart);
         assert!(
@@ -477,7 +480,9 @@ fn a_plan_comes_out_the_same_when_many_leave_a_group_before_everything_is_looked
         world.cycle_now().await.unwrap().unwrap();
         for round in 0..3 {
             world.scatter(round * 12..round * 12 + 12).await;
-            jobs_app::restart(&world.ctx, APP).await.unwrap();
+            jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+                .await
+                .unwrap();
             let plan = planned(&world).await;
             let removed = world.count("remove from");
             let applied = world.ctx.engine.apply(world.ctx.tenant, &plan).await;
@@ -497,7 +502,9 @@ fn what_is_not_planned_is_not_written_and_keeps_nothing_planned_from_being_writt
         world.cycle_now().await.unwrap().unwrap();
         world.scatter(0..2).await;
         world.retitle(1000).await;
-        jobs_app::restart(&world.ctx, APP).await.unwrap();
+        jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+            .await
+            .unwrap();
         let plan = planned(&world).await;
         let (before, changed) = (world.count("update "), world.count("remove from"));
         // While it is applied, two others leave the group, and one changes once more.
@@ -541,7 +548,9 @@ fn who_is_disabled_during_a_long_cycle_is_disabled_at_once() {
         const MANY: usize = 1000;
         world.fill(MANY).await;
         world.cycle_now().await.unwrap().unwrap();
-        jobs_app::restart(&world.ctx, APP).await.unwrap();
+        jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+            .await
+            .unwrap();
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let before = world.count("read ");
         let meanwhile = async {

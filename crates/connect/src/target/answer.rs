@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value as Json};
 
-use crate::http::{ANSWER, HttpError};
+use crate::http::HttpError;
 use crate::target::LARGEST;
 
 /// The longest wait for whom may only seem to be throttled.
@@ -20,10 +20,10 @@ const FORBIDDEN: Duration = Duration::from_mins(1);
 const QUOTED: usize = 200;
 
 /// A request that got no answer.
-pub(super) fn transport(host: &str, error: &reqwest::Error) -> TargetError {
+pub(super) fn transport(host: &str, waited: Duration, error: &reqwest::Error) -> TargetError {
     let detail = root_cause(error);
     if error.is_timeout() {
-        TargetError::Timeout(ANSWER)
+        TargetError::Timeout(waited)
     } else if let Some(refused) = policy_error(error) {
         TargetError::NotAllowed(refused)
     } else {

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
 use super::answer::{self, Answer};
-use crate::http::Http;
+use crate::http::{ANSWER, Http};
 
 /// An access token is renewed so long before it expires.
 const EARLY: Duration = Duration::from_mins(1);
@@ -417,7 +417,7 @@ pub(crate) async fn redeem(
         .body(body)
         .send()
         .await
-        .map_err(|error| answer::transport(&host, &error))?;
+        .map_err(|error| answer::transport(&host, ANSWER, &error))?;
     let answer = Answer::read(answer).await;
     if !answer.status().is_success() {
         return Err(refusal(&host, answer));

@@ -45,8 +45,9 @@ pub(super) async fn probe(target: &ScimTarget, canary: Option<&str>) -> Result<P
         }
         // Also when something went wrong.
         for (kind, id) in made.into_iter().rev() {
-            if let Err(error) = target.write(kind, &Write::Delete(&id)).await {
-                probe.left_behind.push(format!("{kind} {id}: {error}"));
+            match target.write(kind, &Write::Delete(&id)).await {
+                Ok(_) | Err(TargetError::NotFound) => {}
+                Err(error) => probe.left_behind.push(format!("{kind} {id}: {error}")),
             }
         }
     }

@@ -12,6 +12,7 @@ use muster_model::link::TargetId;
 use muster_model::plan::Request;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
+use unicode_normalization::UnicodeNormalization;
 
 use super::answer::Answer;
 use super::{ScimTarget, body, place};
@@ -190,12 +191,16 @@ impl ScimTarget {
     }
 }
 
-/// Are they equal? Case is no difference, as in a filter on names.
-fn same(held: Option<&Value>, value: &Value) -> bool {
+/// Are they equal? Neither case nor the way a letter is composed is a difference, as in a filter on names.
+pub(super) fn same(held: Option<&Value>, value: &Value) -> bool {
+    let folded = |text: &str| text.nfc().collect::<String>().to_lowercase();
     match (held, value) {
         (Some(Value::Text(held)), Value::Text(value)) => {
-            held.to_lowercase() == value.to_lowercase()
+            folded(held.trim()) == folded(value.trim())
         }
+        (Some(Value::Int(held)), Value::Text(value)) => held.to_string() == value.trim(),
+        (Some(Value::Text(held)), Value::Int(value)) => held.trim() == value.to_string(),
+        (Some(Value::List(held)), value) => held.iter().any(|one| same(Some(one), value)),
         (held, value) => held == Some(value),
     }
 }

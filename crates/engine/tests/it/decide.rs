@@ -7,6 +7,7 @@ use muster_model::Value;
 use muster_model::directory::Kind;
 use muster_model::job::{Departure, Leaving};
 use muster_model::link::{LinkState, TargetId};
+use muster_rules::scope::{ClauseText, FilterText, ScopingFilters};
 use muster_rules::{Apply, AttributeMapping, Expression, MappingSource, ObjectMapping};
 
 use crate::seen::{Look, NOW, POLICY, Word, ana, at_target, link, rules, team};
@@ -533,5 +534,93 @@ fn equal_values_are_compared_by_type_and_case_rule() {
     check(
         linked(ana(), LinkState::Managed, Some(Current::There(text))),
         &Word::Equal,
+    );
+}
+
+/// The default mappings, for those of one department.
+fn of_sales(operator: &str) -> ObjectMapping {
+    let clause = ClauseText {
+        attribute: "department".to_owned(),
+        operator: operator.to_owned(),
+        values: vec!["Sales".to_owned()],
+        ..ClauseText::default()
+    };
+    let filter = FilterText {
+        title: "Sales".to_owned(),
+        clauses: vec![clause],
+        ..FilterText::default()
+    };
+    ObjectMapping {
+        filters: ScopingFilters::compile(&[filter]).unwrap(),
+        ..rules().user
+    }
+}
+
+#[test]
+fn who_fails_the_scoping_filter_is_disabled_and_not_looked_after_any_more() {
+    // 5.5, 4.1, OM-10: also when everybody is in scope
+    let mapping = of_sales("EQUALS");
+    let sells = || changed(|it| it.attributes.set("department", "Sales"));
+    let all = Policy {
+        scope: muster_model::job::Scope::All,
+        ..POLICY
+    };
+    for policy in [POLICY, all] {
+        let look = |record: Record, state: Option<LinkState>| Look {
+            record: Some(record),
+            link: state.map(|state| link(Kind::User, state)),
+            policy: Some(policy),
+            ..Look::default()
+        };
+        let managed = Some(LinkState::Managed);
+        assert_eq!(
+            look(sells(), None).decide(&mapping),
+            Word::Need(Need::Match)
+        );
+        let out = Word::Skip("NotEffectivelyEntitled");
+        assert_eq!(look(ana(), None).decide(&mapping), out);
+        assert_eq!(
+            look(ana(), managed).decide(&mapping),
+            disable(LinkState::Released)
+        );
+        // The other way round, and back again.
+        assert_eq!(
+            look(sells(), Some(LinkState::Released)).decide(&mapping),
+            Word::Need(Need::Read)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_updated_is_deleted_all_the_same_when_it_is_gone() {
+    // 17.3, row 5: soft-deleted with Update off, then purged
+    let mut mapping = rules().user;
+    mapping.actions.update = false;
+    let deleted = changed(|record| record.life = Life::SoftDeleted);
+    let look = linked(deleted, LinkState::Managed, None);
+    assert_eq!(look.decide(&mapping), Word::Leave(LinkState::Disabled));
+    let purged = Look {
+        link: Some(link(Kind::User, LinkState::Disabled)),
+        ..Look::default()
+    };
+    assert_eq!(purged.decide(&mapping), Word::Delete);
+}
+
+#[test]
+fn cy_10_what_says_who_has_left_may_be_another_attribute() {
+    let mut mapping = rules().user;
+    mapping.attributes.retain(|it| it.target != "active");
+    let title = mapping
+        .attributes
+        .iter_mut()
+        .find(|it| it.target == "title");
+    let text = "Switch([IsSoftDeleted], \"here\", \"True\", \"gone\")";
+    title.unwrap().source = MappingSource::Expression(Expression::parse(text).unwrap());
+    let unassigned = changed(|record| record.grants.clear());
+    let look = linked(unassigned, LinkState::Managed, None);
+    let set = vec![("title".to_owned(), Value::from("gone"))];
+    assert_eq!(
+        look.decide(&mapping),
+        Word::Disable(set, LinkState::Released)
     );
 }

@@ -16,6 +16,8 @@ CREATE UNIQUE INDEX users_id ON users (tenant, id);
 CREATE UNIQUE INDEX users_name ON users (tenant, name_key) WHERE deleted IS NULL;
 -- who reports to this user
 CREATE INDEX users_manager ON users (tenant, manager) WHERE manager IS NOT NULL;
+-- the recycle bin
+CREATE INDEX users_deleted ON users (tenant, deleted, id) WHERE deleted IS NOT NULL;
 
 CREATE TABLE groups (
     tenant BIGINT NOT NULL,

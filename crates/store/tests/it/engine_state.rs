@@ -1,12 +1,12 @@
 //! What the engine keeps: leases, links, references, events, secrets.
 
-use muster_model::cycle::{Counts, CycleKind};
+use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
 use muster_model::exchange::{Body, Exchange, ExchangeLog, Keep};
 use muster_model::job::{
-    Departure, Dialect, Guard, Held, Job, JobSettings, JobStatus, Leaving, PatchStyle, Scope,
-    Withdrawal,
+    DefaultAccess, Departure, Dialect, Guard, Held, Job, JobSettings, JobStatus, Leaving,
+    PatchStyle, Retries, Scope, Withdrawal,
 };
 use muster_model::link::{Link, LinkState, TargetId};
 use muster_model::plan::Plan;
@@ -16,12 +16,13 @@ use muster_model::{
 use muster_store::escrows::Escrow;
 use muster_store::events::EventQuery;
 use muster_store::intents::Intent;
+use muster_store::links::LinkQuery;
 use muster_store::plans::{self, At, Placed};
 use muster_store::references::{self, State};
 use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{
-    Scratch, Store, StoreError, escrows, events, exchanges, held_back, intents, jobs, links,
-    secrets, withdrawn,
+    Scratch, Store, StoreError, cycles, escrows, events, exchanges, held_back, intents, jobs,
+    links, secrets, withdrawn,
 };
 use muster_testkit::TestStore;
 
@@ -42,6 +43,7 @@ on_both!(
     a_secret_comes_back_only_for_its_owner,
     exchanges_come_back_and_the_oldest_go_first,
     what_was_withdrawn_counts_until_it_is_forgotten,
+    old_events_go_with_their_cycles,
 );
 
 fn job() -> Job {
@@ -71,6 +73,9 @@ fn job() -> Job {
                 members: 13,
                 bulk: 14,
                 filters_groups: false,
+                at_once: 4,
+                per_second: 25,
+                timeout_seconds: 60,
             },
             notification_webhook: Some("https://alerts.test".to_owned()),
             exchanges: ExchangeLog {
@@ -79,7 +84,11 @@ fn job() -> Job {
                 bytes: 15,
                 hidden: vec!["nickName".to_owned()],
             },
-            ..JobSettings::default()
+            skip_out_of_scope_deletions: true,
+            default_access: DefaultAccess::Included,
+            log_seconds: 86_401,
+            retries: Retries::Documented,
+            notification_email: Some("a@example.test".to_owned()),
         },
         watermark: None,
         last_cycle: None,
@@ -111,7 +120,7 @@ async fn a_lost_lease_writes_nothing(test: &TestStore) {
     assert!(matches!(lost, Err(StoreError::LeaseLost)));
     let kept = write!(test, |tx| {
         second.check(tx).await?;
-        links::page(tx, TENANT, id, None, None, 10).await
+        links::page(tx, TENANT, id, None, &LinkQuery::default(), 10).await
     });
     assert_eq!(kept.unwrap(), []);
     let extended = write!(test, |tx| first.extend(tx, later(90)).await);
@@ -342,7 +351,7 @@ async fn a_copy_of_a_job_holds_what_the_engine_keeps_of_it(test: &TestStore) {
         .read::<_, StoreError, _>(|tx| {
             Box::pin(async move {
                 Ok((
-                    links::page(tx, TENANT, id, None, None, 10_000).await?,
+                    links::page(tx, TENANT, id, None, &LinkQuery::default(), 10_000).await?,
                     references::of(tx, TENANT, id, anchor(1), "members", None, 10).await?,
                     jobs::find(tx, TENANT, id).await?.unwrap(),
                 ))
@@ -707,4 +716,65 @@ async fn what_was_withdrawn_counts_until_it_is_forgotten(test: &TestStore) {
         Ok((all, others, managed, left))
     });
     assert_eq!(counts.unwrap(), (100, 70, 100, 40));
+}
+
+async fn old_events_go_with_their_cycles(test: &TestStore) {
+    let (job, other) = (JobId::new(), JobId::new());
+    let cycle = |job: JobId, ended: Timestamp| Cycle {
+        id: CycleId::new(),
+        job,
+        kind: CycleKind::Incremental,
+        began: ended,
+        ended: Some(ended),
+        state: CycleState::Succeeded,
+        counts: Counts::default(),
+    };
+    let event_at = |cycle: &Cycle, millis: u64| {
+        let mut it = event(cycle.job, cycle.id, Status::Success);
+        let mut id = *it.id.as_bytes();
+        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        it.id = EventId::from_bytes(id);
+        it
+    };
+    let (old, new) = (cycle(job, later(0)), cycle(job, later(100)));
+    let (began, of_other) = (cycle(job, later(10)), cycle(other, later(0)));
+    let millis = |at: Timestamp| (at.as_micros() / 1000) as u64;
+    let mut written: Vec<Event> = (0..700)
+        .map(|it| event_at(&old, millis(later(0)) + it))
+        .collect();
+    // One that began before, and went on.
+    written.extend([
+        event_at(&began, millis(later(99))),
+        event_at(&new, millis(later(100))),
+    ]);
+    written.push(event_at(&of_other, millis(later(0))));
+    let put = [old, new, began, of_other];
+    let put = write!(test, |tx| {
+        for cycle in &put {
+            cycles::put(tx, TENANT, cycle).await?;
+        }
+        events::append(tx, TENANT, &written).await
+    });
+    put.unwrap();
+    let left = async || {
+        let left = write!(test, |tx| {
+            let all = EventQuery::default();
+            Ok((
+                events::list(tx, TENANT, job, &all, 1000).await?.len(),
+                cycles::latest(tx, TENANT, job, 10).await?.len(),
+                events::list(tx, TENANT, other, &all, 10).await?.len(),
+                events::has_before(tx, TENANT, job, later(50)).await?,
+            ))
+        });
+        left.unwrap()
+    };
+    let throw = async || {
+        let thrown = write!(test, |tx| events::throw_away(tx, (TENANT, job), later(50))
+            .await);
+        thrown.unwrap()
+    };
+    assert_eq!(left().await, (702, 3, 1, true));
+    assert!(throw().await);
+    assert!(!throw().await);
+    assert_eq!(left().await, (2, 2, 1, false));
 }

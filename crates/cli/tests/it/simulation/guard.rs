@@ -2,7 +2,7 @@
 
 use muster_app::jobs as jobs_app;
 use muster_engine::EngineError;
-use muster_model::job::{Departure, Guard, Held};
+use muster_model::job::{Departure, Guard, Held, ResetScope};
 
 use super::{APP, World, in_real_time, quietly};
 
@@ -76,7 +76,9 @@ fn the_lane_beside_a_cycle_does_not_pass_the_guard() {
         };
         set_guard(&world, guard).await;
         world.cycle_now().await.unwrap().unwrap();
-        jobs_app::restart(&world.ctx, APP).await.unwrap();
+        jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+            .await
+            .unwrap();
         *world.provider.takes.lock().unwrap() = std::time::Duration::from_millis(200);
         let before = world.count("read ");
         let meanwhile = async {
@@ -97,7 +99,7 @@ fn the_lane_beside_a_cycle_does_not_pass_the_guard() {
 fn who_is_to_be_deleted_is_disabled_for_a_while_before() {
     quietly(|world| async move {
         world.fill(4).await;
-        jobs_app::set_leaving(&world.ctx, APP, |leaving| {
+        jobs_app::set_leaving(&world.ctx, APP, |leaving, _| {
             leaving.disabled = Departure::Delete;
             leaving.grace_seconds = 3600;
         })
@@ -158,7 +160,9 @@ fn members_who_leave_a_group_together_are_held_and_go_when_they_are_allowed() {
         for round in 0..2 {
             if round == 1 {
                 // A restart finds the same (EH-19).
-                jobs_app::restart(&world.ctx, APP).await.unwrap();
+                jobs_app::restart(&world.ctx, APP, ResetScope::USUAL)
+                    .await
+                    .unwrap();
             }
             let held = world.cycle_now().await.unwrap();
             assert!(

@@ -36,6 +36,8 @@ pub(crate) struct Held {
     requests: u64,
     disturbed: bool,
     dead: bool,
+    /// What it answers to everything, instead of doing it.
+    pub(crate) says: Option<TargetError>,
     /// Who is there and in no page.
     pub(crate) hidden: Option<TargetId>,
     /// Objects that are being changed.
@@ -75,6 +77,8 @@ enum Fate {
     Lost(bool),
     Away(bool),
     Dies(bool),
+    /// From now on nothing is there, as far as it says.
+    Gone,
 }
 
 /// A target that several connections may use.
@@ -104,7 +108,13 @@ impl Provider {
     }
 
     pub(crate) fn disturb(&self, on: bool) {
-        self.held.lock().unwrap().disturbed = on;
+        let mut held = self.held.lock().unwrap();
+        (held.disturbed, held.says) = (on, None);
+    }
+
+    /// From now on everything is answered so; nothing is done.
+    pub(crate) fn says(&self, error: Option<TargetError>) {
+        self.held.lock().unwrap().says = error;
     }
 
     pub(crate) fn is_disturbed(&self) -> bool {
@@ -138,6 +148,7 @@ impl Provider {
             54..58 => Fate::Away(false),
             58..66 => Fate::Dies(true),
             66..74 => Fate::Dies(false),
+            74..77 => Fate::Gone,
             _ => Fate::Answered,
         }
     }
@@ -153,6 +164,10 @@ impl Provider {
             held.requests += 1;
             held.disturbed
         };
+        if let Some(error) = self.held.lock().unwrap().says.clone() {
+            world.tell(&format!("  {what}: {error}"));
+            return Err(error);
+        }
         let fate = if disturbed {
             Self::fate(&world)
         } else {
@@ -173,7 +188,11 @@ impl Provider {
                 let mut held = self.held.lock().unwrap();
                 Some(carry_out(&mut held))
             }
-            Fate::Refused | Fate::Lost(false) | Fate::Away(false) | Fate::Dies(false) => None,
+            Fate::Refused
+            | Fate::Lost(false)
+            | Fate::Away(false)
+            | Fate::Dies(false)
+            | Fate::Gone => None,
         };
         if disturbed && world.happens(60) {
             Box::pin(world.act()).await;
@@ -181,6 +200,10 @@ impl Provider {
         match fate {
             Fate::Answered => done.unwrap(),
             Fate::Refused => Err(refused("disturbed")),
+            Fate::Gone => {
+                self.held.lock().unwrap().says = Some(TargetError::NotFound);
+                Err(TargetError::NotFound)
+            }
             Fate::Lost(_) => Err(TargetError::Timeout(Duration::from_secs(30))),
             Fate::Away(_) => Err(TargetError::Unreachable {
                 host: "target".to_owned(),

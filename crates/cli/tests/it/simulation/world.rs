@@ -9,11 +9,11 @@ use muster_connect::{Http, OutboundPolicy};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Event};
-use muster_model::job::{Access, Credentials, Guard, Scope};
+use muster_model::job::{Access, Credentials, Guard, ResetScope, Scope};
 use muster_model::link::TargetId;
 use muster_model::{Attributes, Clock, GroupId, JobId, Secret, TenantId, UserId, Value};
 use muster_store::events::{self, EventQuery};
-use muster_store::links;
+use muster_store::links::{self, LinkQuery};
 use muster_testkit::{FixedClock, TestStore, sqlite_store};
 
 use super::Dice;
@@ -251,14 +251,18 @@ impl World {
 
     /// All links are dropped, and everything is looked at anew.
     pub(crate) async fn forget(&self) {
-        jobs::restart(&self.ctx, APP).await.unwrap();
+        jobs::restart(&self.ctx, APP, ResetScope::USUAL)
+            .await
+            .unwrap();
         let (tenant, job) = (self.ctx.tenant, self.job);
         let write = self
             .ctx
             .store
             .write::<_, muster_store::StoreError, _>(move |tx| {
                 Box::pin(async move {
-                    for link in links::page(tx, tenant, job, None, None, 1000).await? {
+                    for link in
+                        links::page(tx, tenant, job, None, &LinkQuery::default(), 1000).await?
+                    {
                         links::remove(tx, tenant, job, link.anchor).await?;
                     }
                     Ok(())
@@ -355,7 +359,12 @@ impl World {
 
     /// One of them gets another title once more.
     pub(crate) async fn rename(&self, number: usize) {
-        let set = vec![("jobTitle".to_owned(), "once more".into())];
+        self.title(number, "once more").await;
+    }
+
+    /// One of them gets this title.
+    pub(crate) async fn title(&self, number: usize, title: &str) {
+        let set = vec![("jobTitle".to_owned(), title.into())];
         directory::update_user(&self.ctx, user(number), set)
             .await
             .unwrap();
@@ -438,7 +447,9 @@ impl World {
     pub(crate) async fn links(&self) -> BTreeMap<String, String> {
         let (tenant, job) = (self.ctx.tenant, self.job);
         let read = self.ctx.store.read::<_, muster_store::StoreError, _>(|tx| {
-            Box::pin(async move { links::page(tx, tenant, job, None, None, 1000).await })
+            Box::pin(async move {
+                links::page(tx, tenant, job, None, &LinkQuery::default(), 1000).await
+            })
         });
         let links = read.await.unwrap().into_iter();
         links
@@ -497,7 +508,9 @@ impl World {
             }
             95..97 => {
                 self.tell("restart");
-                jobs::restart(&self.ctx, APP).await.unwrap();
+                jobs::restart(&self.ctx, APP, ResetScope::USUAL)
+                    .await
+                    .unwrap();
             }
             _ => {
                 let all = !self.directory.lock().unwrap().all;
@@ -721,7 +734,9 @@ impl World {
         let tampered = std::mem::take(&mut self.directory.lock().unwrap().tampered);
         if tampered {
             self.tell("restart, because of what somebody removed");
-            jobs::restart(&self.ctx, APP).await.unwrap();
+            jobs::restart(&self.ctx, APP, ResetScope::USUAL)
+                .await
+                .unwrap();
         }
     }
 
