@@ -51,10 +51,10 @@ fn unauthorized() -> TargetError {
 async fn quarantined(world: &Arc<World>) {
     world.fill(2).await;
     jobs_app::start(&world.ctx, APP).await.unwrap();
-    run(&world).await.unwrap();
+    run(world).await.unwrap();
     world.rename(0).await;
     world.provider.says(Some(unauthorized()));
-    run(&world).await.unwrap_err();
+    run(world).await.unwrap_err();
     world.provider.says(None);
     quarantine(world).await;
 }
