@@ -455,23 +455,21 @@ fn gone() -> AppError {
 /// Chooses the scope. Going from all to assigned only, or back, re-evaluates everything: here that
 /// needs no restart by hand (OM-11).
 pub async fn set_scope(ctx: &Ctx, application: &str, scope: Scope) -> Result<bool, AppError> {
-    let application = find(ctx, application).await?;
-    change_settings(ctx, application.job, true, move |settings| {
-        settings.scope = scope;
-    })
-    .await
+    set_candidates(ctx, application, Some(scope), None).await
 }
 
-/// Do users who hold only Default Access count, where the application has roles of its own (1.4)? A change
-/// re-evaluates everything.
-pub async fn set_default_access(
+/// As [`set_scope`]; and whether users count who hold only Default Access, where the application has roles of its
+/// own (1.4).
+pub async fn set_candidates(
     ctx: &Ctx,
     application: &str,
-    access: DefaultAccess,
+    scope: Option<Scope>,
+    access: Option<DefaultAccess>,
 ) -> Result<bool, AppError> {
     let application = find(ctx, application).await?;
     change_settings(ctx, application.job, true, move |settings| {
-        settings.default_access = access;
+        settings.scope = scope.unwrap_or(settings.scope);
+        settings.default_access = access.unwrap_or(settings.default_access);
     })
     .await
 }
@@ -480,7 +478,8 @@ pub async fn set_default_access(
 /// links, log. Accounts at the target stay as they are, and nobody looks after them any more.
 pub async fn remove(ctx: &Ctx, application: &str) -> Result<Application, AppError> {
     let application = find(ctx, application).await?;
-    let name = format!("{}: with its job and its log", application.display_name);
+    // Its name stands there for all earlier entries.
+    let name = application.display_name.clone();
     let entry = audit::entry(ctx, activity::REMOVE, application.job, name);
     ctx.engine.remove(ctx.tenant, &application, entry).await?;
     Ok(application)

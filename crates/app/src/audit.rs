@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use muster_model::audit::Audited;
+use muster_model::audit::{Audited, activity};
 use muster_model::{EventId, JobId, Timestamp};
 use muster_store::audit::{self, AuditQuery};
 
@@ -51,6 +51,21 @@ pub struct Filter {
     pub before: Option<EventId>,
 }
 
+/// The names of applications that were removed, by their jobs; those first that went last.
+async fn removed(ctx: &Ctx) -> Result<Vec<(JobId, String)>, AppError> {
+    let tenant = ctx.tenant;
+    let query = AuditQuery {
+        activity: Some(activity::REMOVE.to_owned()),
+        ..AuditQuery::default()
+    };
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        let query = &query;
+        Box::pin(async move { Ok(audit::list(tx, tenant, query, PAGE).await?) })
+    });
+    let gone = read.await?.into_iter();
+    Ok(gone.map(|it| (it.job, it.detail)).collect())
+}
+
 /// Entries with the names of their applications, newest first; at most [`PAGE`].
 pub async fn list(
     ctx: &Ctx,
@@ -58,12 +73,21 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<(Audited, String)>, AppError> {
     let job = match &filter.application {
-        Some(name) => Some(find(ctx, name).await?.job),
+        Some(name) => Some(match find(ctx, name).await {
+            Ok(application) => application.job,
+            Err(AppError::NotFound(said)) => {
+                let gone = removed(ctx).await?.into_iter();
+                let mut gone = gone.filter(|(_, it)| it.to_lowercase() == name.to_lowercase());
+                gone.next().ok_or(AppError::NotFound(said))?.0
+            }
+            Err(error) => return Err(error),
+        }),
         None => None,
     };
     let query = AuditQuery {
         job,
         actor: filter.actor,
+        activity: None,
         since: filter.since,
         before: filter.before,
     };
@@ -73,7 +97,8 @@ pub async fn list(
     });
     let entries = entries.await?;
     let names = applications(ctx).await?.into_iter();
-    let names: HashMap<JobId, String> = names.map(|it| (it.job, it.display_name)).collect();
+    let names = names.map(|it| (it.job, it.display_name));
+    let names: HashMap<JobId, String> = names.chain(removed(ctx).await?).collect();
     let named = entries.into_iter().map(|entry| {
         let name = names.get(&entry.job).cloned().unwrap_or_default();
         (entry, name)

@@ -21,7 +21,10 @@ pub use groups::{
 };
 pub use users::{create_user, purge_user, restore_user, soft_delete_user, update_user};
 
+use crate::import::csv::value_of;
 use crate::{AppError, Ctx};
+use muster_model::Value;
+use muster_model::directory::{Kind, Shape};
 use muster_store::{groups as stored_groups, memberships, users as stored_users};
 
 /// How much the directory holds; soft-deleted objects are not counted.
@@ -48,6 +51,25 @@ pub async fn counts(ctx: &Ctx) -> Result<Counts, AppError> {
         })
     });
     read.await
+}
+
+/// Properties as somebody writes them, each a name, =, and a value as in an import.
+pub fn properties(kind: Kind, texts: &[String]) -> Result<Vec<(String, Value)>, AppError> {
+    let mut set: Vec<(String, Value)> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            AppError::Invalid(format!("`{text}` is no property; write NAME=VALUE"))
+        })?;
+        let name = name.trim();
+        if set.iter().any(|(other, _)| other == name) {
+            return Err(AppError::Invalid(format!(
+                "`{name}` is named twice; several values are told apart by semicolons"
+            )));
+        }
+        let is_several = matches!(property::shape(kind, name), Ok(Shape::Texts));
+        set.push((name.to_owned(), value_of(value.to_owned(), is_several)));
+    }
+    Ok(set)
 }
 
 impl From<property::Fault> for AppError {

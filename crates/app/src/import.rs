@@ -6,7 +6,7 @@
 //! is refused before anything is written.
 
 mod batch;
-mod csv;
+pub(crate) mod csv;
 mod groups;
 mod guess;
 mod jsonl;

@@ -16,7 +16,7 @@ use muster_store::{audit as audit_log, cycles, escrows, feed, held_back, jobs, l
 use tokio::sync::watch;
 
 use crate::applications::{change_settings, find, job_of};
-use crate::{AppError, Ctx, audit};
+use crate::{AppError, Ctx, audit, directory};
 
 async fn with_job(ctx: &Ctx, application: &str) -> Result<(Application, Job), AppError> {
     let application = find(ctx, application).await?;
@@ -85,6 +85,17 @@ pub async fn restart(
     scope: ResetScope,
 ) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
+    if scope.links {
+        let waiting = backlog(ctx, &application.id.to_string()).await?;
+        let (_, held) = held_back(ctx, &application.id.to_string(), 1).await?;
+        if job.watermark.is_some() && waiting > 0 || held > 0 {
+            return Err(AppError::Refused(format!(
+                "{waiting} changes of the directory wait for the job and {held} disables and deletions \
+                 are held back: who has to lose access would keep it. Let a cycle do that first \
+                 (muster job allow, muster job run); nothing was changed"
+            )));
+        }
+    }
     let said = [
         (
             scope.watermark || scope.links,
@@ -299,6 +310,8 @@ pub async fn allow(
 /// One cycle now; waits for its end.
 pub async fn run(ctx: &Ctx, application: &str) -> Result<Cycle, AppError> {
     let (_, job) = with_job(ctx, application).await?;
+    // Where no server runs, nobody else does that.
+    directory::bin::purge_expired(ctx).await?;
     Ok(ctx.engine.run(ctx.tenant, job.id).await?)
 }
 

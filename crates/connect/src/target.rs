@@ -262,11 +262,29 @@ impl Target for ScimTarget {
                  has another one: it does not filter (muster app probe)"
             )));
         }
-        if let ([one], true) = (found.as_slice(), total > 1) {
-            // It shows one of several.
-            found.push(one.clone());
+        match (found.as_slice(), total) {
+            ([], 1..) => Err(TargetError::Incompatible(format!(
+                "it says that there are {total} {kind}s and shows none of them"
+            ))),
+            // One of several, or a number that is not about the filter.
+            ([one], 2..) => {
+                let id = one.id.clone();
+                let next = [
+                    ("filter", filter.as_str()),
+                    ("startIndex", "2"),
+                    ("count", "1"),
+                ];
+                let (_, resources) = self.list(kind, &next).await?;
+                for resource in resources.into_iter().take(1) {
+                    let other = self.object(kind, resource)?;
+                    if other.id != id && !is_other(&other) {
+                        found.push(other);
+                    }
+                }
+                Ok(found)
+            }
+            _ => Ok(found),
         }
-        Ok(found)
     }
 
     async fn page(&self, kind: Kind, start: u64) -> Result<Page, TargetError> {

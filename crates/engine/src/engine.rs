@@ -12,9 +12,10 @@ use muster_model::link::SourceAnchor;
 use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
+use muster_store::feed::{self, Change};
 use muster_store::jobs::Lease;
 use muster_store::{
-    Store, StoreError, audit, cycles, escrows, jobs, links, notices, plans, references, schemas,
+    Store, audit, cycles, escrows, jobs, links, notices, plans, references, schemas,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -26,12 +27,13 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
+use crate::linking::unless_on;
 use crate::port::{Connector, Keeper, Shape, Source, Target, TargetError};
 use crate::prefetch::Prefetch;
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
-use crate::turn::Running;
+use crate::turn::{PATIENCE, Running};
 
 /// What an engine is made of.
 #[derive(Clone, Debug)]
@@ -449,19 +451,47 @@ impl Engine {
     }
 
     /// Forgets what a scope names (5.8); answers how many links that were. A cycle that runs is not broken off: it
-    /// writes down what it has done, and begins anew when its watermark is forgotten.
+    /// writes down what it has done, and begins anew when its watermark is forgotten. Links are forgotten while the
+    /// job is off.
+    ///
+    /// # Errors
+    ///
+    /// For links: [`EngineError::Refused`] when the job is on, [`EngineError::Busy`] when a cycle runs and does not
+    /// end soon.
     pub async fn restart(
         &self,
         tenant: TenantId,
         job: JobId,
         scope: ResetScope,
+        entry: Audited,
+    ) -> Result<u64, EngineError> {
+        if !scope.links {
+            return self.reset(tenant, job, scope, entry).await;
+        }
+        // No cycle writes links meanwhile.
+        let running = self.running(job);
+        let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
+        let _turn = turn.await.map_err(|_| EngineError::Busy)?;
+        let lease = self.claim(tenant, job).await?;
+        let reset = self.reset(tenant, job, scope, entry);
+        self.leased(lease, reset).await
+    }
+
+    async fn reset(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+        scope: ResetScope,
         mut entry: Audited,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, EngineError> {
         let now = self.options.clock.now();
         self.options
             .store
-            .write(move |tx| {
+            .write::<_, EngineError, _>(move |tx| {
                 Box::pin(async move {
+                    if scope.links {
+                        unless_on(tx, tenant, job).await?;
+                    }
                     let found = jobs::find_to_change(tx, tenant, job).await?;
                     let mut forgotten = 0;
                     if scope.links {
@@ -474,6 +504,16 @@ impl Engine {
                         jobs::clear_watermark(tx, tenant, job).await?;
                     }
                     if scope.escrows {
+                        if !scope.watermark && !scope.links {
+                            // Somebody who was to lose access is looked at once more.
+                            let linked = escrows::linked(tx, tenant, job).await?;
+                            let looked_at = linked.into_iter().map(|(kind, anchor)| match kind {
+                                Kind::User => Change::User(anchor),
+                                Kind::Group => Change::Group(anchor),
+                            });
+                            let looked_at: Vec<Change> = looked_at.collect();
+                            feed::append(tx, tenant, now, &looked_at).await?;
+                        }
                         escrows::clear(tx, tenant, job).await?;
                         notices::end(tx, tenant, job, Topic::Failures, now).await?;
                     }
@@ -503,6 +543,10 @@ async fn probe(job: &Job, opened: &Opened) -> Result<(), EngineError> {
             prefetch: None,
         };
         match gate.is_empty(Kind::User).await {
+            Err(TargetError::NotFound) => {
+                let said = "HTTP 404, even to the list of users".to_owned();
+                return Err(TargetError::OutOfOrder(said).into());
+            }
             Err(error) if error.stops_the_cycle() => return Err(error.into()),
             Err(error) if error.is_the_targets() => {
                 return Err(TargetError::OutOfOrder(error.to_string()).into());

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use muster_model::Clock;
 use muster_model::Value;
@@ -14,7 +15,6 @@ use muster_model::exchange::{Exchange, Keep};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::plan::Request;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use crate::limit::{Limiter, Rank, Tries};
 use crate::port::{Page, References, Target, TargetError, TargetObject, Write};
@@ -105,9 +105,7 @@ impl Gate<'_> {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
-        let find = || self.target.find(kind, path, value);
-        let found = self.limiter.run(self.rank, find).await;
-        let found = self.heard(found).await?;
+        let found = self.ask(kind, path, value).await?;
         self.corrected(kind, path, value, found).await
     }
 
@@ -118,13 +116,31 @@ impl Gate<'_> {
         path: &str,
         value: &Value,
     ) -> Result<Vec<TargetObject>, TargetError> {
-        let known = match self.prefetch {
-            Some(prefetch) => prefetch.find(self, kind, path, value).await,
-            None => None,
+        let Some(prefetch) = self.prefetch else {
+            return self.find(kind, path, value).await;
         };
-        match known {
-            Some(found) => self.corrected(kind, path, value, found).await,
-            None => self.find(kind, path, value).await,
+        let known = prefetch.find(self, kind, path, value).await;
+        let found = if let Some(found) = known {
+            found
+        } else {
+            let found = self.ask(kind, path, value).await?;
+            prefetch.saw(kind, path, value, &found);
+            found
+        };
+        self.corrected(kind, path, value, found).await
+    }
+
+    async fn ask(
+        &self,
+        kind: Kind,
+        path: &str,
+        value: &Value,
+    ) -> Result<Vec<TargetObject>, TargetError> {
+        let find = || self.target.find(kind, path, value);
+        let found = self.limiter.run(self.rank, find).await;
+        match self.heard(kind, found).await {
+            Err(TargetError::NotFound) => Err(not_there("there is nobody to be found")),
+            found => found,
         }
     }
 
@@ -154,8 +170,12 @@ impl Gate<'_> {
         id: &TargetId,
     ) -> Result<TargetObject, TargetError> {
         let read = || self.target.read(kind, id);
-        let read = self.limiter.run(self.rank, read).await;
-        self.heard(read).await
+        let first = self.limiter.run(self.rank, read).await;
+        match self.heard(kind, first).await {
+            // Somebody is gone when that is said twice, and others are there.
+            Err(TargetError::NotFound) => self.limiter.run(self.rank, read).await,
+            first => first,
+        }
     }
 
     /// Writes. A creation is sent once, whatever comes of it; everything else does the same when it is
@@ -193,18 +213,31 @@ impl Gate<'_> {
         if let Some(writing) = writing {
             writing.answered(in_doubt);
         }
-        match (write, self.heard(created).await) {
-            (_, Ok(created)) => Ok(Written {
-                created,
-                noted: None,
-            }),
-            // What is to be removed and is not there any more is removed already.
-            (Write::Delete(_), Err(TargetError::NotFound)) => Ok(Written::default()),
-            (_, Err(error)) => {
-                let in_doubt = in_doubt || error.may_have_arrived();
-                Err(Unwritten { error, in_doubt })
+        let error = match self.heard(kind, created).await {
+            Ok(created) => {
+                return Ok(Written {
+                    created,
+                    noted: None,
+                });
             }
-        }
+            Err(error) => error,
+        };
+        let error = match (write, error) {
+            (Write::Create(_), TargetError::NotFound) => not_there("nobody can be created there"),
+            (Write::Update(id, _) | Write::Delete(id), TargetError::NotFound) => {
+                match self.read(kind, id).await {
+                    Ok(_) => not_there("it has the object, and said that it has not"),
+                    // What is to be removed and is not there any more is removed already.
+                    Err(TargetError::NotFound) if matches!(write, Write::Delete(_)) => {
+                        return Ok(Written::default());
+                    }
+                    Err(error) => error,
+                }
+            }
+            (_, error) => error,
+        };
+        let in_doubt = in_doubt || error.may_have_arrived();
+        Err(Unwritten { error, in_doubt })
     }
 
     /// The objects from the `start`th on, as many as go into a page. One that fails is not asked for again.
@@ -218,6 +251,11 @@ impl Gate<'_> {
                 page => return page,
             }
         }
+    }
+
+    /// Is something known ahead that a creation may rest on?
+    pub(crate) fn knows(&self, kind: Kind) -> bool {
+        self.prefetch.is_some_and(|prefetch| prefetch.knows(kind))
     }
 
     /// Somebody is there whom [`Self::find_known`] did not find.
@@ -236,10 +274,10 @@ impl Gate<'_> {
 
     /// Tells a target that is out of order from one that does not get on with some objects: it is asked
     /// something that has to do with none of them.
-    async fn heard<T>(&self, answer: Result<T, TargetError>) -> Result<T, TargetError> {
+    async fn heard<T>(&self, kind: Kind, answer: Result<T, TargetError>) -> Result<T, TargetError> {
         let Err(error) = answer else { return answer };
         if error == TargetError::NotFound {
-            return Err(self.who_is_gone().await);
+            return Err(self.who_is_gone(kind).await);
         }
         if !error.is_the_targets() || !self.limiter.is_failing() {
             return Err(error);
@@ -253,21 +291,27 @@ impl Gate<'_> {
     /// Is it one object that is not there, or is nothing? A target, or something before it, that answers 404 to
     /// everything is out of order (6.2): nobody's link is dropped because of it, and nobody's account counts as
     /// deleted.
-    async fn who_is_gone(&self) -> TargetError {
-        let answered = Instant::now();
-        let mut seen = self.limiter.seen.lock().await;
-        if seen.is_some_and(|seen| seen >= answered) {
+    async fn who_is_gone(&self, kind: Kind) -> TargetError {
+        let now = || self.limiter.order.fetch_add(1, Ordering::Relaxed) + 1;
+        let answered = now();
+        let seen = match kind {
+            Kind::User => &self.limiter.users_seen,
+            Kind::Group => &self.limiter.groups_seen,
+        };
+        let mut seen = seen.lock().await;
+        // Asked since, for somebody else.
+        if *seen > answered {
             return TargetError::NotFound;
         }
-        let sent = Instant::now();
-        match self.is_empty(Kind::User).await {
+        let sent = now();
+        match self.is_empty(kind).await {
             Err(TargetError::NotFound) => {
-                TargetError::OutOfOrder("HTTP 404, even to the list of users".to_owned())
+                TargetError::OutOfOrder(format!("HTTP 404, even to the list of {kind}s"))
             }
             Err(error) if error.is_the_targets() || error.stops_the_cycle() => error,
             // It is there, though it may not like to list everybody.
             Ok(_) | Err(_) => {
-                *seen = Some(sent);
+                *seen = sent;
                 TargetError::NotFound
             }
         }
@@ -299,6 +343,14 @@ impl Gate<'_> {
             Mode::Rehearsed(rehearsal) => Some(rehearsal),
             Mode::Live | Mode::Planned(_) => None,
         }
+    }
+}
+
+/// A 404 that is no answer to what was asked.
+fn not_there(why: &str) -> TargetError {
+    TargetError::Failed {
+        status: 404,
+        detail: why.to_owned(),
     }
 }
 

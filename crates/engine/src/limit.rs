@@ -6,6 +6,7 @@
 //! everything else.
 
 use std::future::Future;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use muster_model::job::Dialect;
@@ -51,8 +52,12 @@ pub(crate) struct Limiter {
     /// Who stands here is next; the others wait behind.
     door: tokio::sync::Mutex<()>,
     urgent_door: tokio::sync::Mutex<()>,
-    /// When something was sent last that showed the target to be there, after it had said that something is not.
-    pub(crate) seen: tokio::sync::Mutex<Option<Instant>>,
+    /// When something was sent last that showed the target to have users, or groups, after it had said that one is
+    /// not there.
+    pub(crate) users_seen: tokio::sync::Mutex<u64>,
+    pub(crate) groups_seen: tokio::sync::Mutex<u64>,
+    /// Counts what is said to be not there, and questions whether anything is, in their order.
+    pub(crate) order: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -142,7 +147,9 @@ impl Limiter {
             freed: Notify::new(),
             door: tokio::sync::Mutex::default(),
             urgent_door: tokio::sync::Mutex::default(),
-            seen: tokio::sync::Mutex::default(),
+            users_seen: tokio::sync::Mutex::default(),
+            groups_seen: tokio::sync::Mutex::default(),
+            order: AtomicU64::new(0),
         }
     }
 
@@ -258,18 +265,22 @@ impl State {
         let most = match rank {
             Rank::Ordinary if self.urgent > 0 => return Admission::Later,
             Rank::Ordinary => self.limit as usize,
+            // What somebody says is the most is that for everybody.
+            Rank::Urgent if self.most < MOST as f64 => {
+                (self.limit as usize + RESERVED).min(self.most as usize)
+            }
             Rank::Urgent => self.limit as usize + RESERVED,
         };
         if self.in_flight >= most {
             return Admission::Later;
         }
+        if self.gap.is_some() && self.next > now {
+            return Admission::At(self.next);
+        }
         if let Some(Err(next)) = self.pace.as_mut().map(|pace| pace.admit(now)) {
             return Admission::At(next);
         }
         if let Some(gap) = self.gap {
-            if self.next > now {
-                return Admission::At(self.next);
-            }
             // What was late catches up a little.
             self.next = self.next.max(now.checked_sub(LATE).unwrap_or(now)) + gap;
         }

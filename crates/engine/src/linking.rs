@@ -9,16 +9,17 @@ use muster_model::directory::Kind;
 use muster_model::exchange::Keep;
 use muster_model::job::JobStatus;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_model::{Attributes, JobId, TenantId, Value};
+use muster_model::{Attributes, JobId, TenantId, Timestamp, Value};
 use muster_store::feed::{self, Change};
 use muster_store::jobs::{self, Lease};
-use muster_store::{StoreError, Tx, audit, intents, links, references};
+use muster_store::{StoreError, Tx, audit, events, intents, links, references};
 
 use crate::engine::{Engine, Kept, Opened};
 use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::limit::Rank;
 use crate::port::TargetError;
+use crate::record::Referrer;
 use crate::rehearsal::REDACTED;
 use crate::turn::PATIENCE;
 
@@ -72,8 +73,10 @@ impl Engine {
         let mut kept = turn.await.map_err(|_| EngineError::Busy)?;
         let lease = self.claim(tenant, job).await?;
         let relinked = async {
+            let loaded = self.load(tenant, job).await?;
+            let source = self.options.connector.source(tenant, &loaded.job);
+            let referrers = source.referrers(&[anchor]).await?;
             if let Some(target) = &target {
-                let loaded = self.load(tenant, job).await?;
                 let opened = self.open(tenant, &loaded, &mut kept).await?;
                 match object(opened, kind, target).await {
                     Ok(_) => {}
@@ -85,7 +88,8 @@ impl Engine {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.write_link(lease, (kind, anchor), target, entry).await
+            self.write_link(lease, (kind, anchor), (target, referrers), entry)
+                .await
         };
         let relinked = Box::pin(relinked);
         self.leased(lease, relinked).await
@@ -95,7 +99,7 @@ impl Engine {
         &self,
         lease: Lease,
         (kind, anchor): (Kind, SourceAnchor),
-        target: Option<TargetId>,
+        (target, referrers): (Option<TargetId>, Vec<Referrer>),
         entry: Audited,
     ) -> Result<Option<Link>, EngineError> {
         let (Lease { tenant, job, .. }, now) = (lease, self.clock().now());
@@ -103,6 +107,12 @@ impl Engine {
             Box::pin(async move {
                 lease.check(tx).await?;
                 unless_on(tx, tenant, job).await?;
+                if !intents::of(tx, tenant, job, &[anchor]).await?.is_empty() {
+                    return Err(EngineError::Refused(format!(
+                        "{kind} {anchor} has a request to the target that was not answered; run a cycle \
+                         first (muster job run), which finds out what came of it"
+                    )));
+                }
                 let before = links::of(tx, tenant, job, &[anchor]).await?.pop();
                 match target {
                     Some(target) => {
@@ -122,6 +132,7 @@ impl Engine {
                         };
                         links::put(tx, tenant, job, &[link]).await?;
                         references::send_again(tx, tenant, job, anchor).await?;
+                        references::wake(tx, tenant, job, &referrers).await?;
                     }
                     None if before.is_none() => {
                         return Err(EngineError::Refused(format!(
@@ -133,8 +144,6 @@ impl Engine {
                         references::forget(tx, tenant, job, anchor).await?;
                     }
                 }
-                // What was about to be done was about the other object.
-                intents::remove(tx, tenant, job, &[anchor]).await?;
                 let looked_at = match kind {
                     Kind::User => Change::User(anchor),
                     Kind::Group => Change::Group(anchor),
@@ -165,21 +174,44 @@ impl Engine {
         let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
         let _turn = turn.await.map_err(|_| EngineError::Busy)?;
         let lease = self.claim(tenant, job).await?;
+        // The log in small portions: others want to write, too.
+        let log = async {
+            let mut goes_on = true;
+            while goes_on {
+                let thrown = self.store().write::<_, EngineError, _>(move |tx| {
+                    Box::pin(async move {
+                        lease.check(tx).await?;
+                        unless_on(tx, tenant, job).await?;
+                        let all = Timestamp::from_micros(((1 << 48) - 1) * 1000);
+                        Ok(events::throw_away(tx, (tenant, job), all).await?)
+                    })
+                });
+                goes_on = thrown.await?;
+            }
+            Ok(())
+        };
+        self.leased(lease, log).await?;
         let removed = self.store().write::<_, EngineError, _>(move |tx| {
             Box::pin(async move {
+                // Nobody has claimed it since.
                 lease.check(tx).await?;
                 unless_on(tx, tenant, job).await?;
                 jobs::remove(tx, tenant, job, id).await?;
                 Ok(audit::append(tx, tenant, &entry).await?)
             })
         });
-        self.leased(lease, removed).await?;
+        removed.await?;
         self.jobs.lock().remove(&job);
         Ok(())
     }
 }
 
-async fn unless_on(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), EngineError> {
+/// A job that is on is left alone.
+pub(crate) async fn unless_on(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<(), EngineError> {
     let found = jobs::find_to_change(tx, tenant, job).await?;
     match found.ok_or(EngineError::NoSuchJob)?.status {
         JobStatus::Active => Err(EngineError::Refused(

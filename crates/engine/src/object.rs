@@ -338,6 +338,21 @@ impl Path<'_> {
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
+                // It rested on what is known ahead: the target is asked, once.
+                TargetError::Refused { .. }
+                    if creating && link.is_none() && !repaired && self.gate.knows(kind) =>
+                {
+                    repaired = true;
+                    let Some(record) = &record else { continue };
+                    match self.ask(record, mapping, began, anchor).await {
+                        Ok((Matched::One(one), tried)) => {
+                            self.gate.mistaken(kind);
+                            (matched, attempts) = (Some(Matched::One(one)), tried);
+                        }
+                        Err(NotFound::Store(error)) => return Err(error.into()),
+                        _ => break Told::failed(&error, tried)?,
+                    }
+                }
                 // Who was matched is gone since: look again, once.
                 TargetError::NotFound if link.is_none() && !repaired && record.is_some() => {
                     repaired = true;

@@ -18,6 +18,7 @@ use muster_rules::ObjectMapping;
 use muster_rules::schema::CompiledSchema;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::gate::Gate;
 use crate::port::{Page, TargetObject, Write, is_plain};
@@ -29,6 +30,12 @@ pub const AFTER: u64 = 16;
 const MOST: u64 = 100_000;
 /// So long it stands.
 const LASTS: Duration = Duration::from_mins(10);
+/// So long it may take to read the pages.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// So often the target is asked whether it really has nobody of a name.
+const CHECKS: u32 = 3;
+/// Found objects that are remembered.
+const FOUND: usize = 10_000;
 
 /// What is known of a target ahead of being asked for, in one cycle.
 #[derive(Debug)]
@@ -41,6 +48,10 @@ pub(crate) struct Prefetch {
 struct OfKind {
     /// Attributes by which objects are matched, those that are plain.
     paths: Vec<String>,
+    /// Attributes that refer to others, which may be many.
+    references: Vec<String>,
+    /// Does the target refuse a second object with the same name, so that "nobody" may be believed?
+    is_unique: bool,
     state: Mutex<State>,
     /// Who reads the pages stands here; the others wait.
     door: tokio::sync::Mutex<()>,
@@ -51,6 +62,8 @@ struct State {
     stage: Stage,
     /// Writes that nobody has answered yet.
     under_way: HashMap<Mark, u32>,
+    /// Who was found when they were asked for.
+    found: HashSet<TargetId>,
     /// What was written since the pages were read, or may have been.
     written: HashSet<Mark>,
     hasher: RandomState,
@@ -79,10 +92,13 @@ enum Stage {
 #[derive(Debug)]
 struct Known {
     objects: Vec<TargetObject>,
+    ids: HashSet<TargetId>,
     /// Which of them have a value, by it.
     places: HashMap<Mark, Vec<u32>>,
-    /// Attributes that at least one of them shows.
+    /// Attributes that at least one of them shows, and all of those in a way that can be compared.
     shown: HashSet<String>,
+    /// How often the target was asked whether it really has nobody of a name.
+    checked: u32,
     pages: u64,
     until: Instant,
 }
@@ -98,17 +114,22 @@ enum Look {
 impl Prefetch {
     /// Nothing is known yet. Pages are looked at after so many were asked for.
     pub(crate) fn new(rules: &CompiledSchema, after: u64) -> Self {
-        let of = |mapping: Option<&ObjectMapping>| {
+        let of = |mapping: Option<&ObjectMapping>, is_unique| {
+            let references = mapping.into_iter().flat_map(ObjectMapping::references);
+            let references = references.map(|it| it.target.clone()).collect();
             let matching = mapping.map(ObjectMapping::matching).unwrap_or_default();
             let paths = matching.into_iter().map(|it| it.target.clone());
             OfKind {
                 paths: paths.filter(|path| is_plain(path)).collect(),
+                references,
+                is_unique,
                 state: Mutex::new(State {
                     stage: Stage::Asking {
                         asked: 0,
                         worth: after,
                     },
                     under_way: HashMap::new(),
+                    found: HashSet::new(),
                     written: HashSet::new(),
                     hasher: RandomState::new(),
                 }),
@@ -116,8 +137,8 @@ impl Prefetch {
             }
         };
         Self {
-            users: of(Some(&rules.user)),
-            groups: of(rules.group.as_ref()),
+            users: of(Some(&rules.user), true),
+            groups: of(rules.group.as_ref(), false),
         }
     }
 
@@ -141,7 +162,7 @@ impl Prefetch {
             return None;
         }
         loop {
-            if let Look::Done(found) = of.state.lock().look(path, value) {
+            if let Look::Done(found) = of.state.lock().look(path, value, of.is_unique) {
                 return found;
             }
             let _inside = of.door.lock().await;
@@ -154,6 +175,30 @@ impl Prefetch {
         }
     }
 
+    /// The target was asked, and found these. Whoever is found and in no page makes all pages doubtful.
+    pub(crate) fn saw(&self, kind: Kind, path: &str, value: &Value, found: &[TargetObject]) {
+        let mut state = self.of(kind).state.lock();
+        let written = state.places(path, value).into_iter();
+        let is_written = written.flatten().any(|place| state.is_written(place));
+        match &state.stage {
+            Stage::Asking { .. } | Stage::Reading { .. } if state.found.len() < FOUND => {
+                state.found.extend(found.iter().map(|it| it.id.clone()));
+            }
+            Stage::Known(known) => {
+                let is_missing = |it: &TargetObject| !known.ids.contains(&it.id);
+                if !is_written && found.iter().any(is_missing) {
+                    state.distrust(kind);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Are the pages known?
+    pub(crate) fn knows(&self, kind: Kind) -> bool {
+        matches!(self.of(kind).state.lock().stage, Stage::Known(_))
+    }
+
     /// Something is about to be written: what is known of it is not, until that is answered and after.
     pub(crate) fn writing(&self, kind: Kind, write: &Write<'_>) -> Writing<'_> {
         let of = self.of(kind);
@@ -163,12 +208,14 @@ impl Prefetch {
             Write::Create(values) => values
                 .iter()
                 .filter(|(path, _)| is_matched(path))
-                .map(|(path, value)| state.place(path, value))
+                .filter_map(|(path, value)| state.places(path, value))
+                .flatten()
                 .collect(),
             Write::Update(id, changes) => changes
                 .iter()
                 .filter(|it| is_matched(&it.path))
-                .map(|it| state.place(&it.path, &it.new))
+                .filter_map(|it| state.places(&it.path, &it.new))
+                .flatten()
                 .chain([state.object(id)])
                 .collect(),
             Write::Delete(id) => vec![state.object(id)],
@@ -187,11 +234,7 @@ impl Prefetch {
 
     /// The pages did not show somebody who is there.
     pub(crate) fn mistaken(&self, kind: Kind) {
-        let mut state = self.of(kind).state.lock();
-        if matches!(state.stage, Stage::Known(_)) {
-            tracing::info!(%kind, "its pages do not show everybody: they are asked for one by one");
-            state.stage = Stage::Left;
-        }
+        self.of(kind).state.lock().distrust(kind);
     }
 }
 
@@ -229,12 +272,31 @@ impl Drop for Writing<'_> {
 }
 
 impl State {
-    /// As targets compare texts that are unique there.
-    fn place(&self, path: &str, value: &Value) -> Mark {
-        let value = value
-            .as_text()
-            .map_or_else(|| format!("{value:?}"), str::to_lowercase);
-        self.hasher.hash_one((path, value))
+    /// A value at an attribute, as loosely as targets compare: neither case nor the way a letter is composed is a
+    /// difference, nor blanks around it, nor whether a number is written as one. `None` when it cannot be compared.
+    fn places(&self, path: &str, value: &Value) -> Option<Vec<Mark>> {
+        let folded = |text: &str| {
+            let text: String = text.trim().nfc().collect();
+            self.hasher.hash_one((path, text.to_lowercase()))
+        };
+        Some(match value {
+            Value::Null => Vec::new(),
+            Value::Text(text) => vec![folded(text)],
+            Value::Int(number) => vec![folded(&number.to_string())],
+            Value::Bool(flag) => vec![folded(&flag.to_string())],
+            Value::List(items) => {
+                let places = items.iter().map(|it| self.places(path, it));
+                places.collect::<Option<Vec<_>>>()?.concat()
+            }
+            Value::Object(_) => return None,
+        })
+    }
+
+    fn distrust(&mut self, kind: Kind) {
+        if matches!(self.stage, Stage::Known(_)) {
+            tracing::info!(%kind, "its pages do not show everybody: they are asked for one by one");
+            self.stage = Stage::Left;
+        }
     }
 
     fn object(&self, id: &TargetId) -> Mark {
@@ -252,7 +314,7 @@ impl State {
         }
     }
 
-    fn look(&mut self, path: &str, value: &Value) -> Look {
+    fn look(&mut self, path: &str, value: &Value, is_unique: bool) -> Look {
         if let Stage::Known(known) = &self.stage
             && known.until <= Instant::now()
         {
@@ -261,6 +323,7 @@ impl State {
                 worth: known.pages,
             };
             self.written.clear();
+            self.found.clear();
         }
         match &self.stage {
             &Stage::Asking { asked, worth } if asked < worth => {
@@ -273,14 +336,29 @@ impl State {
                 Look::Wait
             }
             Stage::Reading { .. } => Look::Wait,
-            Stage::Known(known) => Look::Done(self.answer(known, path, value)),
+            Stage::Known(known) => {
+                let found = self.answer(known, path, value);
+                let is_nobody = found.as_ref().is_some_and(Vec::is_empty);
+                Look::Done(found.filter(|_| !is_nobody || (is_unique && !self.is_to_check())))
+            }
             Stage::Left => Look::Done(None),
         }
     }
 
+    /// Is "nobody" still to be checked? A few times, lest the pages leave out a whole sort of objects.
+    fn is_to_check(&mut self) -> bool {
+        let Stage::Known(known) = &mut self.stage else {
+            return true;
+        };
+        known.checked += 1;
+        known.checked <= CHECKS
+    }
+
     /// Any doubt, and the target is asked.
     fn answer(&self, known: &Known, path: &str, value: &Value) -> Option<Vec<TargetObject>> {
-        let place = self.place(path, value);
+        let [place] = self.places(path, value)?[..] else {
+            return None;
+        };
         if self.is_written(place) {
             return None;
         }
@@ -300,10 +378,21 @@ impl State {
 impl OfKind {
     /// Reads all pages, if that is worth it.
     async fn read(&self, gate: &Gate<'_>, kind: Kind, asked: u64) -> Stage {
-        let mut pages = Pages::default();
+        let (mut pages, begun) = (Pages::default(), Instant::now());
         loop {
+            if begun.elapsed() > PATIENCE {
+                tracing::info!(%kind, "its pages take too long");
+                return Stage::Left;
+            }
             let page = match gate.page(kind, pages.ids.len() as u64 + 1).await {
-                Ok(page) => page,
+                Ok(mut page) => {
+                    for object in &mut page.objects {
+                        for path in &self.references {
+                            object.values.remove(path);
+                        }
+                    }
+                    page
+                }
                 Err(error) => {
                     tracing::info!(%kind, %error, "it cannot be read by pages");
                     return Stage::Left;
@@ -312,7 +401,7 @@ impl OfKind {
             match pages.take(page) {
                 Taken::More { all } if all > asked => return Stage::Asking { asked, worth: all },
                 Taken::More { .. } => {}
-                Taken::Whole => return Stage::Known(self.known(pages)),
+                Taken::Whole => return self.known(kind, pages, begun),
                 Taken::Partial(why) => {
                     tracing::info!(%kind, why, "its pages are not to be trusted");
                     return Stage::Left;
@@ -322,28 +411,43 @@ impl OfKind {
         }
     }
 
-    fn known(&self, pages: Pages) -> Known {
+    fn known(&self, kind: Kind, pages: Pages, begun: Instant) -> Stage {
         let state = self.state.lock();
+        let is_missing =
+            |id: &&TargetId| !pages.ids.contains(*id) && !state.is_written(state.object(id));
+        if state.found.iter().any(|id| is_missing(&id)) {
+            tracing::info!(%kind, "its pages do not show whom it found: they are not to be trusted");
+            return Stage::Left;
+        }
         let (mut places, mut shown) = (HashMap::<Mark, Vec<u32>>::new(), HashSet::new());
+        let mut unclear = HashSet::new();
         for (number, object) in (0..).zip(&pages.objects) {
             for path in &self.paths {
-                let Some(value) = object.values.get(path) else {
+                let Some(value) = object.values.get(path).filter(|it| !it.is_empty()) else {
+                    continue;
+                };
+                let Some(found) = state.places(path, value) else {
+                    unclear.insert(path);
                     continue;
                 };
                 if !shown.contains(path) {
                     shown.insert(path.clone());
                 }
-                let place = state.place(path, value);
-                places.entry(place).or_default().push(number);
+                for place in found {
+                    places.entry(place).or_default().push(number);
+                }
             }
         }
-        Known {
+        shown.retain(|path| !unclear.contains(path));
+        Stage::Known(Known {
             objects: pages.objects,
+            ids: pages.ids,
             places,
             shown,
+            checked: 0,
             pages: pages.read,
-            until: Instant::now() + LASTS,
-        }
+            until: begun + LASTS,
+        })
     }
 }
 
@@ -413,9 +517,12 @@ mod tests {
     fn prefetch() -> Prefetch {
         let of = |path: &str| OfKind {
             paths: vec![path.to_owned()],
+            references: Vec::new(),
+            is_unique: true,
             state: Mutex::new(State {
                 stage: Stage::Left,
                 under_way: HashMap::new(),
+                found: HashSet::new(),
                 written: HashSet::new(),
                 hasher: RandomState::new(),
             }),
@@ -427,8 +534,12 @@ mod tests {
         };
         let mut pages = Pages::default();
         assert_eq!(pages.take(page(3, 0..3)), Taken::Whole);
-        let known = prefetch.users.known(pages);
-        prefetch.users.state.lock().stage = Stage::Known(known);
+        let known = prefetch.users.known(Kind::User, pages, Instant::now());
+        prefetch.users.state.lock().stage = known;
+        // The first few times the target is asked nevertheless.
+        for _ in 0..CHECKS {
+            assert_eq!(found(&prefetch, "nobody"), None);
+        }
         prefetch
     }
 
@@ -438,7 +549,7 @@ mod tests {
             .users
             .state
             .lock()
-            .look("userName", &Value::from(name));
+            .look("userName", &Value::from(name), true);
         let Look::Done(found) = look else {
             panic!("nobody reads");
         };
@@ -499,6 +610,51 @@ mod tests {
         assert_eq!(found(&prefetch, "user6"), None);
         under_way.answered(false);
         assert_eq!(found(&prefetch, "user6"), None);
+    }
+
+    #[tokio::test]
+    async fn values_are_compared_as_loosely_as_a_target_does() {
+        let prefetch = prefetch();
+        let mut pages = Pages::default();
+        let mut objects = vec![object(1, "José"), object(2, " Ana "), object(3, "1001")];
+        objects[2].values.set("userName", Value::Int(1001));
+        assert_eq!(pages.take(Page { total: 3, objects }), Taken::Whole);
+        let known = prefetch.users.known(Kind::User, pages, Instant::now());
+        prefetch.users.state.lock().stage = known;
+        // Perhaps these; the target is asked.
+        for name in ["JOSE\u{301}", "ana", "1001"] {
+            assert_eq!(found(&prefetch, name), None, "{name}");
+        }
+        // What cannot be compared tells of nobody.
+        let mut pages = Pages::default();
+        let mut other = object(1, "x");
+        let complex = Value::Object(muster_model::Attributes::new());
+        other
+            .values
+            .set("userName", Value::List(vec![Value::from("x"), complex]));
+        let objects = vec![other, object(2, "ben")];
+        assert_eq!(pages.take(Page { total: 2, objects }), Taken::Whole);
+        let known = prefetch.users.known(Kind::User, pages, Instant::now());
+        prefetch.users.state.lock().stage = known;
+        assert_eq!(found(&prefetch, "cem"), None);
+        assert_eq!(found(&prefetch, "ben"), Some(vec!["2".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn pages_that_leave_out_who_was_found_are_not_believed() {
+        let prefetch = prefetch();
+        let name = Value::from("hidden");
+        prefetch.saw(Kind::User, "userName", &name, &[object(1, "user1")]);
+        assert!(prefetch.knows(Kind::User));
+        prefetch.saw(Kind::User, "userName", &name, &[object(9, "hidden")]);
+        assert!(!prefetch.knows(Kind::User));
+        // Found before the pages were read.
+        prefetch.users.state.lock().stage = Stage::Asking { asked: 1, worth: 1 };
+        prefetch.saw(Kind::User, "userName", &name, &[object(9, "hidden")]);
+        let mut pages = Pages::default();
+        assert_eq!(pages.take(page(3, 0..3)), Taken::Whole);
+        let known = prefetch.users.known(Kind::User, pages, Instant::now());
+        assert!(matches!(known, Stage::Left));
     }
 
     fn page(total: u64, ids: std::ops::Range<u64>) -> Page {

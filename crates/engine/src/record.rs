@@ -340,6 +340,16 @@ pub(crate) async fn escrow(
     } else {
         Some(now)
     };
+    // Who has an account may have to lose it: that is tried for ever.
+    let next_attempt = match next_attempt {
+        None if !links::of(tx, tenant, job, &[failure.anchor])
+            .await?
+            .is_empty() =>
+        {
+            Some(now.plus_seconds(86_400))
+        }
+        other => other,
+    };
     let Some(next_attempt) = next_attempt else {
         return escrows::remove(tx, tenant, job, failure.kind, failure.anchor).await;
     };

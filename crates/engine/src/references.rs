@@ -511,5 +511,12 @@ fn batches(due: Vec<Due>) -> Vec<Batch> {
             (_, None) => batch.waiting.push(due.referred),
         }
     }
+    for batch in &mut batches {
+        // What refers to one alone is removed without a name: whoever that was may not be linked any more.
+        if batch.is_single() && batch.add.is_empty() && batch.remove.is_empty() {
+            let obsolete = batch.obsolete.drain(..);
+            batch.remove = obsolete.map(|it| (it, TargetId(String::new()))).collect();
+        }
+    }
     batches
 }

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// How often that is done beside long cycles, and for jobs that do nothing.
 const EVERY: Duration = Duration::from_mins(1);
 
+/// Portions of old events that go at once.
+const PORTIONS: u32 = 20;
+
 impl Engine {
     /// Throws away exchanges that are too old or too many, and events that are too old, unless that was done a
     /// moment ago.
@@ -40,8 +43,10 @@ impl Engine {
             return Ok(());
         };
         // In small portions: others want to write, too.
-        let mut goes_on = before.is_some();
-        while let (true, Some(before)) = (goes_on, before) {
+        // What is left is the next minute's.
+        let (mut goes_on, mut portions) = (before.is_some(), 0);
+        while let (true, Some(before)) = (goes_on && portions < PORTIONS, before) {
+            portions += 1;
             let thrown = store.write(move |tx| {
                 Box::pin(async move { events::throw_away(tx, (tenant, id), before).await })
             });

@@ -204,7 +204,7 @@ impl Default for Dialect {
             filters_groups: true,
             at_once: 64,
             per_second: 0,
-            timeout_seconds: 30,
+            timeout_seconds: 60,
         }
     }
 }

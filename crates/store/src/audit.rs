@@ -44,6 +44,8 @@ pub struct AuditQuery {
     pub job: Option<JobId>,
     /// By somebody.
     pub actor: Option<String>,
+    /// Of one activity.
+    pub activity: Option<String>,
     /// Not before this instant.
     pub since: Option<Timestamp>,
     /// Older than this entry; for the next page.
@@ -70,6 +72,7 @@ pub async fn list(
     condition("id <", query.before.map(Val::from));
     condition("job =", query.job.map(Val::from));
     condition("actor =", query.actor.clone().map(Val::from));
+    condition("activity =", query.activity.clone().map(Val::from));
     condition("id >=", query.since.map(|since| lowest(since).into()));
     condition("at >=", query.since.map(Val::from));
     params.push(limit.into());

@@ -102,6 +102,18 @@ pub async fn remove(
     tx.exec(sql, &params).await.map(|_| ())
 }
 
+/// Whose failures are in escrow, of those that are linked.
+pub async fn linked(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Vec<(Kind, SourceAnchor)>, StoreError> {
+    let sql = "SELECT e.kind, e.anchor FROM escrows e WHERE e.tenant = $1 AND e.job = $2 \
+               AND EXISTS (SELECT 1 FROM links l WHERE l.tenant = $1 AND l.job = $2 \
+               AND l.anchor = e.anchor) ORDER BY e.anchor";
+    tx.all(sql, &[tenant.into(), job.into()]).await
+}
+
 /// Drops every escrow of a job.
 pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
     let sql = "DELETE FROM escrows WHERE tenant = $1 AND job = $2";

@@ -238,7 +238,7 @@ pub async fn has_before(
     Ok(tx.one::<(EventId,)>(sql, &params).await?.is_some())
 }
 
-/// Throws away the events of a job before an instant, and their cycles, some at a time; answers whether there may be
+/// Throws away the events of a job before an instant, with their exchanges and their cycles, some at a time; answers whether there may be
 /// more.
 pub async fn throw_away(
     tx: &mut Tx<'_>,
@@ -246,14 +246,17 @@ pub async fn throw_away(
     before: Timestamp,
 ) -> Result<bool, StoreError> {
     let first = first_of(before);
-    let sql = "DELETE FROM events WHERE tenant = $1 AND job = $2 AND id IN \
+    let sql = "DELETE FROM exchanges WHERE tenant = $1 AND job = $2 AND event IN \
                (SELECT id FROM events WHERE tenant = $1 AND job = $2 AND id < $3 \
                ORDER BY id LIMIT $4)";
     let params = [tenant.into(), job.into(), first.into(), AT_ONCE.into()];
+    tx.exec(sql, &params).await?;
+    let sql = "DELETE FROM events WHERE tenant = $1 AND job = $2 AND id IN \
+               (SELECT id FROM events WHERE tenant = $1 AND job = $2 AND id < $3 \
+               ORDER BY id LIMIT $4)";
     let thrown = tx.exec(sql, &params).await?;
-    let sql = "DELETE FROM cycles WHERE tenant = $1 AND job = $2 AND ended < $3 \
-               AND NOT EXISTS (SELECT 1 FROM events e WHERE e.tenant = $1 AND e.job = $2 \
-               AND e.cycle = cycles.id)";
+    // Whatever such a cycle did it did before it ended.
+    let sql = "DELETE FROM cycles WHERE tenant = $1 AND job = $2 AND ended < $3";
     if thrown < u64::from(AT_ONCE) {
         tx.exec(sql, &[tenant.into(), job.into(), before.into()])
             .await?;

@@ -228,9 +228,11 @@ pub async fn remove(
         .map(|_| ())
 }
 
-/// Drops all links of a job; answers how many they were.
+/// Drops the links of a job but those of objects that failed, who may have to lose access; answers how many they
+/// were.
 pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<u64, StoreError> {
-    let sql = "DELETE FROM links WHERE tenant = $1 AND job = $2";
+    let sql = "DELETE FROM links WHERE tenant = $1 AND job = $2 AND NOT EXISTS \
+               (SELECT 1 FROM escrows e WHERE e.tenant = $1 AND e.job = $2 AND e.anchor = links.anchor)";
     tx.exec(sql, &[tenant.into(), job.into()]).await
 }
 

@@ -493,9 +493,11 @@ pub async fn send_again(
     tx.exec(sql, &place).await.map(|_| ())
 }
 
-/// Forgets all references of a job.
+/// Forgets the references of objects that are not linked any more.
 pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
-    let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2";
+    let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND NOT EXISTS \
+               (SELECT 1 FROM links l WHERE l.tenant = $1 AND l.job = $2 \
+               AND l.anchor = reference_links.owner)";
     tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
 }
 

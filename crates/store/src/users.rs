@@ -141,15 +141,28 @@ pub async fn put(
     feed::append(tx, tenant, at, &[Change::User(user.id.into())]).await
 }
 
-/// Removes the user for good, with its memberships and assignments.
+/// Removes the user for good, with its memberships and assignments; only one that was soft-deleted until an instant,
+/// where it is given. Answers whether it was there.
 pub async fn purge(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     id: UserId,
+    deleted_until: Option<Timestamp>,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql = "DELETE FROM users WHERE tenant = $1 AND id = $2";
-    let gone = tx.exec(sql, &[tenant.into(), id.into()]).await? > 0;
+    let (sql, params) = match deleted_until {
+        None => (
+            "DELETE FROM users WHERE tenant = $1 AND id = $2",
+            vec![tenant.into(), id.into()],
+        ),
+        // Somebody may have been restored since they were looked for.
+        Some(until) => (
+            "DELETE FROM users WHERE tenant = $1 AND id = $2 AND deleted IS NOT NULL \
+             AND deleted <= $3",
+            vec![tenant.into(), id.into(), until.into()],
+        ),
+    };
+    let gone = tx.exec(sql, &params).await? > 0;
     if gone {
         crate::memberships::remove_member(tx, tenant, id.into(), at).await?;
         crate::assignments::remove_principal(tx, tenant, id.into(), at).await?;

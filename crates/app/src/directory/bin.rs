@@ -62,6 +62,20 @@ pub async fn find_deleted(ctx: &Ctx, text: &str) -> Result<User, AppError> {
     }
 }
 
+/// Removes a deleted user for good, with memberships and assignments.
+pub async fn purge(ctx: &Ctx, id: UserId) -> Result<(), AppError> {
+    let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let write = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move { Ok(users::purge(tx, tenant, id, Some(now), now).await?) })
+    });
+    if write.await? {
+        return Ok(());
+    }
+    Err(AppError::Refused(format!(
+        "the user {id} was restored, or purged, in this moment; look again with: muster user deleted"
+    )))
+}
+
 /// Removes for good whoever was deleted long enough ago; answers how many.
 pub async fn purge_expired(ctx: &Ctx) -> Result<u64, AppError> {
     let (tenant, now) = (ctx.tenant, ctx.clock.now());
@@ -71,14 +85,17 @@ pub async fn purge_expired(ctx: &Ctx) -> Result<u64, AppError> {
         let portion = ctx.store.write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
                 let expired = users::deleted(tx, tenant, before, PORTION).await?;
+                let mut gone = 0;
                 for user in &expired {
-                    users::purge(tx, tenant, user.id, now).await?;
+                    let purged = users::purge(tx, tenant, user.id, Some(before), now).await?;
+                    gone += u64::from(purged);
+                    tracing::info!(id = %user.id, "deleted {KEPT_DAYS} days ago, gone for good");
                 }
-                Ok(expired.len() as u64)
+                Ok((gone, expired.len() as u64))
             })
         });
-        let portion = portion.await?;
-        gone += portion;
+        let (purged, portion) = portion.await?;
+        gone += purged;
         if portion < u64::from(PORTION) {
             return Ok(gone);
         }

@@ -103,7 +103,7 @@ pub async fn purge_user(ctx: &Ctx, id: UserId) -> Result<(), AppError> {
     let body = ctx.store.write(move |tx| {
         Box::pin(async move {
             get_user(tx, tenant, id).await?;
-            users::purge(tx, tenant, id, at).await?;
+            users::purge(tx, tenant, id, None, at).await?;
             Ok(())
         })
     });

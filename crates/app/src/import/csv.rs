@@ -114,18 +114,23 @@ fn row<R: Row>(columns: &[String], record: Record) -> Result<R, Fault> {
     Ok(row)
 }
 
+/// The value of a text: nothing clears, several are told apart by semicolons.
+pub(crate) fn value_of(text: String, is_several: bool) -> Value {
+    if text.is_empty() {
+        Value::Null
+    } else if is_several {
+        Value::List(text.split(';').map(|one| one.trim().into()).collect())
+    } else {
+        text.into()
+    }
+}
+
 fn put<R: Row>(row: &mut R, column: &str, field: Vec<u8>) -> Result<(), String> {
     let text = String::from_utf8(field)
         .map_err(|_| "is not UTF-8 text; save the file as CSV UTF-8".to_owned())?;
     if text.is_empty() && keeps_its_value(column) {
         return Ok(());
     }
-    let value = if text.is_empty() {
-        Value::Null
-    } else if R::holds_several(column) {
-        Value::List(text.split(';').map(|one| one.trim().into()).collect())
-    } else {
-        text.into()
-    };
+    let value = value_of(text, R::holds_several(column));
     row.put(column, value)
 }

@@ -18,7 +18,7 @@ pub(crate) enum User {
     Set {
         /// Sign-in name or id.
         user: String,
-        /// Properties by the names that imports use.
+        /// Properties by the names that imports use; several values are told apart by semicolons.
         #[arg(required = true, value_name = "NAME=VALUE")]
         properties: Vec<String>,
     },
@@ -42,10 +42,13 @@ pub(crate) enum User {
         user: String,
     },
     /// Remove a deleted user for good, with memberships and assignments.
-    #[command(after_help = "Example:\n  muster user purge ana@example.com")]
+    #[command(after_help = "Example:\n  muster user purge ana@example.com --yes")]
     Purge {
         /// Sign-in name or id.
         user: String,
+        /// It is meant.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -85,10 +88,13 @@ pub(crate) enum Group {
         member: MemberArg,
     },
     /// Delete a group for good, with its memberships and assignments.
-    #[command(after_help = "Example:\n  muster group delete Sales")]
+    #[command(after_help = "Example:\n  muster group delete Sales --yes")]
     Delete {
         /// Display name or id.
         group: String,
+        /// It is meant.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

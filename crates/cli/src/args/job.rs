@@ -21,7 +21,7 @@ pub(crate) enum Job {
     },
     /// Evaluate everything again with the next cycle; links are kept, unless the scope says otherwise.
     #[command(
-        after_help = "Examples:\n  muster job restart \"Symantec Web Security Service\"\n  muster job restart \"Symantec Web Security Service\" --scope Escrows,QuarantineState\n\nWithout --scope: Watermark, Escrows and QuarantineState. Whose link is forgotten (ConnectorDataStore, Full) is matched anew; accounts of those who left stay as they are at the target, and nobody looks for them again."
+        after_help = "Examples:\n  muster job restart \"Symantec Web Security Service\"\n  muster job restart \"Symantec Web Security Service\" --scope QuarantineState\n\nWithout --scope: Watermark, Escrows and QuarantineState. Links are forgotten (ConnectorDataStore, Full) while the job is off, nothing waits for it and nothing is held back: who is in scope is matched anew, and accounts of those who are not stay as they are at the target, where nobody looks after them any more."
     )]
     Restart {
         /// Name or id of the application.
@@ -29,6 +29,9 @@ pub(crate) enum Job {
         /// What to forget; several by commas.
         #[arg(long, value_name = "WHAT", value_delimiter = ',')]
         scope: Vec<ResetArg>,
+        /// It is meant that links are forgotten.
+        #[arg(long)]
+        yes: bool,
     },
     /// Show status, counts and the latest cycles.
     #[command(
@@ -93,7 +96,8 @@ pub(crate) enum Job {
         /// For so long an account that is to be deleted is disabled before: 90s, 40m, 2h or 1d.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         grace: Option<u32>,
-        /// Leave the accounts of those alone who fall out of scope, whatever else is said (5.6).
+        /// Leave the accounts of those alone who fall out of scope (5.6); they are not looked after any more, also when
+        /// they are disabled or deleted later.
         #[arg(long, value_name = "ON", action = clap::ArgAction::Set, value_parser = on_or_off)]
         skip_out_of_scope: Option<bool>,
     },
@@ -105,7 +109,7 @@ pub(crate) enum Job {
         /// Name or id of the application.
         app: String,
         /// 1d to 3650d.
-        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        #[arg(long = "for", value_name = "TIME", value_parser = kept)]
         for_seconds: u32,
     },
     /// Show or set how the target wants to be spoken to, where it does not do what the RFCs say.
@@ -136,7 +140,7 @@ pub(crate) enum Job {
         /// Requests in a second at most; 0 lets that be found out when the target throttles.
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=10_000))]
         per_second: Option<u16>,
-        /// How long an answer is waited for: 5s to 5m.
+        /// How long an answer is waited for: 5s to 5m, 60s without it.
         #[arg(long, value_name = "TIME", value_parser = patience)]
         timeout: Option<u16>,
     },
@@ -314,6 +318,20 @@ pub(crate) fn on_or_off(text: &str) -> Result<bool, String> {
 
 /// `90s`, `40m`, `2h`, `1d` in seconds.
 pub(crate) fn seconds(text: &str) -> Result<u32, String> {
+    within_days(text, 30)
+}
+
+/// As [`seconds`], of a log: from a day to ten years.
+fn kept(text: &str) -> Result<u32, String> {
+    let seconds = within_days(text, 3650)?;
+    if muster_app::jobs::LOG_KEPT.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("it is from 1d to 3650d".to_owned())
+    }
+}
+
+fn within_days(text: &str, days: u32) -> Result<u32, String> {
     let wrong = || "a time is a number and a unit, such as 90s, 40m, 2h or 1d".to_owned();
     let unit = match text.chars().last() {
         Some('s') => 1,
@@ -325,8 +343,8 @@ pub(crate) fn seconds(text: &str) -> Result<u32, String> {
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     number
         .checked_mul(unit)
-        .filter(|seconds| *seconds <= 30 * 86_400)
-        .ok_or_else(|| "it is 30 days at most".to_owned())
+        .filter(|seconds| *seconds <= days * 86_400)
+        .ok_or_else(|| format!("it is {days} days at most"))
 }
 
 /// A time between two cycles.

@@ -177,39 +177,41 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             scope,
             default_access,
         } => {
-            if let Some(on) = default_access {
-                let access = if on {
+            let chosen = scope.map(|scope| match scope {
+                ScopeArg::Assigned => (Scope::AssignedOnly, "assigned"),
+                ScopeArg::All => (Scope::All, "all"),
+            });
+            let access = default_access.map(|on| {
+                if on {
                     DefaultAccess::Included
                 } else {
                     DefaultAccess::ExcludedIfRolesExist
-                };
-                let changed = applications::set_default_access(ctx, &app, access).await?;
-                let text = if on {
-                    "Default Access counts"
-                } else {
-                    "Default Access does not count where the application has roles"
-                };
-                let told = json!({ "defaultAccess": on, "changed": changed });
-                tell(out, &told, text.to_owned()).await;
+                }
+            });
+            let scope = chosen.map(|(scope, _)| scope);
+            let changed = applications::set_candidates(ctx, &app, scope, access).await?;
+            let texts = [
+                scope.map(|scope| match scope {
+                    Scope::AssignedOnly => "Scope: sync only assigned users and groups",
+                    Scope::All => "Scope: sync all users and groups",
+                }),
+                default_access.map(|on| {
+                    if on {
+                        "Default Access counts"
+                    } else {
+                        "Default Access does not count where the application has roles"
+                    }
+                }),
+            ];
+            let text: Vec<&str> = texts.into_iter().flatten().collect();
+            let mut told = json!({ "changed": changed });
+            if let Some((_, word)) = chosen {
+                told["scope"] = word.into();
             }
-            let Some(scope) = scope else {
-                return Ok(Exit::Done);
-            };
-            let (scope, word) = match scope {
-                ScopeArg::Assigned => (Scope::AssignedOnly, "assigned"),
-                ScopeArg::All => (Scope::All, "all"),
-            };
-            let changed = applications::set_scope(ctx, &app, scope).await?;
-            let text = match scope {
-                Scope::AssignedOnly => "Scope: sync only assigned users and groups",
-                Scope::All => "Scope: sync all users and groups",
-            };
-            tell(
-                out,
-                &json!({ "scope": word, "changed": changed }),
-                text.to_owned(),
-            )
-            .await;
+            if let Some(on) = default_access {
+                told["defaultAccess"] = on.into();
+            }
+            tell(out, &told, text.join("; ")).await;
             if changed {
                 out.note("The next cycle evaluates every object.").await;
             }

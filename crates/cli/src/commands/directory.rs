@@ -2,8 +2,8 @@
 
 use muster_app::directory::{self, bin};
 use muster_app::{AppError, Ctx};
-use muster_model::directory::{Group, User};
-use muster_model::{ObjectId, Value};
+use muster_model::ObjectId;
+use muster_model::directory::{Group, Kind, User};
 use serde_json::{Value as Json, json};
 
 use crate::args::{Group as GroupTask, MemberArg, User as UserTask};
@@ -14,7 +14,7 @@ use crate::output::Out;
 
 pub(super) async fn users(node: &Node, task: UserTask, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;
-    let (user, told) = match task {
+    let (user, changed, told, otherwise) = match task {
         UserTask::Show { user } => {
             let user = directory::find_user(ctx, &user).await?;
             show(user_json(&user), out).await;
@@ -22,15 +22,20 @@ pub(super) async fn users(node: &Node, task: UserTask, out: &Out) -> Result<Exit
         }
         UserTask::Set { user, properties } => {
             let user = directory::find_user(ctx, &user).await?;
-            let changed = directory::update_user(ctx, user.id, read(&properties)?).await?;
-            (user, if changed { "changed" } else { "was so already" })
+            let set = directory::properties(Kind::User, &properties)?;
+            let changed = directory::update_user(ctx, user.id, set).await?;
+            let user = directory::find_user(ctx, &user.id.to_string()).await?;
+            (user, changed, "changed", "was so already")
         }
         UserTask::Delete { user } => {
             let user = directory::find_user(ctx, &user).await?;
-            directory::soft_delete_user(ctx, user.id).await?;
+            let deleted = directory::soft_delete_user(ctx, user.id).await?;
+            let told = "deleted; muster user restore brings the user back, for 30 days";
             (
                 user,
-                "deleted; muster user restore brings it back, for 30 days",
+                deleted,
+                told,
+                "was deleted already: muster user deleted",
             )
         }
         UserTask::Deleted { limit } => {
@@ -50,19 +55,24 @@ pub(super) async fn users(node: &Node, task: UserTask, out: &Out) -> Result<Exit
         }
         UserTask::Restore { user } => {
             let user = bin::find_deleted(ctx, &user).await?;
-            directory::restore_user(ctx, user.id).await?;
-            (user, "restored")
+            let restored = directory::restore_user(ctx, user.id).await?;
+            (user, restored, "restored", "was there already")
         }
-        UserTask::Purge { user } => {
+        UserTask::Purge { user, yes } => {
             let user = bin::find_deleted(ctx, &user).await?;
-            directory::purge_user(ctx, user.id).await?;
-            (user, "gone for good")
+            meant(yes)?;
+            bin::purge(ctx, user.id).await?;
+            (user, true, "gone for good", "")
         }
     };
     out.line(if out.json {
-        json!({ "id": user.id.to_string(), "userPrincipalName": user.user_principal_name })
-            .to_string()
+        json!({
+            "id": user.id.to_string(), "userPrincipalName": user.user_principal_name,
+            "changed": changed
+        })
+        .to_string()
     } else {
+        let told = if changed { told } else { otherwise };
         format!("{} ({}): {told}", user.user_principal_name, user.id)
     })
     .await;
@@ -71,7 +81,7 @@ pub(super) async fn users(node: &Node, task: UserTask, out: &Out) -> Result<Exit
 
 pub(super) async fn groups(node: &Node, task: GroupTask, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;
-    let (group, told) = match task {
+    let (group, changed, told, otherwise) = match task {
         GroupTask::Show { group } => {
             let group = directory::find_group(ctx, &group).await?;
             show(group_json(&group), out).await;
@@ -79,63 +89,52 @@ pub(super) async fn groups(node: &Node, task: GroupTask, out: &Out) -> Result<Ex
         }
         GroupTask::Set { group, properties } => {
             let group = directory::find_group(ctx, &group).await?;
-            let changed = directory::update_group(ctx, group.id, read(&properties)?).await?;
-            (group, if changed { "changed" } else { "was so already" })
+            let set = directory::properties(Kind::Group, &properties)?;
+            let changed = directory::update_group(ctx, group.id, set).await?;
+            let group = directory::find_group(ctx, &group.id.to_string()).await?;
+            (group, changed, "changed", "was so already")
         }
         GroupTask::Add { group, member } => {
             let group = directory::find_group(ctx, &group).await?;
             let member = find(ctx, &member).await?;
             let added = directory::add_member(ctx, group.id, member).await?;
-            (
-                group,
-                if added {
-                    "one member more"
-                } else {
-                    "was a member already"
-                },
-            )
+            (group, added, "one member more", "was a member already")
         }
         GroupTask::Remove { group, member } => {
             let group = directory::find_group(ctx, &group).await?;
             let member = find(ctx, &member).await?;
             let removed = directory::remove_member(ctx, group.id, member).await?;
-            (
-                group,
-                if removed {
-                    "one member less"
-                } else {
-                    "was no member"
-                },
-            )
+            (group, removed, "one member less", "was no member")
         }
-        GroupTask::Delete { group } => {
+        GroupTask::Delete { group, yes } => {
             let group = directory::find_group(ctx, &group).await?;
+            meant(yes)?;
             directory::delete_group(ctx, group.id).await?;
-            (group, "deleted")
+            (group, true, "deleted", "")
         }
     };
     out.line(if out.json {
-        json!({ "id": group.id.to_string(), "displayName": group.display_name }).to_string()
+        json!({
+            "id": group.id.to_string(), "displayName": group.display_name, "changed": changed
+        })
+        .to_string()
     } else {
+        let told = if changed { told } else { otherwise };
         format!("{} ({}): {told}", group.display_name, group.id)
     })
     .await;
     Ok(Exit::Done)
 }
 
-/// Properties as they are given: a name, =, and a value; none clears.
-fn read(properties: &[String]) -> Result<Vec<(String, Value)>, AppError> {
-    let one = |text: &String| {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            AppError::Invalid(format!("`{text}` is no property; write NAME=VALUE"))
-        })?;
-        let value = match value {
-            "" => Value::Null,
-            text => Value::from(text),
-        };
-        Ok((name.trim().to_owned(), value))
-    };
-    properties.iter().map(one).collect()
+/// What cannot be undone is said twice.
+fn meant(yes: bool) -> Result<(), AppError> {
+    if yes {
+        return Ok(());
+    }
+    Err(AppError::Invalid(
+        "that cannot be undone, and memberships and assignments go, too; say --yes if it is meant"
+            .to_owned(),
+    ))
 }
 
 async fn find(ctx: &Ctx, member: &MemberArg) -> Result<ObjectId, AppError> {

@@ -5,7 +5,10 @@ use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
 use muster_model::cycle::{Cycle, CycleState};
 use muster_model::exchange::{ExchangeLog, Keep};
-use muster_model::job::{Departure, Dialect, Guard, JobStatus, PatchStyle, Retries, Withdrawal};
+use muster_model::job::{
+    DefaultAccess, Departure, Dialect, Guard, JobStatus, PatchStyle, ResetScope, Retries,
+    Withdrawal,
+};
 use muster_store::exchanges::Held;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -27,7 +30,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             let app = jobs::pause(ctx, &app).await?;
             format!("Provisioning Status of {}: Off", app.display_name)
         }
-        Job::Restart { app, scope } => return restart(node, &app, &scope, out).await,
+        Job::Restart { app, scope, yes } => return restart(node, &app, (&scope, yes), out).await,
         Job::Interval { app, every } => {
             let app = jobs::set_interval(ctx, &app, every).await?;
             format!(
@@ -323,11 +326,37 @@ pub(super) fn cycle_line(cycle: &Cycle) -> String {
 const MIB: u64 = 1024 * 1024;
 
 /// What is kept of the requests, in a sentence.
-async fn restart(node: &Node, app: &str, scope: &[ResetArg], out: &Out) -> Result<Exit, AppError> {
+async fn restart(
+    node: &Node,
+    app: &str,
+    (scope, yes): (&[ResetArg], bool),
+    out: &Out,
+) -> Result<Exit, AppError> {
     let (ctx, reset) = (&node.ctx, ResetArg::scope(scope));
-    let mut told = Vec::new();
-    let (app, forgotten) = jobs::restart(ctx, app, reset).await?;
-    let mut allowed = 0;
+    let forces = scope.contains(&ResetArg::ForceDeletes);
+    if reset.links && forces {
+        return Err(AppError::Invalid(
+            "whose link is forgotten cannot be deleted: say ForceDeletes alone, and forget links when \
+             a cycle has done it"
+                .to_owned(),
+        ));
+    }
+    if reset.links && !yes {
+        return Err(AppError::Invalid(
+            "nobody looks any more after accounts of those who are not in scope; say --yes if that \
+             is meant"
+                .to_owned(),
+        ));
+    }
+    let (mut told, mut allowed, mut forgotten) = (Vec::new(), 0, 0);
+    let mut app = jobs::status(ctx, app).await?.application;
+    if forces {
+        (app, allowed) = jobs::allow(ctx, &app.id.to_string(), None).await?;
+        told.push(format!("{allowed} of what the guard held back may be done"));
+    }
+    if reset != ResetScope::default() {
+        (app, forgotten) = jobs::restart(ctx, &app.id.to_string(), reset).await?;
+    }
     if reset.links {
         told.push(format!("{forgotten} links are forgotten"));
     }
@@ -339,10 +368,6 @@ async fn restart(node: &Node, app: &str, scope: &[ResetArg], out: &Out) -> Resul
     }
     if reset.quarantine {
         told.push("it is in quarantine no more".to_owned());
-    }
-    if scope.contains(&ResetArg::ForceDeletes) {
-        (_, allowed) = jobs::allow(ctx, &app.id.to_string(), None).await?;
-        told.push(format!("{allowed} of what the guard held back may be done"));
     }
     out.line(if out.json {
         json!({ "linksForgotten": forgotten, "allowed": allowed }).to_string()
@@ -562,6 +587,9 @@ async fn report(report: &JobReport, out: &Out) {
             "watermark": job.watermark.map(|at| at.to_string()),
             "lastCycle": job.last_cycle.map(|at| at.to_string()),
             "intervalSeconds": job.settings.interval_seconds, "linked": linked,
+            "retries": job.settings.retries.as_str(), "logSeconds": job.settings.log_seconds,
+            "skipOutOfScope": job.settings.skip_out_of_scope_deletions,
+            "defaultAccess": job.settings.default_access == DefaultAccess::Included,
             "heldBack": held_back,
             "guard": guard_json(job.settings.guard),
             "escrows": escrows, "nextRetry": next_retry.map(|at| at.to_string()),

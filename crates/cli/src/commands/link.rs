@@ -81,7 +81,7 @@ pub(super) async fn perform(node: &Node, task: Task, out: &Out) -> Result<Exit, 
             } else {
                 let before = before.map_or_else(
                     || "it was linked to nothing".to_owned(),
-                    |id| format!("it was linked to {id}"),
+                    |id| format!("it was linked to {id}, which stays as it is"),
                 );
                 format!(
                     "{} {} is linked to {target}; {before}. The next cycle compares the two",
@@ -111,6 +111,14 @@ impl From<LinkStateArg> for LinkState {
             LinkStateArg::Leaving => Self::Leaving,
             LinkStateArg::Released => Self::Released,
         }
+    }
+}
+
+/// A state in a word, as it is asked for.
+const fn state_word(state: LinkState) -> &'static str {
+    match state {
+        LinkState::Leaving => "leaving",
+        other => link_state(other),
     }
 }
 
@@ -170,7 +178,7 @@ fn line(link: &Link, name: Option<&str>) -> String {
 fn link_json(link: &Link, name: Option<&str>) -> Json {
     let mut told = json!({
         "type": link.kind.to_string(), "source": link.anchor.to_string(),
-        "target": link.target.0, "state": link_state(link.state),
+        "target": link.target.0, "state": state_word(link.state),
         "since": link.since.to_string()
     });
     if let Some(name) = name {

@@ -208,3 +208,46 @@ fn the_pause_between_cycles_can_be_chosen() {
     }
     assert_eq!(status(), 2 * 3600);
 }
+
+#[test]
+fn what_is_set_for_a_job_is_kept_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &["app", "add", APP]);
+    let status = || json(folder.path(), &["job", "status", APP]);
+    assert_eq!(
+        (&status()["retries"], &status()["logSeconds"]),
+        (&"adaptive".into(), &7_776_000.into())
+    );
+    let set = |args: &[&str]| run(folder.path(), &[&["job"], args].concat()).status.code();
+    assert_eq!(set(&["log", APP, "--for", "1000d"]), Some(0));
+    assert_eq!(set(&["log", APP, "--for", "23h"]), Some(2));
+    assert_eq!(set(&["log", APP, "--for", "3651d"]), Some(2));
+    assert_eq!(set(&["retries", APP, "documented"]), Some(0));
+    assert_eq!(
+        (&status()["retries"], &status()["logSeconds"]),
+        (&"documented".into(), &86_400_000.into())
+    );
+    let limits = ["--at-once", "4", "--per-second", "25", "--timeout", "2m"];
+    let dialect = json(
+        folder.path(),
+        &[&["job", "dialect", APP][..], &limits].concat(),
+    );
+    assert_eq!(
+        (
+            &dialect["atOnce"],
+            &dialect["perSecond"],
+            &dialect["timeoutSeconds"]
+        ),
+        (&4.into(), &25.into(), &120.into())
+    );
+    assert_eq!(set(&["dialect", APP, "--timeout", "6m"]), Some(2));
+    assert_eq!(
+        set(&["restart", APP, "--scope", "Full,ForceDeletes", "--yes"]),
+        Some(2)
+    );
+    let forced = json(
+        folder.path(),
+        &["job", "restart", APP, "--scope", "ForceDeletes"],
+    );
+    assert_eq!(forced["allowed"], 0);
+}

@@ -81,15 +81,28 @@ fn a_user_is_deleted_restored_and_gone_for_good() {
     here.run();
     assert_eq!(here.active(ONE), Some(true));
     // Nobody is gone for good who was not deleted before.
-    let (code, said) = refusal(&run(&here.data, &["user", "purge", ONE]));
+    let (code, said) = refusal(&run(&here.data, &["user", "purge", ONE, "--yes"]));
     assert_eq!(code, Some(1));
     assert!(said.contains("no deleted user"), "{said}");
     here.json(&["user", "delete", ONE]);
     here.run();
-    here.json(&["user", "purge", ONE]);
+    assert_eq!(
+        run(&here.data, &["user", "purge", ONE]).status.code(),
+        Some(2)
+    );
+    here.json(&["user", "purge", ONE, "--yes"]);
     assert_eq!(here.run()["deleted"], json!(1));
     assert_eq!(here.active(ONE), None);
     // What is wrong is said, and nothing is changed.
+    let again = here.json(&[
+        "user",
+        "set",
+        "user2@example.test",
+        "otherMails=a@x.test;b@x.test",
+    ]);
+    assert_eq!(again["changed"], json!(true));
+    let shown = here.json(&["user", "show", "user2@example.test"]);
+    assert_eq!(shown["otherMails"], json!(["a@x.test", "b@x.test"]));
     for wrong in ["jobTitle", "shoeSize=43", "accountEnabled=perhaps"] {
         let refused = run(&here.data, &["user", "set", "user2@example.test", wrong]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
@@ -120,7 +133,7 @@ fn a_group_gets_and_loses_members_and_goes() {
     here.json(&["group", "remove", "Sales", ONE]);
     here.run();
     assert_eq!(members(), Some(1));
-    here.json(&["group", "delete", "Sales"]);
+    here.json(&["group", "delete", "Sales", "--yes"]);
     here.run();
     assert_eq!(members(), None);
     let (_, said) = refusal(&run(&here.data, &["group", "show", "Sales"]));
@@ -168,8 +181,17 @@ fn an_application_goes_with_everything_that_is_kept_of_it() {
     assert_eq!(here.json(&["check"])["problems"], json!([]));
     // The accounts are as they were; the name is free, and finds them again.
     assert_eq!(here.active(ONE), Some(true));
-    let audit = run(&here.data, &["audit"]);
-    assert!(String::from_utf8_lossy(&audit.stdout).contains("Remove application"));
+    // Its name stands in the audit log, and finds what was done.
+    let audit = run(&here.data, &["audit", "--app", APP]);
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(
+        audit.contains(&format!("{APP}: Remove application")),
+        "{audit}"
+    );
+    assert!(
+        audit.contains(&format!("{APP}: Add app role assignment")),
+        "{audit}"
+    );
     here.json(&["app", "add", APP]);
     here.json(&["app", "scope", APP, "all", "--default-access", "on"]);
     let credentials = ["--tenant-url", &here.url, "--secret-token", &here.token];
@@ -180,4 +202,8 @@ fn an_application_goes_with_everything_that_is_kept_of_it() {
         (&json!(0), &json!(0)),
         "{cycle}"
     );
+    let linked = run(&here.data, &["link", "list", APP]);
+    assert_eq!(String::from_utf8_lossy(&linked.stdout).lines().count(), 10);
+    let off = here.json(&["app", "scope", APP, "--default-access", "off"]);
+    assert_eq!(off, json!({"changed": true, "defaultAccess": false}));
 }

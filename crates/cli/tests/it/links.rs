@@ -186,7 +186,7 @@ fn a_restart_forgets_what_its_scope_names_and_nothing_else() {
     assert!(watermark.is_string());
     assert_eq!(escrows, json!(1));
 
-    let restart = |scope: &str| here.json(&["job", "restart", APP, "--scope", scope]);
+    let restart = |scope: &str| here.json(&["job", "restart", APP, "--scope", scope, "--yes"]);
     restart("Escrows");
     assert_eq!(
         (&status()["watermark"], &status()["escrows"]),
@@ -216,7 +216,19 @@ fn a_restart_forgets_what_its_scope_names_and_nothing_else() {
     assert_eq!(here.links(&[]).len(), 2);
     here.cycle();
 
-    // Links are forgotten, and found again by matching.
+    // Links are forgotten, and found again by matching; not while somebody waits to lose access.
+    let forget = ["job", "restart", APP, "--scope", "ConnectorDataStore"];
+    assert_eq!(run(&here.data, &forget).status.code(), Some(2));
+    let forget = [&forget[..], &["--yes"]].concat();
+    here.json(&["user", "set", "ana@example.test", "jobTitle=Engineer"]);
+    let (_, said) = refusal(&run(&here.data, &forget));
+    assert!(said.contains("1 changes of the directory wait"), "{said}");
+    here.cycle();
+    here.json(&["job", "start", APP]);
+    let (_, said) = refusal(&run(&here.data, &forget));
+    assert!(said.contains("muster job pause"), "{said}");
+    here.json(&["job", "pause", APP]);
+    here.cycle();
     let forgotten = restart("ConnectorDataStore");
     assert_eq!(forgotten["linksForgotten"], json!(2));
     assert_eq!(

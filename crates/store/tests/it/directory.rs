@@ -258,8 +258,9 @@ async fn a_purge_takes_memberships_and_assignments_along(test: &TestStore) {
             kind: Kind::User,
         };
         memberships::add(tx, TENANT, membership, NOW).await?;
-        assert!(users::purge(tx, TENANT, ana_id, NOW).await?);
-        assert!(!users::purge(tx, TENANT, ana_id, NOW).await?);
+        assert!(!users::purge(tx, TENANT, ana_id, Some(NOW), NOW).await?);
+        assert!(users::purge(tx, TENANT, ana_id, None, NOW).await?);
+        assert!(!users::purge(tx, TENANT, ana_id, None, NOW).await?);
         memberships::count(tx, TENANT).await
     })
     .unwrap();

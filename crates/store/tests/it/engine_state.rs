@@ -737,7 +737,7 @@ async fn old_events_go_with_their_cycles(test: &TestStore) {
         it
     };
     let (old, new) = (cycle(job, later(0)), cycle(job, later(100)));
-    let (began, of_other) = (cycle(job, later(10)), cycle(other, later(0)));
+    let (began, of_other) = (cycle(job, later(99)), cycle(other, later(0)));
     let millis = |at: Timestamp| (at.as_micros() / 1000) as u64;
     let mut written: Vec<Event> = (0..700)
         .map(|it| event_at(&old, millis(later(0)) + it))
