@@ -11,6 +11,7 @@ mod expression;
 mod import;
 mod integration;
 mod job;
+mod job_words;
 mod link;
 mod log;
 mod log_csv;
