@@ -85,17 +85,6 @@ pub async fn restart(
     scope: ResetScope,
 ) -> Result<(Application, u64), AppError> {
     let (application, job) = with_job(ctx, application).await?;
-    if scope.links {
-        let waiting = backlog(ctx, &application.id.to_string()).await?;
-        let (_, held) = held_back(ctx, &application.id.to_string(), 1).await?;
-        if job.watermark.is_some() && waiting > 0 || held > 0 {
-            return Err(AppError::Refused(format!(
-                "{waiting} changes of the directory wait for the job and {held} disables and deletions \
-                 are held back: who has to lose access would keep it. Let a cycle do that first \
-                 (muster job allow, muster job run); nothing was changed"
-            )));
-        }
-    }
     let said = [
         (
             scope.watermark || scope.links,

@@ -261,18 +261,16 @@ fn difference(
             (_, None) => batch.waiting.push(referred),
         }
     }
+    let mut nameless = Vec::new();
     for (referred, standing) in known {
         match (standing.state, linked.get(&referred)) {
             // What was sent without an answer may have arrived.
-            (State::Exported | State::Remove | State::Add | State::Sending, Some(target)) => {
-                batch.remove.push((referred, target.clone()));
-            }
-            (State::Refused, Some(target)) if standing.sent_as.is_some() => {
-                batch.remove.push((referred, target.clone()));
-            }
-            (State::Waiting | State::Refused, _) | (_, None) => batch.obsolete.push(referred),
+            (State::Waiting, _) => batch.obsolete.push(referred),
+            (_, Some(target)) => batch.remove.push((referred, target.clone())),
+            (_, None) => nameless.push(referred),
         }
     }
+    batch.without_names(nameless);
     // The same references make the same requests, whenever they are made.
     batch.remove.sort_unstable_by_key(|(referred, _)| *referred);
     batch.obsolete.sort_unstable();

@@ -27,7 +27,7 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
-use crate::linking::unless_on;
+use crate::linking::{unless_on, unless_owed};
 use crate::port::{Connector, Keeper, Shape, Source, Target, TargetError};
 use crate::prefetch::Prefetch;
 use crate::progress::{Checkpoint, Progress};
@@ -491,6 +491,7 @@ impl Engine {
                 Box::pin(async move {
                     if scope.links {
                         unless_on(tx, tenant, job).await?;
+                        unless_owed(tx, tenant, job).await?;
                     }
                     let found = jobs::find_to_change(tx, tenant, job).await?;
                     let mut forgotten = 0;
@@ -514,7 +515,8 @@ impl Engine {
                             let looked_at: Vec<Change> = looked_at.collect();
                             feed::append(tx, tenant, now, &looked_at).await?;
                         }
-                        escrows::clear(tx, tenant, job).await?;
+                        // Those who keep their link keep their attempts.
+                        escrows::clear(tx, tenant, job, scope.links).await?;
                         notices::end(tx, tenant, job, Topic::Failures, now).await?;
                     }
                     if let (true, Some(JobStatus::Quarantined { .. })) =

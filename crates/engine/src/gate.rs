@@ -304,9 +304,17 @@ impl Gate<'_> {
             return TargetError::NotFound;
         }
         let sent = now();
-        match self.is_empty(kind).await {
+        let mut asked = self.is_empty(kind).await;
+        if kind == Kind::Group && asked == Err(TargetError::NotFound) {
+            // Groups alone may be missing; nobody's account waits for that.
+            asked = self.is_empty(Kind::User).await;
+            if matches!(asked, Ok(_) | Err(TargetError::Refused { .. })) {
+                return not_there("HTTP 404, even to the list of Groups");
+            }
+        }
+        match asked {
             Err(TargetError::NotFound) => {
-                TargetError::OutOfOrder(format!("HTTP 404, even to the list of {kind}s"))
+                TargetError::OutOfOrder("HTTP 404, even to the list of users".to_owned())
             }
             Err(error) if error.is_the_targets() || error.stops_the_cycle() => error,
             // It is there, though it may not like to list everybody.

@@ -12,7 +12,8 @@ use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Attributes, JobId, TenantId, Timestamp, Value};
 use muster_store::feed::{self, Change};
 use muster_store::jobs::{self, Lease};
-use muster_store::{StoreError, Tx, audit, events, intents, links, references};
+use muster_store::links::LinkQuery;
+use muster_store::{StoreError, Tx, audit, escrows, events, held_back, intents, links, references};
 
 use crate::engine::{Engine, Kept, Opened};
 use crate::error::EngineError;
@@ -107,7 +108,10 @@ impl Engine {
             Box::pin(async move {
                 lease.check(tx).await?;
                 unless_on(tx, tenant, job).await?;
-                if !intents::of(tx, tenant, job, &[anchor]).await?.is_empty() {
+                let intent = intents::of(tx, tenant, job, &[anchor]).await?.pop();
+                // Whoever was tried since is known not to get anywhere.
+                let is_tried = escrows::find(tx, tenant, job, anchor).await?.is_some();
+                if intent.is_some() && !is_tried {
                     return Err(EngineError::Refused(format!(
                         "{kind} {anchor} has a request to the target that was not answered; run a cycle \
                          first (muster job run), which finds out what came of it"
@@ -131,6 +135,10 @@ impl Engine {
                             since: now,
                         };
                         links::put(tx, tenant, job, &[link]).await?;
+                        // Which account was made is said now; what is to be taken away still is.
+                        if intent.is_some_and(|it| it.target.is_none()) {
+                            intents::remove(tx, tenant, job, &[anchor]).await?;
+                        }
                         references::send_again(tx, tenant, job, anchor).await?;
                         references::wake(tx, tenant, job, &referrers).await?;
                     }
@@ -188,19 +196,21 @@ impl Engine {
                 });
                 goes_on = thrown.await?;
             }
-            Ok(())
+            Ok::<(), EngineError>(())
         };
-        self.leased(lease, log).await?;
-        let removed = self.store().write::<_, EngineError, _>(move |tx| {
-            Box::pin(async move {
-                // Nobody has claimed it since.
-                lease.check(tx).await?;
-                unless_on(tx, tenant, job).await?;
-                jobs::remove(tx, tenant, job, id).await?;
-                Ok(audit::append(tx, tenant, &entry).await?)
-            })
-        });
-        removed.await?;
+        let removed = async {
+            log.await?;
+            let removed = self.store().write::<_, EngineError, _>(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    unless_on(tx, tenant, job).await?;
+                    jobs::remove(tx, tenant, job, id).await?;
+                    Ok(audit::append(tx, tenant, &entry).await?)
+                })
+            });
+            removed.await
+        };
+        self.leased(lease, Box::pin(removed)).await?;
         self.jobs.lock().remove(&job);
         Ok(())
     }
@@ -218,6 +228,39 @@ pub(crate) async fn unless_on(
             "this is done while the job is off (muster job pause); nothing was changed".to_owned(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Links are not forgotten while somebody may have to lose access by them: everything that was changed was looked at,
+/// and nothing is held back.
+pub(crate) async fn unless_owed(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<(), EngineError> {
+    let found = jobs::find_to_change(tx, tenant, job).await?;
+    let watermark = found.ok_or(EngineError::NoSuchJob)?.watermark;
+    let all = LinkQuery::default();
+    let is_linked = !links::page(tx, tenant, job, None, &all, 1)
+        .await?
+        .is_empty();
+    let waiting = match watermark {
+        Some(watermark) => match feed::backlog(tx, tenant, watermark).await? {
+            0 => None,
+            changes => Some(format!(
+                "{changes} changes of the directory wait for the job"
+            )),
+        },
+        None => is_linked.then(|| "the job has to evaluate everything".to_owned()),
+    };
+    let is_held = !held_back::page(tx, tenant, job, None, 1).await?.is_empty();
+    let held = is_held.then(|| "something is held back, or allowed and not done yet".to_owned());
+    match waiting.or(held) {
+        None => Ok(()),
+        Some(why) => Err(EngineError::Refused(format!(
+            "{why}: who has to lose access would keep it. Let a cycle do that first (muster job \
+             allow, muster job run); nothing was changed"
+        ))),
     }
 }
 

@@ -81,6 +81,17 @@ impl Batch {
         }
     }
 
+    /// These are not wanted any more, and not linked any more either. An attribute that has one value is emptied
+    /// without a name.
+    pub(crate) fn without_names(&mut self, referred: Vec<SourceAnchor>) {
+        if self.is_single() && self.add.is_empty() && self.remove.is_empty() {
+            let nameless = referred.into_iter();
+            self.remove = nameless.map(|it| (it, TargetId(String::new()))).collect();
+        } else {
+            self.obsolete.extend(referred);
+        }
+    }
+
     /// Refers by an attribute that has one value.
     fn is_single(&self) -> bool {
         self.attribute != MEMBERS
@@ -512,11 +523,8 @@ fn batches(due: Vec<Due>) -> Vec<Batch> {
         }
     }
     for batch in &mut batches {
-        // What refers to one alone is removed without a name: whoever that was may not be linked any more.
-        if batch.is_single() && batch.add.is_empty() && batch.remove.is_empty() {
-            let obsolete = batch.obsolete.drain(..);
-            batch.remove = obsolete.map(|it| (it, TargetId(String::new()))).collect();
-        }
+        let nameless = std::mem::take(&mut batch.obsolete);
+        batch.without_names(nameless);
     }
     batches
 }

@@ -114,9 +114,19 @@ pub async fn linked(
     tx.all(sql, &[tenant.into(), job.into()]).await
 }
 
-/// Drops every escrow of a job.
-pub async fn clear(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
-    let sql = "DELETE FROM escrows WHERE tenant = $1 AND job = $2";
+/// Drops every escrow of a job, or those of objects without a link.
+pub async fn clear(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    unlinked_only: bool,
+) -> Result<(), StoreError> {
+    let sql = if unlinked_only {
+        "DELETE FROM escrows WHERE tenant = $1 AND job = $2 AND NOT EXISTS \
+         (SELECT 1 FROM links l WHERE l.tenant = $1 AND l.job = $2 AND l.anchor = escrows.anchor)"
+    } else {
+        "DELETE FROM escrows WHERE tenant = $1 AND job = $2"
+    };
     tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
 }
 

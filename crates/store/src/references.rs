@@ -139,8 +139,9 @@ pub async fn unwant(
     let place = place(tenant, job, (owner, attribute, referred));
     let sql = "DELETE FROM reference_links WHERE tenant = $1 AND job = $2 AND owner = $3 \
                AND attribute = $4 AND referred = $5 \
-               AND (state = 4 OR (state = 6 AND sent_as IS NULL))";
+               AND state = 4";
     tx.exec(sql, &place).await?;
+    // Also one that was refused: an earlier attempt may have arrived in a process that died.
     let sql = "UPDATE reference_links SET state = 3, retry_at = NULL WHERE tenant = $1 AND job = $2 \
                AND owner = $3 AND attribute = $4 AND referred = $5 AND state IN (1, 2, 5, 6)";
     tx.exec(sql, &place).await.map(|_| ())

@@ -3,6 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use muster_model::link::{SourceAnchor, TargetId};
+use muster_store::StoreError;
+use muster_store::jobs::Lease;
+use muster_store::references::{self, State};
 
 use super::{Batch, Pass, Referred, Settled};
 use crate::error::EngineError;
@@ -13,6 +16,8 @@ use crate::port::{References, TargetError, Write};
 /// Requests of one batch that may be refused before it is given up for this time: half of a refused
 /// request is sent again and again until the one that is to blame is found.
 const REFUSALS: usize = 50;
+/// Rows of one attribute that has one value.
+const ROWS: u32 = 100;
 /// Was the request refused because of what is in it?
 const fn is_refusal(error: &TargetError) -> bool {
     matches!(
@@ -52,6 +57,12 @@ impl Pass<'_> {
         let _held = self.hands.hold(batch.owner).await;
         let is_over = self.over.load(Ordering::Relaxed);
         let began = self.clock.now();
+        let mut batch = batch;
+        let is_nameless = |(_, id): &Referred| id.0.is_empty();
+        if batch.remove.iter().any(is_nameless) && self.is_replaced(&batch).await? {
+            let nameless = std::mem::take(&mut batch.remove);
+            batch.obsolete = nameless.into_iter().map(|(one, _)| one).collect();
+        }
         let add = batch.add.clone();
         let may_go =
             |(one, _): &Referred| batch.is_single() || self.cleared.removes(batch.owner, *one);
@@ -92,6 +103,25 @@ impl Pass<'_> {
             settled.removed = remove;
         }
         Ok(settled)
+    }
+
+    /// Does the owner refer to somebody else by now, or is to? Then an attribute that has one value is not emptied.
+    async fn is_replaced(&self, batch: &Batch) -> Result<bool, EngineError> {
+        let Lease { tenant, job, .. } = self.lease;
+        let (owner, attribute) = (batch.owner, batch.attribute.as_str());
+        let read = self.store.read::<_, StoreError, _>(|tx| {
+            Box::pin(
+                async move { references::of(tx, tenant, job, owner, attribute, None, ROWS).await },
+            )
+        });
+        let others = read.await?.into_iter();
+        let mut others = others.filter(|(one, _)| !batch.remove.iter().any(|(it, _)| it == one));
+        Ok(others.any(|(_, standing)| {
+            matches!(
+                standing.state,
+                State::Add | State::Sending | State::Exported
+            )
+        }))
     }
 
     /// Sends references in chunks that the target accepts. A chunk that it refuses is halved until the

@@ -15,7 +15,7 @@ use crate::{NOW, TENANT, on_both};
 on_both!(
     who_is_to_be_deleted_is_named_when_the_grace_is_over,
     a_removal_that_is_put_off_is_due_again_and_stays_a_removal,
-    a_refused_reference_that_may_have_arrived_is_removed,
+    a_refused_reference_is_removed_for_an_earlier_attempt_may_have_arrived,
     members_who_were_removed_are_known_by_group,
     events_are_counted_by_stretches_of_time,
 );
@@ -114,26 +114,26 @@ async fn a_removal_that_is_put_off_is_due_again_and_stays_a_removal(test: &TestS
     assert_eq!(after, [(anchor(1), anchor(3))]);
 }
 
-async fn a_refused_reference_that_may_have_arrived_is_removed(test: &TestStore) {
+async fn a_refused_reference_is_removed_for_an_earlier_attempt_may_have_arrived(test: &TestStore) {
     let job = JobId::new();
     let standing = write!(test, |tx| {
-        let [never, maybe] = [2, 3].map(|it| (anchor(1), "members", anchor(it)));
+        let [refused, maybe] = [2, 3].map(|it| (anchor(1), "members", anchor(it)));
         let sent = TargetId("t3".to_owned());
-        references::settle(tx, TENANT, job, &[(never, None)], State::Add).await?;
+        references::settle(tx, TENANT, job, &[(refused, None)], State::Add).await?;
         references::settle(tx, TENANT, job, &[(maybe, Some(&sent))], State::Add).await?;
-        references::refuse(tx, TENANT, job, &[never, maybe], later(60)).await?;
-        for (owner, attribute, member) in [never, maybe] {
+        references::refuse(tx, TENANT, job, &[refused, maybe], later(60)).await?;
+        for (owner, attribute, member) in [refused, maybe] {
             references::unwant(tx, TENANT, job, owner, attribute, member).await?;
         }
         assert_eq!(references::next_retry(tx, TENANT, job).await?, None);
-        references::standing(tx, TENANT, job, &[never, maybe]).await
+        references::standing(tx, TENANT, job, &[refused, maybe]).await
     })
     .unwrap();
     let states: Vec<Option<State>> = standing
         .into_iter()
         .map(|it| it.map(|it| it.state))
         .collect();
-    assert_eq!(states, [None, Some(State::Remove)]);
+    assert_eq!(states, [Some(State::Remove); 2]);
 }
 
 async fn members_who_were_removed_are_known_by_group(test: &TestStore) {
