@@ -3,20 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use muster_model::audit::Audited;
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState, Totals};
 use muster_model::directory::Kind;
 use muster_model::exchange::Keep;
-use muster_model::job::{Credentials, Dialect, Job, JobStatus, ResetScope, TOO_MANY_DELETES};
+use muster_model::job::{Credentials, Dialect, Job, JobStatus, TOO_MANY_DELETES};
 use muster_model::link::SourceAnchor;
-use muster_model::notice::Topic;
 use muster_model::{Clock, JobId, Position, TenantId, Timestamp};
 use muster_rules::schema::{CompiledSchema, Schema};
-use muster_store::feed::{self, Change};
 use muster_store::jobs::Lease;
-use muster_store::{
-    Store, audit, cycles, escrows, jobs, links, notices, plans, references, schemas,
-};
+use muster_store::{Store, cycles, escrows, jobs, plans, schemas};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +22,12 @@ use crate::error::EngineError;
 use crate::gate::{Gate, Mode};
 use crate::guard::Cleared;
 use crate::limit::{Limiter, Rank};
-use crate::linking::{unless_on, unless_owed};
 use crate::port::{Connector, Keeper, Shape, Source, Target, TargetError};
 use crate::prefetch::Prefetch;
 use crate::progress::{Checkpoint, Progress};
 use crate::scope::Policy;
 use crate::status;
-use crate::turn::{PATIENCE, Running};
+use crate::turn::Running;
 
 /// What an engine is made of.
 #[derive(Clone, Debug)]
@@ -102,6 +96,20 @@ pub(crate) struct Parts<'a> {
     pub(crate) terms: Terms,
     pub(crate) lease: Lease,
     pub(crate) progress: &'a watch::Sender<Option<Progress>>,
+}
+
+impl Opened {
+    /// The way to the target for a question of its own, beside any cycle.
+    pub(crate) fn gate(&self) -> Gate<'_> {
+        Gate {
+            target: &*self.target,
+            limiter: &self.limiter,
+            rank: Rank::Ordinary,
+            mode: &Mode::Live,
+            keep: Keep::None,
+            prefetch: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Opened {
@@ -449,101 +457,13 @@ impl Engine {
         let connector = &self.options.connector;
         Ok(connector.target(credentials, &shape, keeper)?)
     }
-
-    /// Forgets what a scope names (5.8); answers how many links that were. A cycle that runs is not broken off: it
-    /// writes down what it has done, and begins anew when its watermark is forgotten. Links are forgotten while the
-    /// job is off.
-    ///
-    /// # Errors
-    ///
-    /// For links: [`EngineError::Refused`] when the job is on, [`EngineError::Busy`] when a cycle runs and does not
-    /// end soon.
-    pub async fn restart(
-        &self,
-        tenant: TenantId,
-        job: JobId,
-        scope: ResetScope,
-        entry: Audited,
-    ) -> Result<u64, EngineError> {
-        if !scope.links {
-            return self.reset(tenant, job, scope, entry).await;
-        }
-        // No cycle writes links meanwhile.
-        let running = self.running(job);
-        let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
-        let _turn = turn.await.map_err(|_| EngineError::Busy)?;
-        let lease = self.claim(tenant, job).await?;
-        let reset = self.reset(tenant, job, scope, entry);
-        self.leased(lease, reset).await
-    }
-
-    async fn reset(
-        &self,
-        tenant: TenantId,
-        job: JobId,
-        scope: ResetScope,
-        mut entry: Audited,
-    ) -> Result<u64, EngineError> {
-        let now = self.options.clock.now();
-        self.options
-            .store
-            .write::<_, EngineError, _>(move |tx| {
-                Box::pin(async move {
-                    if scope.links {
-                        unless_on(tx, tenant, job).await?;
-                        unless_owed(tx, tenant, job).await?;
-                    }
-                    let found = jobs::find_to_change(tx, tenant, job).await?;
-                    let mut forgotten = 0;
-                    if scope.links {
-                        forgotten = links::clear(tx, tenant, job).await?;
-                        references::clear(tx, tenant, job).await?;
-                        let said = format!("; {forgotten} links are forgotten");
-                        entry.detail.push_str(&said);
-                    }
-                    if scope.watermark || scope.links {
-                        jobs::clear_watermark(tx, tenant, job).await?;
-                    }
-                    if scope.escrows {
-                        if !scope.watermark && !scope.links {
-                            // Somebody who was to lose access is looked at once more.
-                            let linked = escrows::linked(tx, tenant, job).await?;
-                            let looked_at = linked.into_iter().map(|(kind, anchor)| match kind {
-                                Kind::User => Change::User(anchor),
-                                Kind::Group => Change::Group(anchor),
-                            });
-                            let looked_at: Vec<Change> = looked_at.collect();
-                            feed::append(tx, tenant, now, &looked_at).await?;
-                        }
-                        // Those who keep their link keep their attempts.
-                        escrows::clear(tx, tenant, job, scope.links).await?;
-                        notices::end(tx, tenant, job, Topic::Failures, now).await?;
-                    }
-                    if let (true, Some(JobStatus::Quarantined { .. })) =
-                        (scope.quarantine, found.map(|it| it.status))
-                    {
-                        status::set_status(tx, tenant, job, &JobStatus::Active, now).await?;
-                    }
-                    audit::append(tx, tenant, &entry).await?;
-                    Ok(forgotten)
-                })
-            })
-            .await
-    }
 }
 
 /// A target that was out of order is asked one thing before everybody asks it.
 async fn probe(job: &Job, opened: &Opened) -> Result<(), EngineError> {
     let is_quarantined = matches!(job.status, JobStatus::Quarantined { .. });
     if is_quarantined && !job.status.is_held_by_guard() {
-        let gate = Gate {
-            target: &*opened.target,
-            limiter: &opened.limiter,
-            rank: Rank::Ordinary,
-            mode: &Mode::Live,
-            keep: Keep::None,
-            prefetch: None,
-        };
+        let gate = opened.gate();
         match gate.is_empty(Kind::User).await {
             Err(TargetError::NotFound) => {
                 let said = "HTTP 404, even to the list of users".to_owned();

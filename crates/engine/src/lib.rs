@@ -44,6 +44,7 @@ mod record;
 mod references;
 mod rehearsal;
 mod removals;
+mod restart;
 pub mod scope;
 mod status;
 mod tidy;

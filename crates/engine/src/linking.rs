@@ -1,27 +1,22 @@
-//! Links in the hands of an administrator (CY-7): looked at, dropped, and set by hand; and all of a job removed.
+//! Links in the hands of an administrator (CY-7): looked at, dropped, and set by hand.
 //!
 //! Nothing is changed on either side. The next cycle looks at the object once more, and does what a cycle does:
 //! without a link it matches, with another one it compares.
 
-use muster_model::application::Application;
 use muster_model::audit::Audited;
 use muster_model::directory::Kind;
-use muster_model::exchange::Keep;
-use muster_model::job::JobStatus;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_model::{Attributes, JobId, TenantId, Timestamp, Value};
+use muster_model::{Attributes, JobId, TenantId, Value};
 use muster_store::feed::{self, Change};
-use muster_store::jobs::{self, Lease};
-use muster_store::links::LinkQuery;
-use muster_store::{StoreError, Tx, audit, escrows, events, held_back, intents, links, references};
+use muster_store::jobs::Lease;
+use muster_store::{StoreError, audit, escrows, intents, links, references};
 
 use crate::engine::{Engine, Kept, Opened};
 use crate::error::EngineError;
-use crate::gate::{Gate, Mode};
-use crate::limit::Rank;
 use crate::port::TargetError;
 use crate::record::Referrer;
 use crate::rehearsal::REDACTED;
+use crate::restart::unless_on;
 use crate::turn::PATIENCE;
 
 /// A link, and what the target says of the object now.
@@ -165,115 +160,9 @@ impl Engine {
     }
 }
 
-impl Engine {
-    /// Removes an application with its job and everything that is kept of it. The job must not be on.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Refused`] when the job is on; [`EngineError::Busy`] when a cycle runs and does not end soon.
-    pub async fn remove(
-        &self,
-        tenant: TenantId,
-        application: &Application,
-        entry: Audited,
-    ) -> Result<(), EngineError> {
-        let (job, id) = (application.job, application.id);
-        let running = self.running(job);
-        let turn = tokio::time::timeout(PATIENCE, running.turn.lock());
-        let _turn = turn.await.map_err(|_| EngineError::Busy)?;
-        let lease = self.claim(tenant, job).await?;
-        // The log in small portions: others want to write, too.
-        let log = async {
-            let mut goes_on = true;
-            while goes_on {
-                let thrown = self.store().write::<_, EngineError, _>(move |tx| {
-                    Box::pin(async move {
-                        lease.check(tx).await?;
-                        unless_on(tx, tenant, job).await?;
-                        let all = Timestamp::from_micros(((1 << 48) - 1) * 1000);
-                        Ok(events::throw_away(tx, (tenant, job), all).await?)
-                    })
-                });
-                goes_on = thrown.await?;
-            }
-            Ok::<(), EngineError>(())
-        };
-        let removed = async {
-            log.await?;
-            let removed = self.store().write::<_, EngineError, _>(move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    unless_on(tx, tenant, job).await?;
-                    jobs::remove(tx, tenant, job, id).await?;
-                    Ok(audit::append(tx, tenant, &entry).await?)
-                })
-            });
-            removed.await
-        };
-        self.leased(lease, Box::pin(removed)).await?;
-        self.jobs.lock().remove(&job);
-        Ok(())
-    }
-}
-
-/// A job that is on is left alone.
-pub(crate) async fn unless_on(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    job: JobId,
-) -> Result<(), EngineError> {
-    let found = jobs::find_to_change(tx, tenant, job).await?;
-    match found.ok_or(EngineError::NoSuchJob)?.status {
-        JobStatus::Active => Err(EngineError::Refused(
-            "this is done while the job is off (muster job pause); nothing was changed".to_owned(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Links are not forgotten while somebody may have to lose access by them: everything that was changed was looked at,
-/// and nothing is held back.
-pub(crate) async fn unless_owed(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    job: JobId,
-) -> Result<(), EngineError> {
-    let found = jobs::find_to_change(tx, tenant, job).await?;
-    let watermark = found.ok_or(EngineError::NoSuchJob)?.watermark;
-    let all = LinkQuery::default();
-    let is_linked = !links::page(tx, tenant, job, None, &all, 1)
-        .await?
-        .is_empty();
-    let waiting = match watermark {
-        Some(watermark) => match feed::backlog(tx, tenant, watermark).await? {
-            0 => None,
-            changes => Some(format!(
-                "{changes} changes of the directory wait for the job"
-            )),
-        },
-        None => is_linked.then(|| "the job has to evaluate everything".to_owned()),
-    };
-    let is_held = !held_back::page(tx, tenant, job, None, 1).await?.is_empty();
-    let held = is_held.then(|| "something is held back, or allowed and not done yet".to_owned());
-    match waiting.or(held) {
-        None => Ok(()),
-        Some(why) => Err(EngineError::Refused(format!(
-            "{why}: who has to lose access would keep it. Let a cycle do that first (muster job \
-             allow, muster job run); nothing was changed"
-        ))),
-    }
-}
-
 /// What the target says of an object.
 async fn object(opened: &Opened, kind: Kind, id: &TargetId) -> Result<Attributes, TargetError> {
-    let gate = Gate {
-        target: &*opened.target,
-        limiter: &opened.limiter,
-        rank: Rank::Ordinary,
-        mode: &Mode::Live,
-        keep: Keep::None,
-        prefetch: None,
-    };
+    let gate = opened.gate();
     let mut values = gate.read(kind, id).await?.values;
     let mapping = match kind {
         Kind::User => Some(&opened.rules.user),
