@@ -49,7 +49,7 @@ pub(crate) async fn run(users: usize) -> Result<()> {
         action: Some("disable".to_owned()),
         ..Default::default()
     };
-    let log = log::list(&stage.ctx, APP, query, 1000).await?;
+    let log = log::list(&stage.ctx, Some(APP), query, 1000).await?;
     println!("the log tells of {} disables", log.len());
     stage.close();
     Ok(())

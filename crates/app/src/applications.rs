@@ -89,6 +89,7 @@ pub async fn add(
         settings: JobSettings::default(),
         watermark: None,
         last_cycle: None,
+        steady: None,
     };
     let application = Application {
         id: job.application,

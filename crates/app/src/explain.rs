@@ -12,6 +12,8 @@ use crate::applications::{find as find_application, job_of};
 use crate::directory::find::named_user;
 use crate::{AppError, Ctx, directory, log};
 
+/// What a user may be called by, besides the sign-in name (OD-1).
+const NAMES: [&str; 4] = ["mail", "displayName", "givenName", "surname"];
 /// Users that are read at once.
 const PAGE: u32 = 500;
 
@@ -114,7 +116,8 @@ pub(crate) async fn subject(
     }
 }
 
-/// Users with this mail address, display name or, when they are deleted, sign-in name; two suffice to tell that there are several.
+/// Users with this mail address, display, first or last name or, when they are deleted, sign-in name; two suffice to
+/// tell that there are several.
 async fn by_mail_or_name(ctx: &Ctx, text: &str) -> Result<Vec<UserId>, AppError> {
     let (tenant, wanted) = (ctx.tenant, text.to_lowercase());
     let (mut found, mut after) = (Vec::new(), None);
@@ -134,7 +137,7 @@ async fn by_mail_or_name(ctx: &Ctx, text: &str) -> Result<Vec<UserId>, AppError>
         };
         let named = page.iter().filter(|user| {
             let signed_in = user.user_principal_name.to_lowercase() == wanted;
-            has(user, "mail") || has(user, "displayName") || signed_in
+            NAMES.iter().any(|name| has(user, name)) || signed_in
         });
         found.extend(named.map(|user| user.id));
         if found.len() > 1 {

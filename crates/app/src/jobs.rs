@@ -11,6 +11,7 @@ use muster_model::job::{
 };
 use muster_model::link::LinkState;
 use muster_model::{JobId, Timestamp};
+use muster_store::cycles::Milestones;
 use muster_store::exchanges::{self, Held};
 use muster_store::{audit as audit_log, cycles, escrows, feed, held_back, jobs, links};
 use tokio::sync::watch;
@@ -353,6 +354,8 @@ pub struct JobReport {
     pub progress: Option<Progress>,
     /// The latest cycles, newest first.
     pub cycles: Vec<Cycle>,
+    /// What its cycles have come to.
+    pub milestones: Milestones,
     /// Linked objects by kind and state.
     pub linked: Vec<(Kind, LinkState, u64)>,
     /// Withdrawals that the guard holds back.
@@ -374,6 +377,16 @@ pub struct JobReport {
 }
 
 impl JobReport {
+    /// How many cycles failed as a whole since one came to its end.
+    pub fn failures_in_a_row(&self) -> u32 {
+        match &self.job.status {
+            // What too many objects fail in comes to its end all the same (6.3).
+            JobStatus::Quarantined { reason, .. } if reason.ends_with("Threshold") => 0,
+            JobStatus::Quarantined { count, .. } => *count,
+            _ => 0,
+        }
+    }
+
     /// The age in seconds of the oldest change that the job has not looked at; 0 when there is none.
     pub fn behind_seconds(&self) -> u64 {
         let age = |since| self.at.millis_since(since) / 1000;
@@ -408,7 +421,10 @@ async fn report(ctx: &Ctx, application: Application, job: Job) -> Result<JobRepo
             .read::<_, AppError, _>(|tx| {
                 Box::pin(async move {
                     Ok((
-                        cycles::latest(tx, tenant, id, SHOWN).await?,
+                        (
+                            cycles::latest(tx, tenant, id, SHOWN).await?,
+                            cycles::milestones(tx, tenant, id).await?,
+                        ),
                         links::counts(tx, tenant, id).await?,
                         held_back::count(tx, tenant, id).await?,
                         escrows::outlook(tx, tenant, id).await?,
@@ -425,7 +441,8 @@ async fn report(ctx: &Ctx, application: Application, job: Job) -> Result<JobRepo
         application,
         job,
         progress,
-        cycles,
+        cycles: cycles.0,
+        milestones: cycles.1,
         linked,
         held_back,
         escrows,

@@ -12,17 +12,31 @@ use crate::{AppError, Ctx};
 /// Events that are read at once.
 pub const PAGE: u32 = 500;
 
-/// A page of an application's events, newest first; at most [`PAGE`].
+/// A page of the events of an application, or of all of them, newest first; at most [`PAGE`].
 pub async fn list(
     ctx: &Ctx,
-    application: &str,
+    application: Option<&str>,
     query: EventQuery,
     limit: u32,
 ) -> Result<Vec<Event>, AppError> {
-    let application = find(ctx, application).await?;
-    let (tenant, job, limit) = (ctx.tenant, application.job, limit.min(PAGE));
+    let applications = match application {
+        Some(application) => vec![find(ctx, application).await?],
+        None => crate::applications::list(ctx).await?,
+    };
+    let (tenant, limit) = (ctx.tenant, limit.min(PAGE));
     ctx.store
-        .read(|tx| Box::pin(async move { Ok(events::list(tx, tenant, job, &query, limit).await?) }))
+        .read(|tx| {
+            Box::pin(async move {
+                let mut found = Vec::new();
+                for application in applications {
+                    let of = application.job;
+                    found.extend(events::list(tx, tenant, of, &query, limit).await?);
+                }
+                found.sort_unstable_by_key(|event: &Event| std::cmp::Reverse(event.id));
+                found.truncate(limit as usize);
+                Ok(found)
+            })
+        })
         .await
 }
 

@@ -11,7 +11,7 @@ use crate::jobs::{self, JobReport};
 use crate::{AppError, Ctx};
 
 /// The codes of a job's status.
-const CODES: [&str; 4] = ["NotConfigured", "Active", "Paused", "Quarantine"];
+const CODES: [&str; 5] = ["NotConfigured", "NotRun", "Active", "Paused", "Quarantine"];
 
 /// All figures.
 ///
@@ -117,7 +117,7 @@ fn figures(reports: &[JobReport]) -> Result<String, prometheus::Error> {
     for report in reports {
         let app = report.application.display_name.as_str();
         for code in CODES {
-            let is_it = report.job.status.code() == code;
+            let is_it = report.job.code() == code;
             status.with_label_values(&[app, code]).set(is_it.into());
         }
         let set = |gauge: &IntGaugeVec, value: u64| {

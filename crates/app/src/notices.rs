@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use futures::stream::{self, StreamExt as _};
 use muster_engine::port::{Mail, MailFailure, Mailer, Receipt};
 use muster_model::application::Application;
+use muster_model::code;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
 use muster_model::notice::{Channel, Notice, Topic};
 use muster_model::{EventId, JobId, Timestamp};
@@ -412,6 +413,12 @@ fn paragraph(told: &Told, text: &mut String) {
     }
     line(String::new());
     line(notice.detail.clone());
+    if let (Topic::Quarantine, None, JobStatus::Quarantined { code, .. }) =
+        (notice.topic, notice.ended, &job.status)
+        && let Some(code) = code::find(code)
+    {
+        line(code.advice.to_owned());
+    }
     line(String::new());
     if notice.ended.is_none() {
         line(format!("Look:        muster job status \"{name}\""));

@@ -10,7 +10,7 @@ use muster_store::events::{self, EventQuery};
 
 use crate::applications::find as find_application;
 use crate::explain::subject;
-use crate::{AppError, Ctx, audit, directory};
+use crate::{AppError, Ctx, applications, audit, directory};
 
 /// Events of one demand at most: each object has one for itself and one for each reference.
 const EVENTS: u32 = 100;
@@ -44,6 +44,14 @@ pub async fn demand(
         demand.members.push(user.id.into());
     }
     Ok((application, demand))
+}
+
+/// The connection to the target is tested first; nobody hears of it unless it fails (CR-11).
+pub async fn test(ctx: &Ctx, application: &Application) -> Result<(), AppError> {
+    let saved = applications::test_connection(ctx, &application.display_name, None).await?;
+    saved.map_err(|failure| {
+        AppError::Refused(format!("{failure}; nothing was looked at or changed"))
+    })
 }
 
 /// Provisions somebody now; answers what the log says of it, oldest first.

@@ -60,6 +60,8 @@ struct Mail {
 struct Targets {
     /// Plain http and loopback targets.
     allow_insecure: Option<bool>,
+    /// A file of certificates that are trusted besides those of the system.
+    authority: Option<PathBuf>,
 }
 
 /// What is configured.
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_insecure_targets: bool,
+    /// Certificates that targets may have, besides those that the system trusts, in PEM.
+    pub(crate) authority: Option<Vec<u8>>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// How mail is sent; or what is wrong with that, which concerns nobody who needs no mail.
     pub(crate) mail: std::result::Result<Option<MailServer>, String>,
@@ -155,6 +159,15 @@ impl Config {
             },
             None => file.targets.allow_insecure.unwrap_or(false),
         };
+        let authority = environment("MUSTER_TARGETS_AUTHORITY")
+            .map(PathBuf::from)
+            .or(file.targets.authority);
+        let authority = authority
+            .map(|path| {
+                std::fs::read(&path)
+                    .with_context(|| format!("cannot read targets.authority, {}", path.display()))
+            })
+            .transpose()?;
         let public_url = environment("MUSTER_PUBLIC_URL").or(file.public_url);
         if let Some(url) = &public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
@@ -182,6 +195,7 @@ impl Config {
             metrics,
             public_url,
             allow_insecure_targets,
+            authority,
             trusted_proxies,
             mail: mail(file.mail).map_err(|error| format!("{error:#}")),
             key,

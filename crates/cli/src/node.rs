@@ -71,7 +71,7 @@ impl Node {
         let policy = OutboundPolicy {
             allow_insecure: config.allow_insecure_targets,
         };
-        let http = Http::new(policy)?;
+        let http = Http::trusting(policy, config.authority.as_deref())?;
         let mailer = match &config.mail {
             Ok(Some(server)) => match Smtp::new(server) {
                 Ok(smtp) => Ok(Some(Arc::new(smtp) as Arc<dyn Mailer>)),

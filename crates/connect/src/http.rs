@@ -38,6 +38,11 @@ pub enum HttpError {
          (targets.allow_insecure)"
     )]
     Forbidden(String),
+    /// What is to be trusted cannot be read.
+    #[error(
+        "the file of trusted certificates (targets.authority) holds no certificate in PEM: {0}"
+    )]
+    Authority(String),
     /// The client cannot be made.
     #[error("the HTTP client failed: {0}")]
     Client(String),
@@ -102,6 +107,17 @@ pub struct Http {
 impl Http {
     /// A client for this policy.
     pub fn new(policy: OutboundPolicy) -> Result<Self, HttpError> {
+        Self::trusting(policy, None)
+    }
+
+    /// A client for this policy that also trusts these certificates, in PEM, besides those of the system (2.6).
+    pub fn trusting(policy: OutboundPolicy, authority: Option<&[u8]>) -> Result<Self, HttpError> {
+        let refused = |error: reqwest::Error| HttpError::Authority(error.to_string());
+        let read = authority.map(reqwest::Certificate::from_pem_bundle);
+        let trusted = read.transpose().map_err(refused)?;
+        if trusted.as_ref().is_some_and(Vec::is_empty) {
+            return Err(HttpError::Authority("it is empty".to_owned()));
+        }
         // A second call finds the provider installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -113,6 +129,7 @@ impl Http {
             .pool_max_idle_per_host(64)
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(Guarded(policy)))
+            .tls_certs_merge(trusted.unwrap_or_default())
             .build()
             .map_err(|error| HttpError::Client(error.to_string()))?;
         Ok(Self { client, policy })

@@ -6,6 +6,8 @@ pub(crate) mod auth;
 mod auth_tests;
 mod body;
 mod bulk;
+#[cfg(test)]
+mod connection_tests;
 mod dialect;
 mod probe;
 mod replace;
@@ -304,6 +306,9 @@ impl Target for ScimTarget {
             request = request.query(&[("excludedAttributes", "members")]);
         }
         let resource = self.json(request).await?;
+        if answer::is_list(&resource) {
+            return Err(TargetError::Several("a list".to_owned()));
+        }
         self.object(kind, Json::Object(resource))
     }
 

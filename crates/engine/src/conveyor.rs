@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use muster_model::cycle::CycleKind;
 use muster_model::directory::Kind;
 use muster_model::link::SourceAnchor;
 use muster_store::Store;
@@ -85,6 +86,7 @@ impl Run<'_> {
             claims: &claims,
             cleared: &self.cleared,
             withdraws_only: false,
+            is_asked_for: self.cycle.kind == CycleKind::OnDemand,
             intents,
         };
         // Who is answered first would decide who gets a value, or an account, that several want.

@@ -118,9 +118,46 @@ pub enum Decision<'r> {
     /// Send nothing and drop the link: it is gone from the source and not ours to delete.
     Forget(TargetId, &'static str),
     /// Send nothing; it is not linked.
-    Skip(&'static str, String),
+    Skip(Reason),
     /// It cannot be done.
-    Fail(&'static str, String),
+    Fail(Reason),
+}
+
+/// Why nothing is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The code of 10.3 or 10.6.
+    pub code: &'static str,
+    /// In plain words: what is so, and what would change it.
+    pub detail: String,
+    /// The attribute of the target over which it is so.
+    pub property: Option<String>,
+}
+
+impl Reason {
+    /// A reason that is about no attribute.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            property: None,
+        }
+    }
+}
+
+/// A mapping has no result.
+impl From<&MappingProblem> for Reason {
+    fn from(problem: &MappingProblem) -> Self {
+        let code = if problem.object_left_out() {
+            "EntrySynchronizationSkipped"
+        } else {
+            "AttributeValidationFailed"
+        };
+        Self {
+            property: Some(problem.target.clone()),
+            ..Self::new(code, problem.to_string())
+        }
+    }
 }
 
 /// Decides about one object (5.3, 5.5).
@@ -135,10 +172,8 @@ pub fn decide<'r>(
     };
     if let Some(problem) = &judged.filter.problem {
         // Nobody loses an account over a filter that could not be evaluated.
-        return Verdict::Do(Decision::Fail(
-            "AttributeValidationFailed",
-            problem.to_string(),
-        ));
+        let reason = Reason::new("AttributeValidationFailed", problem.to_string());
+        return Verdict::Do(Decision::Fail(reason));
     }
     match (seen.link, judged.in_scope()) {
         (None, true) => unlinked(seen, record, mapping, context),
@@ -170,10 +205,10 @@ fn gone<'r>(link: Option<&Link>, mapping: &ObjectMapping) -> Decision<'r> {
 /// Not linked and out of scope: worth a word only when it is assigned.
 fn out_of_scope<'r>(judged: &Judged) -> Decision<'r> {
     if judged.assigned {
-        Decision::Skip(
+        Decision::Skip(Reason::new(
             "NotEffectivelyEntitled",
             format!("not provisioned: {}", judged.reason()),
-        )
+        ))
     } else {
         Decision::Nothing
     }
@@ -190,34 +225,33 @@ fn unlinked<'r>(
         return Verdict::Need(Need::Match);
     };
     Verdict::Do(match matched {
-        Matched::Several => Decision::Fail(
+        Matched::Several => Decision::Fail(Reason::new(
             "DuplicateTargetEntries",
             "several objects at the target have this matching value; remove the duplicate there, \
-             or match by another attribute"
-                .to_owned(),
-        ),
+             or match by another attribute",
+        )),
         Matched::Taken(target) => taken(target),
         Matched::One(object) => match differences(record, object, mapping, context) {
             Ok(changes) => update(object.id.clone(), changes, true, mapping),
             Err(problem) => problem,
         },
-        Matched::Nobody if !mapping.actions.create => Decision::Skip(
+        Matched::Nobody if !mapping.actions.create => Decision::Skip(Reason::new(
             "EntrySynchronizationSkipped",
-            "no object at the target matches, and the mapping does not create".to_owned(),
-        ),
+            "no object at the target matches, and the mapping does not create",
+        )),
         Matched::Nobody => create(record, mapping, context),
     })
 }
 
 /// Another source object holds this object of the target.
 pub(crate) fn taken<'r>(target: &TargetId) -> Decision<'r> {
-    Decision::Fail(
+    Decision::Fail(Reason::new(
         "DuplicateSourceEntries",
         format!(
             "the object {target} at the target is linked to another source object with the same \
              matching value; make the value unique in the source"
         ),
-    )
+    ))
 }
 
 fn create<'r>(record: &Record, mapping: &'r ObjectMapping, context: &Context<'_>) -> Decision<'r> {
@@ -229,13 +263,14 @@ fn create<'r>(record: &Record, mapping: &'r ObjectMapping, context: &Context<'_>
     for mapped in mapped {
         let target = mapped.mapping.target.as_str();
         if mapped.missing_on_create() {
-            return Decision::Fail(
-                "MissingValues",
-                format!(
-                    "the target requires {target}, and the source has no value for it; fill it in \
-                     the source or give the mapping a default value"
-                ),
+            let detail = format!(
+                "the target requires {target}, and the source has no value for it; fill it in the \
+                 source or give the mapping a default value"
             );
+            return Decision::Fail(Reason {
+                property: Some(target.to_owned()),
+                ..Reason::new("MissingValues", detail)
+            });
         }
         if let Some(value) = mapped.for_create() {
             values.push((target, value.clone()));
@@ -338,9 +373,9 @@ fn differences<'r>(
 /// The mappings have no result for this object.
 fn unmapped<'r>(problem: &MappingProblem) -> Decision<'r> {
     if problem.object_left_out() {
-        Decision::Skip("EntrySynchronizationSkipped", problem.to_string())
+        Decision::Skip(problem.into())
     } else {
-        Decision::Fail("AttributeValidationFailed", problem.to_string())
+        Decision::Fail(problem.into())
     }
 }
 
@@ -450,9 +485,7 @@ fn left<'r>(
     let changes = match softly_deleted(record, mapping, context) {
         Ok(changes) => changes,
         // Never told as done: it is tried again until it can be.
-        Err(problem) => {
-            return Decision::Fail("AttributeValidationFailed", problem.to_string());
-        }
+        Err(problem) => return Decision::Fail((&problem).into()),
     };
     if changes.is_empty() {
         return Decision::Leave(
@@ -477,9 +510,7 @@ fn with_grace<'r>(
 ) -> Decision<'r> {
     let changes = match softly_deleted(record, mapping, context) {
         Ok(changes) => changes,
-        Err(problem) => {
-            return Decision::Fail("AttributeValidationFailed", problem.to_string());
-        }
+        Err(problem) => return Decision::Fail((&problem).into()),
     };
     if changes.is_empty() || !mapping.actions.update {
         return Decision::Delete(target);

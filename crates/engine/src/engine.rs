@@ -400,8 +400,9 @@ impl Engine {
             EngineError::HeldBack(_) => TOO_MANY_DELETES,
             _ => "EncounteredQuarantineException",
         };
+        let code = code(error);
         let failed = self.options.store.write::<_, EngineError, _>(move |tx| {
-            Box::pin(async move { status::failed(tx, lease, reason, &detail, now).await })
+            Box::pin(async move { status::failed(tx, lease, (reason, code), &detail, now).await })
         });
         failed.await
     }
@@ -569,6 +570,7 @@ mod tests {
             settings: JobSettings::default(),
             watermark: Some(Position::default()),
             last_cycle: Some(Timestamp::from_micros(1_000_000)),
+            steady: None,
         };
         // Section 5: about every 40 minutes.
         assert_eq!(due_at(&job), Some(Timestamp::from_micros(2_401_000_000)));

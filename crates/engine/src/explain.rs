@@ -160,6 +160,7 @@ impl Engine {
             claims: &claims,
             cleared: &cleared,
             withdraws_only: false,
+            is_asked_for: false,
             intents: noted,
         };
         let work = Work {

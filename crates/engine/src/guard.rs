@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Status, Step, StepName};
 use muster_model::job::{Guard, Held, TOO_MANY_DELETES, Withdrawal};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{EventId, Position, Timestamp};
@@ -409,7 +409,7 @@ impl<'a> Run<'a> {
             source_name: it.name.clone(),
             target: Some(it.target.clone()),
             steps: vec![Step {
-                kind: StepKind::Export,
+                name: StepName::Skip,
                 status: Status::Skipped,
                 description: detail,
                 details: Vec::new(),

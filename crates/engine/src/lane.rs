@@ -270,6 +270,7 @@ impl Lane<'_> {
             claims: &claims,
             cleared: &cleared,
             withdraws_only: true,
+            is_asked_for: false,
             intents,
         };
         let outcome = path.carry(work, &self.onlooker.rules.user).await?;

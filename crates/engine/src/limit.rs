@@ -399,6 +399,7 @@ mod tests {
             (
                 TargetError::Refused {
                     status: 400,
+                    over: crate::port::Over::Other,
                     detail: String::new(),
                 },
                 1,

@@ -10,7 +10,7 @@ use muster_rules::schema::CompiledSchema;
 use muster_rules::{Context, MappingSource, ObjectMapping};
 
 use crate::basis::free;
-use crate::decide::{Current, Matched};
+use crate::decide::{Current, Matched, Reason};
 use crate::error::EngineError;
 use crate::gate::Gate;
 use crate::object::Path;
@@ -36,11 +36,7 @@ impl Attempt {
             1 => "one",
             _ => "several",
         };
-        let value = match self.value.as_text() {
-            Some(text) => text.to_owned(),
-            None => format!("{:?}", self.value),
-        };
-        (self.path.clone(), format!("{value}: {found}"))
+        (self.path.clone(), format!("{}: {found}", self.value))
     }
 }
 
@@ -49,7 +45,7 @@ pub(crate) type Asked = (Matched, Vec<Attempt>);
 
 /// Why nothing was found.
 pub(crate) enum NotFound {
-    Skip(&'static str, String),
+    Skip(Reason),
     Error(TargetError),
     Store(muster_store::StoreError),
 }
@@ -94,9 +90,7 @@ impl Path<'_> {
             let value = self
                 .basis
                 .evaluate(anchor, at, &free, evaluate)
-                .map_err(|problem| {
-                    NotFound::Skip("AttributeValidationFailed", problem.to_string())
-                })?
+                .map_err(|problem| NotFound::Skip((&problem).into()))?
                 .value
                 .filter(|value| !value.is_empty());
             let Some(value) = value else { continue };
@@ -131,14 +125,12 @@ impl Path<'_> {
                 .iter()
                 .map(|attribute| attribute.target.as_str())
                 .collect();
-            Err(NotFound::Skip(
-                "ImportSkipped",
-                format!(
-                    "the object has no value for any matching attribute ({}); fill it in the \
-                     source or match by another attribute",
-                    attributes.join(", ")
-                ),
-            ))
+            let detail = format!(
+                "the object has no value for any matching attribute ({}); fill it in the source or \
+                 match by another attribute",
+                attributes.join(", ")
+            );
+            Err(NotFound::Skip(Reason::new("ImportSkipped", detail)))
         } else {
             Ok((Matched::Nobody, attempts))
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Status, Step, StepName};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use muster_rules::{Context, ObjectMapping};
@@ -15,14 +15,18 @@ use muster_store::intents::Intent;
 
 use crate::basis::{Basis, free};
 use crate::claims::Claims;
-use crate::decide::{Cause, Current, Decision, Matched, Need, Seen, Verdict, decide, taken};
+use crate::decide::{
+    Cause, Current, Decision, Matched, Need, Reason, Seen, Verdict, decide, taken,
+};
 use crate::error::EngineError;
 use crate::gate::{Concerned, Gate, Unwritten, Written};
 use crate::guard::Cleared;
 use crate::intents::Intents;
 use crate::limit::Tries;
 use crate::matching::{NotFound, Uniqueness};
-use crate::outcome::{LinkChange, Outcome, Told, matching_step, redact, scoping_step};
+use crate::outcome::{
+    LinkChange, Outcome, Told, import_step, last_steps, matching_step, redact, scoping_step,
+};
 use crate::port::{Record, TargetError, TargetObject, Write, took};
 use crate::record::Entry;
 use crate::scope::{Judged, Policy, judge};
@@ -56,6 +60,8 @@ pub(crate) struct Path<'a> {
     pub(crate) cleared: &'a Cleared,
     /// Does nothing but take away.
     pub(crate) withdraws_only: bool,
+    /// Somebody asked for this object (section 9), and wants to see its values.
+    pub(crate) is_asked_for: bool,
     pub(crate) intents: Intents,
 }
 
@@ -101,15 +107,13 @@ impl Path<'_> {
                 }
                 Err(NotFound::Store(error)) => return Err(error.into()),
                 Err(NotFound::Error(error)) => Some(Told::failed(&error, None)?),
-                Err(NotFound::Skip(code, detail)) => {
-                    Some(Told::done(Decision::Fail(code, detail), None, |_, _| {
-                        LinkChange::Keep
-                    }))
-                }
+                Err(NotFound::Skip(reason)) => Some(reason.into()),
             };
             if let Some(told) = failed {
                 let at = (began, self.clock.now());
-                return Ok(self.outcome(kind, anchor, record, None, Vec::new(), told, at));
+                let (mapped, linked) = (mapping, stored.is_some());
+                let seen = (record, None, linked);
+                return Ok(self.outcome((kind, anchor), mapped, seen, Vec::new(), told, at));
             }
         }
         let adopted = stored.is_none() && link.is_some();
@@ -121,7 +125,8 @@ impl Path<'_> {
         // Unless something was about to be done for it, which then comes to its end.
         if !had_intent && record.as_ref().is_some_and(left_out) {
             let (steps, told) = (Vec::new(), Told::nothing());
-            return Ok(self.outcome(kind, anchor, None, None, steps, told, (began, began)));
+            let (seen, at) = ((None, None, stored.is_some()), (began, began));
+            return Ok(self.outcome((kind, anchor), mapping, seen, steps, told, at));
         }
         let judged = record
             .as_mut()
@@ -200,13 +205,12 @@ impl Path<'_> {
                             .map(|found| current = Some(found)),
                         // `decide` asks for a match only with a record, for a read only with a link.
                         (Need::Match, None, _) | (Need::Read, _, None) => Err(NotFound::Skip(
-                            "ImportSkipped",
-                            "there is nothing to look up".to_owned(),
+                            Reason::new("ImportSkipped", "there is nothing to look up"),
                         )),
                     };
                     match answer {
                         Ok(()) => continue,
-                        Err(NotFound::Skip(code, detail)) => Decision::Skip(code, detail),
+                        Err(NotFound::Skip(reason)) => Decision::Skip(reason),
                         Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
@@ -394,7 +398,8 @@ impl Path<'_> {
             told.link = LinkChange::Drop;
         }
         redact(&mut told.modified, mapping);
-        let outcome = self.outcome(kind, anchor, record, judged, steps, told, (began, ended));
+        let seen = (record, judged, stored.is_some());
+        let outcome = self.outcome((kind, anchor), mapping, seen, steps, told, (began, ended));
         let event = outcome.event.map(|mut entry| {
             entry.add(noted_requests);
             entry
@@ -434,12 +439,11 @@ impl Path<'_> {
             find.await.map_err(NotFound::Error)?
         };
         if found.len() > 1 {
-            return Err(NotFound::Skip(
+            return Err(NotFound::Skip(Reason::new(
                 "DuplicateTargetEntries",
                 "several objects at the target have the value by which one was made or taken over \
-                 when the answer was lost; remove the duplicate there"
-                    .to_owned(),
-            ));
+                 when the answer was lost; remove the duplicate there",
+            )));
         }
         let Some(object) = found.pop() else {
             return Ok(None);
@@ -521,17 +525,12 @@ impl Path<'_> {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one event, put together once"
-    )]
     fn outcome(
         &self,
-        kind: Kind,
-        anchor: SourceAnchor,
-        record: Option<Record>,
-        judged: Option<Judged>,
-        mut steps: Vec<Step>,
+        (kind, anchor): (Kind, SourceAnchor),
+        mapping: &ObjectMapping,
+        (record, judged, is_linked): (Option<Record>, Option<Judged>, bool),
+        found: Vec<Step>,
         told: Told,
         (began, ended): (Timestamp, Timestamp),
     ) -> Outcome {
@@ -548,6 +547,28 @@ impl Path<'_> {
         }
         let in_scope = judged.as_ref().is_some_and(Judged::in_scope);
         let holds = in_scope && told.target.is_some() && told.status != Status::Failure;
+        // A plan says what would change.
+        let is_as_before = told.code == "RedundantExport" && matches!(told.link, LinkChange::Keep);
+        let is_left_out = is_as_before && self.gate.rehearsal().is_some();
+        let is_told = !silent && !is_left_out;
+        let mut steps = Vec::with_capacity(5);
+        if is_told {
+            let name = match (self.is_asked_for, &record, is_linked) {
+                (_, None, _) => StepName::ImportDelete,
+                (true, Some(_), _) => StepName::Import,
+                (false, Some(_), false) => StepName::ImportAdd,
+                (false, Some(_), true) => StepName::ImportUpdate,
+            };
+            // Whoever wonders why looks at the values.
+            let is_wondered_at = told.status != Status::Success && told.code != "RedundantExport";
+            let shown = record
+                .as_ref()
+                .filter(|_| self.is_asked_for || is_wondered_at);
+            steps.push(import_step(name, shown.map(|record| (record, mapping))));
+            steps.extend(judged.as_ref().map(|judged| scoping_step(judged, kind)));
+            steps.extend(found);
+            steps.extend(last_steps(&told, is_linked));
+        }
         let (name, references) = record.map_or_else(
             || (anchor.to_string(), Vec::new()),
             |record| {
@@ -557,19 +578,7 @@ impl Path<'_> {
                 )
             },
         );
-        // A plan says what would change.
-        let is_as_before = told.code == "RedundantExport" && matches!(told.link, LinkChange::Keep);
-        let is_left_out = is_as_before && self.gate.rehearsal().is_some();
-        let event = (!silent && !is_left_out).then(|| {
-            if let Some(judged) = &judged {
-                steps.insert(0, scoping_step(judged));
-            }
-            steps.push(Step {
-                kind: StepKind::Export,
-                status: told.status,
-                description: told.detail.clone(),
-                details: Vec::new(),
-            });
+        let event = is_told.then(|| {
             let event = Event {
                 id: EventId::new(),
                 job: self.job,

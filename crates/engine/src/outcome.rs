@@ -3,14 +3,14 @@
 use muster_model::Value;
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Modified, Status, Step, StepKind};
+use muster_model::event::{Action, Modified, PROPERTY_NAME, Status, Step, StepKind, StepName};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_rules::ObjectMapping;
+use muster_rules::{AttributeMapping, ObjectMapping};
 
-use crate::decide::{Decision, Matched};
+use crate::decide::{Decision, Matched, Reason, reads};
 use crate::error::EngineError;
 use crate::matching::Attempt;
-use crate::port::{Change, TargetError};
+use crate::port::{Change, Record, TargetError};
 use crate::record::Entry;
 use crate::rehearsal::REDACTED;
 use crate::scope::Judged;
@@ -55,6 +55,10 @@ pub(crate) struct Told {
     pub(crate) target: Option<TargetId>,
     pub(crate) modified: Vec<Modified>,
     pub(crate) link: LinkChange,
+    /// How far it came.
+    pub(crate) came_to: StepKind,
+    /// The attribute of the target over which nothing was done.
+    pub(crate) property: Option<String>,
 }
 
 impl Told {
@@ -131,11 +135,16 @@ impl Told {
                 target: Some(target),
                 ..Self::skipped("EntrySynchronizationSkipped", reason)
             },
-            Decision::Skip(code, detail) => Self {
+            Decision::Skip(Reason {
+                code,
                 detail,
+                property,
+            }) => Self {
+                detail,
+                property,
                 ..Self::skipped(code, "")
             },
-            Decision::Fail(code, detail) => Self::failure(code, detail),
+            Decision::Fail(reason) => reason.into(),
         }
     }
 
@@ -147,7 +156,14 @@ impl Told {
         if error.stops_the_cycle() {
             return Err(error.clone().into());
         }
-        let failure = Self::failure(error.code(), error.to_string());
+        let failure = Self {
+            came_to: if tried.is_some() {
+                StepKind::Export
+            } else {
+                StepKind::Matching
+            },
+            ..Self::from(Reason::new(error.code(), error.to_string()))
+        };
         Ok(match tried {
             Some(Decision::Create(values)) => Self {
                 action: Action::Create,
@@ -188,6 +204,8 @@ impl Told {
             target: None,
             modified: Vec::new(),
             link: LinkChange::Keep,
+            came_to: StepKind::Export,
+            property: None,
         }
     }
 
@@ -195,16 +213,8 @@ impl Told {
         Self {
             status: Status::Skipped,
             code,
+            came_to: StepKind::Processing,
             ..Self::success(detail)
-        }
-    }
-
-    fn failure(code: &'static str, detail: String) -> Self {
-        Self {
-            status: Status::Failure,
-            code,
-            detail,
-            ..Self::success("")
         }
     }
 
@@ -219,6 +229,20 @@ impl Told {
             code: "InvalidAnchor",
             link: LinkChange::Drop,
             ..Self::success("the linked object is gone at the target; the link was dropped")
+        }
+    }
+}
+
+/// It cannot be done.
+impl From<Reason> for Told {
+    fn from(reason: Reason) -> Self {
+        Self {
+            status: Status::Failure,
+            code: reason.code,
+            detail: reason.detail,
+            property: reason.property,
+            came_to: StepKind::Processing,
+            ..Self::success("")
         }
     }
 }
@@ -259,7 +283,94 @@ pub(crate) fn redact(modified: &mut [Modified], mapping: &ObjectMapping) {
     }
 }
 
-pub(crate) fn scoping_step(judged: &Judged) -> Step {
+/// Values of the source that a log shows of one object at most, and characters of each.
+const VALUES: usize = 60;
+const CHARACTERS: usize = 200;
+
+/// What was read of the source: its values, where they are to be looked at, without those that only go where they
+/// are kept out of the log (AM-20).
+pub(crate) fn import_step(name: StepName, shown: Option<(&Record, &ObjectMapping)>) -> Step {
+    let description = match name {
+        StepName::ImportAdd => "not linked to an object at the target yet",
+        StepName::ImportDelete => "gone from the source for good",
+        StepName::Import => "asked for, and read from the source",
+        _ => "linked to an object at the target",
+    };
+    let details = shown.map(|(record, mapping)| {
+        let hidden = |name: &str| {
+            let hides = |it: &AttributeMapping| it.redacted() && reads(it, name);
+            mapping.attributes.iter().any(hides)
+        };
+        let values = record.attributes.iter().take(VALUES);
+        let told = values.map(|(name, value)| {
+            let value = if hidden(name) {
+                REDACTED.to_owned()
+            } else {
+                value.to_string().chars().take(CHARACTERS).collect()
+            };
+            (name.to_owned(), value)
+        });
+        told.collect()
+    });
+    Step {
+        name,
+        status: Status::Success,
+        description: description.to_owned(),
+        details: details.unwrap_or_default(),
+    }
+}
+
+/// How it went on after matching: what was decided, and what came of it.
+pub(crate) fn last_steps(told: &Told, is_linked: bool) -> Vec<Step> {
+    let (decided, exported) = match told.action {
+        Action::Delete => (StepName::Delete, StepName::ExportDelete),
+        Action::Update | Action::Disable => (StepName::Update, StepName::ExportUpdate),
+        Action::Other | Action::StagedDelete if is_linked => {
+            (StepName::Update, StepName::ExportUpdate)
+        }
+        Action::Create | Action::Other | Action::StagedDelete => {
+            (StepName::Add, StepName::ExportAdd)
+        }
+    };
+    let property = told.property.iter();
+    let ended = |name| Step {
+        name,
+        status: told.status,
+        description: told.detail.clone(),
+        details: property
+            .clone()
+            .map(|name| (PROPERTY_NAME.to_owned(), name.clone()))
+            .collect(),
+    };
+    match told.came_to {
+        StepKind::Export => vec![
+            Step {
+                name: decided,
+                status: Status::Success,
+                description: to_be_done(told),
+                details: Vec::new(),
+            },
+            ended(exported),
+        ],
+        StepKind::Matching => vec![ended(StepName::Matching)],
+        _ if told.status == Status::Skipped => vec![ended(StepName::Skip)],
+        _ => vec![ended(decided)],
+    }
+}
+
+/// What was decided.
+fn to_be_done(told: &Told) -> String {
+    let names: Vec<&str> = told.modified.iter().map(|it| it.name.as_str()).collect();
+    match told.action {
+        Action::Create => "to be created".to_owned(),
+        Action::Update => format!("to be changed: {}", names.join(", ")),
+        Action::Disable => format!("to be disabled: {}", names.join(", ")),
+        Action::Delete => "to be deleted".to_owned(),
+        Action::Other | Action::StagedDelete => "to be looked at".to_owned(),
+    }
+}
+
+pub(crate) fn scoping_step(judged: &Judged, kind: Kind) -> Step {
     let (status, description) = if judged.in_scope() {
         (Status::Success, "in scope".to_owned())
     } else {
@@ -269,10 +380,10 @@ pub(crate) fn scoping_step(judged: &Judged) -> Step {
         )
     };
     Step {
-        kind: StepKind::Scoping,
+        name: StepName::Scoping,
         status,
         description,
-        details: judged.flags(),
+        details: judged.flags(kind),
     }
 }
 
@@ -296,7 +407,7 @@ pub(crate) fn matching_step(matched: &Matched, attempts: &[Attempt]) -> Step {
         ),
     };
     Step {
-        kind: StepKind::Matching,
+        name: StepName::Matching,
         status,
         description,
         details: attempts.iter().map(Attempt::told).collect(),

@@ -267,6 +267,8 @@ pub enum TargetError {
     Refused {
         /// HTTP status.
         status: u16,
+        /// What over, as far as it can be told.
+        over: Over,
         /// What it said.
         detail: String,
     },
@@ -281,6 +283,9 @@ pub enum TargetError {
     /// It answered something that is not of its protocol.
     #[error("the target's answer is not understood: {0}")]
     Incompatible(String),
+    /// It answered with a list where one object was asked for.
+    #[error("the target was asked for one object and answered with {0}")]
+    Several(String),
     /// It does nothing but fail.
     #[error("the target does nothing but fail, and is left alone for a while; it said last: {0}")]
     OutOfOrder(String),
@@ -292,6 +297,33 @@ pub enum TargetError {
     /// The connection to it was refused by our own rules or settings.
     #[error("{0}")]
     NotAllowed(String),
+}
+
+/// What a target refuses a request over (10.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// A value that it wants was not sent.
+    MissingValue,
+    /// It does not know an attribute.
+    UnknownAttribute,
+    /// It does not accept the domain of a value.
+    Domain,
+    /// It has no licence left.
+    Licence,
+    /// Something else.
+    Other,
+}
+
+impl Over {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::MissingValue => "MandatoryFieldsMissing",
+            Self::UnknownAttribute => "SchemaAttributeNotFound",
+            Self::Domain => "InvalidDomain",
+            Self::Licence => "LicenseLimitExceeded",
+            Self::Other => "UnprocessableEntity",
+        }
+    }
 }
 
 /// What to do about an error.
@@ -315,6 +347,7 @@ impl TargetError {
             | Self::NoTarget(_)
             | Self::Refused { .. }
             | Self::Incompatible(_)
+            | Self::Several(_)
             | Self::OutOfOrder(_)
             | Self::NotPlanned
             | Self::NotAllowed(_) => Retry::No,
@@ -330,6 +363,7 @@ impl TargetError {
                 | Self::Timeout(_)
                 | Self::Failed { .. }
                 | Self::Incompatible(_)
+                | Self::Several(_)
         )
     }
 
@@ -349,7 +383,8 @@ impl TargetError {
             | Self::Timeout(_)
             | Self::Failed { .. }
             | Self::OutOfOrder(_)
-            | Self::Incompatible(_) => true,
+            | Self::Incompatible(_)
+            | Self::Several(_) => true,
             Self::Unauthorized { .. }
             | Self::Throttled { .. }
             | Self::Conflict(_)
@@ -364,6 +399,7 @@ impl TargetError {
     /// The error code of 10.6.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Unauthorized { status: 403, .. } => "InsufficientRights",
             Self::Unauthorized { .. } => "Unauthorized",
             Self::Throttled { .. } => "TooManyRequests",
             Self::OutOfOrder(_) => "ServiceUnavailable",
@@ -372,16 +408,16 @@ impl TargetError {
             Self::Conflict(_) => "Conflict",
             Self::NotFound => "InvalidAnchor",
             Self::NoTarget(_) => "UnprocessableEntity",
-            Self::Refused { status, .. } => match status {
-                403 => "InsufficientRights",
+            Self::Refused { status, over, .. } => match status {
                 405 => "MethodNotAllowed",
-                _ => "UnprocessableEntity",
+                _ => over.code(),
             },
             Self::Failed { status, .. } => match status {
                 501 => "NotImplemented",
                 _ => "InternalServerError",
             },
             Self::Incompatible(_) => "SystemForCrossDomainIdentityManagementServiceIncompatible",
+            Self::Several(_) => "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse",
             Self::NotPlanned => "NotPlanned",
             Self::NotAllowed(_) => "NotPermitted",
         }

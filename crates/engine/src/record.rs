@@ -120,12 +120,13 @@ pub(crate) const REHEARSED: &str = "";
 
 /// Why something would be sent: what was found out on the way there. References say it themselves.
 fn reason(steps: &[Step], detail: String) -> String {
-    let refers = |it: &Step| it.kind == StepKind::ReferenceResolution;
+    let refers = |it: &Step| it.kind() == StepKind::ReferenceResolution;
     if steps.iter().any(refers) {
         // It is not there yet.
         return detail.trim_end_matches(" at the target").to_owned();
     }
-    let found = steps.iter().filter(|it| it.kind != StepKind::Export);
+    let tells = |it: &&Step| matches!(it.kind(), StepKind::Scoping | StepKind::Matching);
+    let found = steps.iter().filter(tells);
     let found: Vec<&str> = found.map(|it| it.description.as_str()).collect();
     if found.is_empty() {
         "it is gone from the source".to_owned()

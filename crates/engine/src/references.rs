@@ -11,7 +11,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Modified, Status, Step, StepName};
 use muster_model::exchange::Exchange;
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::plan::Request;
@@ -401,7 +401,7 @@ impl Pass<'_> {
         };
         let waiting = batch.waiting.len();
         let mut steps = vec![Step {
-            kind: StepKind::ReferenceResolution,
+            name: StepName::References,
             status: if waiting == 0 {
                 Status::Success
             } else {
@@ -420,7 +420,7 @@ impl Pass<'_> {
                 .collect(),
         }];
         steps.push(Step {
-            kind: StepKind::Export,
+            name: StepName::ExportUpdate,
             status,
             description: detail.clone(),
             details: Vec::new(),

@@ -1,5 +1,6 @@
 //! Is an object in scope? Assignment, role, filters, and whether it is active in the source.
 
+use muster_model::directory::Kind;
 use muster_model::job::{DefaultAccess, JobSettings, Leaving, Scope};
 use muster_model::{RoleId, Value};
 use muster_rules::{ObjectMapping, ScopeOutcome};
@@ -57,7 +58,11 @@ impl Judged {
     }
 
     /// The tests by the names the log uses.
-    pub fn flags(&self) -> Vec<(String, String)> {
+    pub fn flags(&self, kind: Kind) -> Vec<(String, String)> {
+        let role = match kind {
+            Kind::User => "User has the required role",
+            Kind::Group => "Group has the required role",
+        };
         let flag = |on: bool| if on { "True" } else { "False" }.to_owned();
         let clauses: Vec<String> = self
             .filter
@@ -71,7 +76,7 @@ impl Judged {
                 "Assigned to the application".to_owned(),
                 flag(self.assigned),
             ),
-            ("User has the required role".to_owned(), flag(self.role)),
+            (role.to_owned(), flag(self.role)),
             (
                 "Scoping filter evaluation passed".to_owned(),
                 flag(self.filter.passed),

@@ -69,10 +69,10 @@ async fn quarantine(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     job: &Job,
-    (reason, detail): (&str, &str),
+    (reason, code, detail): (&str, &str, &str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let status = quarantined(job, now, reason, detail);
+    let status = quarantined(job, now, (reason, code), detail);
     let JobStatus::Quarantined { since, .. } = &status else {
         return Ok(());
     };
@@ -112,6 +112,7 @@ pub(crate) async fn after_cycle(
     held_back::settle(tx, tenant, id).await?;
     let (failed, _) = escrows::outlook(tx, tenant, id).await?;
     if failed == 0 {
+        lease.set_steady(tx, now).await?;
         notices::end(tx, tenant, id, Topic::Failures, now).await?;
     } else {
         let long_ago = now.plus_seconds(-Notice::PATIENCE);
@@ -140,7 +141,7 @@ pub(crate) async fn after_cycle(
         return Ok(());
     };
     if let Some((reason, detail)) = too_many(tx, tenant, id, failed).await? {
-        quarantine(tx, tenant, &job, (reason, &detail), now).await?;
+        quarantine(tx, tenant, &job, (reason, reason, &detail), now).await?;
     } else if job.status != JobStatus::Active {
         // Any success lifts quarantine (EH-9).
         set_status(tx, tenant, id, &JobStatus::Active, now).await?;
@@ -213,7 +214,7 @@ async fn too_many(
 pub(crate) async fn failed(
     tx: &mut Tx<'_>,
     lease: Lease,
-    reason: &str,
+    (reason, code): (&str, &str),
     detail: &str,
     now: Timestamp,
 ) -> Result<(), EngineError> {
@@ -231,19 +232,22 @@ pub(crate) async fn failed(
         // It was allowed in the meantime.
         return Ok(());
     }
-    quarantine(tx, tenant, &job, (reason, detail), now).await?;
+    quarantine(tx, tenant, &job, (reason, code, detail), now).await?;
     Ok(())
 }
 
 /// The status of a job after the whole target failed: tried again soon, then less and less often.
-fn quarantined(job: &Job, now: Timestamp, reason: &str, detail: &str) -> JobStatus {
-    let since = match &job.status {
-        JobStatus::Quarantined { since, .. } => *since,
-        _ => now,
+fn quarantined(job: &Job, now: Timestamp, (reason, code): (&str, &str), detail: &str) -> JobStatus {
+    let (since, count) = match &job.status {
+        JobStatus::Quarantined { since, count, .. } => (*since, count.saturating_add(1)),
+        _ => (now, 1),
     };
     JobStatus::Quarantined {
         since,
+        looked: now,
+        count,
         reason: reason.to_owned(),
+        code: code.to_owned(),
         detail: detail.to_owned(),
         next_attempt: job.settings.retries.next_look(since, now),
     }

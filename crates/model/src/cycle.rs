@@ -147,8 +147,13 @@ impl Counts {
         }
     }
 
+    /// Changes at the target.
+    pub const fn exported(&self) -> u64 {
+        self.created + self.updated + self.disabled + self.deleted
+    }
+
     /// Objects that something was said about.
     pub const fn objects(&self) -> u64 {
-        self.created + self.updated + self.disabled + self.deleted + self.skipped + self.failed
+        self.exported() + self.skipped + self.failed
     }
 }

@@ -47,13 +47,39 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Which step.
-    pub kind: StepKind,
+    pub name: StepName,
     /// How it went.
     pub status: Status,
     /// In plain words.
     pub description: String,
     /// Named details, such as the scoping flags.
     pub details: Vec<(String, String)>,
+}
+
+impl Step {
+    /// What kind of step it is.
+    pub const fn kind(&self) -> StepKind {
+        self.name.kind()
+    }
+}
+
+/// The detail of a step that names the attribute over which an object was skipped or failed (10.3).
+pub const PROPERTY_NAME: &str = "PropertyName";
+
+impl Event {
+    /// The details of one of its steps, with those that the event itself tells: for a step at which nothing was
+    /// done `SkipReason`, for the last ones `ReportableIdentifier` (10.3).
+    pub fn details<'a>(&'a self, step: &'a Step) -> Vec<(&'a str, &'a str)> {
+        let own = step.details.iter();
+        let mut details: Vec<(&str, &str)> = own.map(|(name, told)| (&**name, &**told)).collect();
+        if step.name == StepName::Skip {
+            details.push(("SkipReason", &self.code));
+        }
+        if step.name == StepName::Skip || step.kind() == StepKind::Export {
+            details.push(("ReportableIdentifier", &self.source_name));
+        }
+        details
+    }
 }
 
 /// One attribute that changed at the target.
@@ -136,7 +162,76 @@ named! {
 }
 
 named! {
-    /// The steps of an object's way (10.2).
+    /// The steps of an object's way, each by the word by which it is kept.
+    StepName {
+        /// Somebody asked for it, and it was read from the source.
+        Import = "import",
+        /// It is new to the job.
+        ImportAdd = "importAdd",
+        /// It changed in the source, or is looked at again.
+        ImportUpdate = "importUpdate",
+        /// It is gone from the source.
+        ImportDelete = "importDelete",
+        /// Is it in scope?
+        Scoping = "scoping",
+        /// Which object at the target is it?
+        Matching = "matching",
+        /// It is to be created.
+        Add = "add",
+        /// It is to be changed.
+        Update = "update",
+        /// It is to be removed.
+        Delete = "delete",
+        /// Nothing is to be done.
+        Skip = "skip",
+        /// Manager and members.
+        References = "references",
+        /// It was created.
+        ExportAdd = "exportAdd",
+        /// It was changed.
+        ExportUpdate = "exportUpdate",
+        /// It was removed.
+        ExportDelete = "exportDelete",
+    }
+}
+
+impl StepName {
+    /// The name by which the log shows it (10.3).
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Import | Self::Matching => "EntryImport",
+            Self::ImportAdd => "EntryImportAdd",
+            Self::ImportUpdate => "EntryImportUpdate",
+            Self::ImportDelete => "EntryImportDelete",
+            Self::Scoping => "EntrySynchronizationScoping",
+            Self::Add => "EntrySynchronizationAdd",
+            Self::Update => "EntrySynchronizationUpdate",
+            Self::Delete => "EntrySynchronizationDelete",
+            Self::Skip => "EntrySynchronizationSkip",
+            Self::References => "EntryReferenceResolution",
+            Self::ExportAdd => "EntryExportAdd",
+            Self::ExportUpdate => "EntryExportUpdate",
+            Self::ExportDelete => "EntryExportDelete",
+        }
+    }
+
+    /// What kind of step it is.
+    pub const fn kind(self) -> StepKind {
+        match self {
+            Self::Import | Self::ImportAdd | Self::ImportUpdate | Self::ImportDelete => {
+                StepKind::Import
+            }
+            Self::Scoping => StepKind::Scoping,
+            Self::Matching => StepKind::Matching,
+            Self::Add | Self::Update | Self::Delete | Self::Skip => StepKind::Processing,
+            Self::References => StepKind::ReferenceResolution,
+            Self::ExportAdd | Self::ExportUpdate | Self::ExportDelete => StepKind::Export,
+        }
+    }
+}
+
+named! {
+    /// The kinds of steps (10.2).
     StepKind {
         /// Read from the source.
         Import = "import",

@@ -24,6 +24,19 @@ pub struct Job {
     pub watermark: Option<Position>,
     /// When the latest cycle ended.
     pub last_cycle: Option<Timestamp>,
+    /// When nothing was left to do, first and last (11.2).
+    pub steady: Option<(Timestamp, Timestamp)>,
+}
+
+impl Job {
+    /// The code of the status resource (11.2).
+    pub const fn code(&self) -> &'static str {
+        match self.status {
+            // It is on, and its first cycle has not come to its end.
+            JobStatus::Active if self.last_cycle.is_none() => "NotRun",
+            _ => self.status.code(),
+        }
+    }
 }
 
 /// Why a guard holds a job (6.2).
@@ -89,8 +102,14 @@ pub enum JobStatus {
     Quarantined {
         /// Since when.
         since: Timestamp,
+        /// When it was looked at last, and kept there (EH-12).
+        looked: Timestamp,
+        /// How often it was looked at and kept there.
+        count: u32,
         /// Reason code of 6.2.
         reason: String,
+        /// What failed, as a code of 10.6.
+        code: String,
         /// What to do, in plain words.
         detail: String,
         /// When it is tried again.

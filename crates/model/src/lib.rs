@@ -5,6 +5,7 @@
 pub mod application;
 pub mod audit;
 pub mod clock;
+pub mod code;
 pub mod cycle;
 pub mod directory;
 pub mod event;

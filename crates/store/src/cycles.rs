@@ -74,10 +74,11 @@ pub async fn put(tx: &mut Tx<'_>, tenant: TenantId, cycle: &Cycle) -> Result<(),
         CycleState::EntryLevelErrors => ("EntryLevelErrors", None),
         CycleState::Failed { code, detail } => ("Failed", Some(format!("{code}\n{detail}"))),
     };
-    let sql = "INSERT INTO cycles (tenant, id, job, kind, state, error, began, ended, counts) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+    let sql = "INSERT INTO cycles (tenant, id, job, kind, state, error, began, ended, counts, exported) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
                ON CONFLICT (tenant, job, id) DO UPDATE SET state = excluded.state, \
-               error = excluded.error, ended = excluded.ended, counts = excluded.counts";
+               error = excluded.error, ended = excluded.ended, counts = excluded.counts, \
+               exported = excluded.exported";
     let params = [
         tenant.into(),
         cycle.id.into(),
@@ -88,6 +89,7 @@ pub async fn put(tx: &mut Tx<'_>, tenant: TenantId, cycle: &Cycle) -> Result<(),
         cycle.began.into(),
         cycle.ended.into(),
         counts_to_json(&cycle.counts).into(),
+        (cycle.counts.exported() > 0).into(),
     ];
     tx.exec(sql, &params).await.map(|_| ())
 }
@@ -104,4 +106,32 @@ pub async fn latest(
     );
     tx.all(&sql, &[tenant.into(), job.into(), limit.into()])
         .await
+}
+
+/// What the cycles of a job have come to (11.2). Cycles that somebody asked for count for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Milestones {
+    /// The latest one without an error.
+    pub successful: Option<Cycle>,
+    /// The latest one without an error that changed something at the target.
+    pub exporting: Option<Cycle>,
+}
+
+/// What the cycles of a job have come to.
+pub async fn milestones(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+) -> Result<Milestones, StoreError> {
+    let latest = |condition: &str| {
+        format!(
+            "SELECT {COLUMNS} FROM cycles WHERE tenant = $1 AND job = $2 AND state = 'Succeeded' \
+             AND kind <> 'onDemand'{condition} ORDER BY id DESC LIMIT 1"
+        )
+    };
+    let of = [tenant.into(), job.into()];
+    Ok(Milestones {
+        successful: tx.one(&latest(""), &of).await?,
+        exporting: tx.one(&latest(" AND exported"), &of).await?,
+    })
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use muster_model::event::{Event, Modified, Status, Step, StepKind};
+use muster_model::directory::Kind;
+use muster_model::event::{Event, Modified, Status, Step, StepName};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_model::{CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use serde_json::Value as Json;
@@ -39,22 +40,28 @@ impl FromRow for Event {
 }
 
 /// The scoping flags of an object that is in scope: all of them hold, so they are not stored.
-const IN_SCOPE: [(&str, &str); 5] = [
-    ("Active in the source system", "True"),
-    ("Assigned to the application", "True"),
-    ("User has the required role", "True"),
-    ("Scoping filter evaluation passed", "True"),
-    ("ScopeEvaluationResult", "{}"),
-];
+const fn in_scope(kind: Kind) -> [(&'static str, &'static str); 5] {
+    let role = match kind {
+        Kind::User => "User has the required role",
+        Kind::Group => "Group has the required role",
+    };
+    [
+        ("Active in the source system", "True"),
+        ("Assigned to the application", "True"),
+        (role, "True"),
+        ("Scoping filter evaluation passed", "True"),
+        ("ScopeEvaluationResult", "{}"),
+    ]
+}
 
-/// A body is `{"detail", "steps": [[kind, status, description, {details}]], "set": {name: new},
+/// A body is `{"detail", "steps": [[name, status, description, {details}]], "set": {name: new},
 /// "changed": [[name, old, new]]}`: short, because every object of a cycle writes one.
 fn read_body(body: &str, event: &mut Event) -> Option<()> {
     let mut body: Json = serde_json::from_str(body).ok()?;
     body["detail"].as_str()?.clone_into(&mut event.detail);
     for step in body["steps"].as_array()? {
         let mut step = Step {
-            kind: step[0].as_str()?.parse().ok()?,
+            name: step[0].as_str()?.parse().ok()?,
             status: step[1].as_str()?.parse().ok()?,
             description: step[2].as_str()?.to_owned(),
             details: step[3]
@@ -64,12 +71,11 @@ fn read_body(body: &str, event: &mut Event) -> Option<()> {
                 .map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().to_owned()))
                 .collect(),
         };
-        if step.kind == StepKind::Scoping && step.status == Status::Success {
-            for (at, (name, text)) in IN_SCOPE.iter().enumerate() {
+        if step.name == StepName::Scoping && step.status == Status::Success {
+            for (at, (name, text)) in in_scope(event.kind).into_iter().enumerate() {
                 if !step.details.iter().any(|(known, _)| known == name) {
                     let at = at.min(step.details.len());
-                    step.details
-                        .insert(at, ((*name).to_owned(), (*text).to_owned()));
+                    step.details.insert(at, (name.to_owned(), text.to_owned()));
                 }
             }
         }
@@ -106,14 +112,14 @@ fn body(event: &Event) -> String {
         let _ = write!(
             out,
             "{separator}[\"{}\",\"{}\",",
-            step.kind.as_str(),
+            step.name.as_str(),
             step.status.as_str()
         );
         print_text(&step.description, &mut out);
         let holds = |(name, text): &&(String, String)| {
-            !(step.kind == StepKind::Scoping
+            !(step.name == StepName::Scoping
                 && step.status == Status::Success
-                && IN_SCOPE.contains(&(name.as_str(), text.as_str())))
+                && in_scope(event.kind).contains(&(name.as_str(), text.as_str())))
         };
         let mut opened = false;
         for (name, text) in step.details.iter().filter(holds) {
@@ -183,6 +189,8 @@ pub struct EventQuery {
     pub cycle: Option<CycleId>,
     /// About one object.
     pub source: Option<SourceAnchor>,
+    /// About whoever is called so, or has this id at the target: a part of the name suffices.
+    pub identity: Option<String>,
     /// `success`, `failure`, `skipped`, `warning`.
     pub status: Option<String>,
     /// `create`, `update`, …
@@ -320,6 +328,15 @@ pub async fn list(
     condition("id >=", query.since.map(|since| lowest(since).into()));
     condition("at >=", query.since.map(Val::from));
     condition("at <", query.until.map(Val::from));
+    if let Some(text) = &query.identity {
+        params.push(like(text).into());
+        params.push(text.into());
+        let (name, id) = (params.len() - 1, params.len());
+        let _ = write!(
+            sql,
+            " AND (lower(source_name) LIKE ${name} ESCAPE '!' OR target = ${id})"
+        );
+    }
     if query.has_exchanges {
         sql.push_str(
             " AND EXISTS (SELECT 1 FROM exchanges x WHERE x.tenant = events.tenant \
@@ -329,6 +346,20 @@ pub async fn list(
     params.push(limit.into());
     let _ = write!(sql, " ORDER BY id DESC LIMIT ${}", params.len());
     tx.all(&sql, &params).await
+}
+
+/// A pattern for names that hold this text.
+fn like(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// The event with this id.

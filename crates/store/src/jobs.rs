@@ -14,7 +14,8 @@ use serde_json::{Value as Json, json};
 
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
-const COLUMNS: &str = "id, application, status, quarantine, settings, watermark, last_cycle";
+const COLUMNS: &str = "id, application, status, quarantine, settings, watermark, last_cycle, \
+                       steady_first, steady_last";
 
 impl FromRow for Job {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
@@ -38,6 +39,7 @@ impl FromRow for Job {
             settings,
             watermark,
             last_cycle: row.take()?,
+            steady: row.take::<Option<Timestamp>>()?.zip(row.take()?),
         })
     }
 }
@@ -51,7 +53,10 @@ fn read_status(status: &str, quarantine: Option<&str>) -> Option<JobStatus> {
             let json: Json = serde_json::from_str(quarantine?).ok()?;
             JobStatus::Quarantined {
                 since: Timestamp::from_micros(json["since"].as_i64()?),
+                looked: Timestamp::from_micros(json["looked"].as_i64()?),
+                count: u32::try_from(json["count"].as_u64()?).ok()?,
                 reason: json["reason"].as_str()?.to_owned(),
+                code: json["code"].as_str()?.to_owned(),
                 detail: json["detail"].as_str()?.to_owned(),
                 next_attempt: Timestamp::from_micros(json["nextAttempt"].as_i64()?),
             }
@@ -64,12 +69,16 @@ fn quarantine_json(status: &JobStatus) -> Option<String> {
     match status {
         JobStatus::Quarantined {
             since,
+            looked,
+            count,
             reason,
+            code,
             detail,
             next_attempt,
         } => Some(
             json!({
-                "since": since.as_micros(), "reason": reason, "detail": detail,
+                "since": since.as_micros(), "looked": looked.as_micros(), "count": count,
+                "reason": reason, "code": code, "detail": detail,
                 "nextAttempt": next_attempt.as_micros()
             })
             .to_string(),
@@ -485,6 +494,14 @@ impl Lease {
         tx.exec(sql, &[progress, self.tenant.into(), self.job.into()])
             .await
             .map(|_| ())
+    }
+
+    /// Nothing was left to do at this moment (11.2).
+    pub async fn set_steady(&self, tx: &mut Tx<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE jobs SET steady_first = COALESCE(steady_first, $1), steady_last = $1 \
+                   WHERE tenant = $2 AND id = $3";
+        let params = [at.into(), self.tenant.into(), self.job.into()];
+        tx.exec(sql, &params).await.map(|_| ())
     }
 
     /// Ends a cycle: the watermark is the last thing that it writes.

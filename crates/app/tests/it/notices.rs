@@ -30,6 +30,7 @@ on_both!(
     a_webhook_is_told_the_same_signed_and_in_its_own_time,
     what_nobody_wants_to_be_told_changes_nothing_for_others,
     credentials_that_expire_are_told_until_somebody_knows,
+    nt_7_a_mail_says_what_is_so_since_when_and_what_to_do,
 );
 
 /// Keeps mails, or refuses them.
@@ -100,7 +101,10 @@ impl Here {
         let now = self.ctx.clock.now();
         let status = JobStatus::Quarantined {
             since: now,
+            looked: now,
+            count: 1,
             reason: "EncounteredQuarantineException".to_owned(),
+            code: "WebExceptionProtocolError".to_owned(),
             detail: "cannot reach it".to_owned(),
             next_attempt: now.plus_seconds(60),
         };
@@ -330,6 +334,56 @@ async fn credentials_that_expire_are_told_until_somebody_knows(test: &TestStore)
     // Seven days before is news.
     raise("CredentialsExpireInSevenDays").await;
     assert_eq!(here.pass(60).await.len(), 1);
+}
+
+async fn nt_7_a_mail_says_what_is_so_since_when_and_what_to_do(test: &TestStore) {
+    let here = Here::new(test);
+    let wiki = here.application("Wiki").await;
+    let since = here.ctx.clock.now();
+    here.away(wiki).await;
+    here.clock.advance_seconds(60);
+    here.postman.tell().await.unwrap();
+    let mails = std::mem::take(&mut *here.mails.mails.lock().unwrap());
+    let [mail] = mails.as_slice() else {
+        panic!("{mails:?}");
+    };
+    assert_eq!(mail.to, "ana@example.com");
+    for text in [
+        "Application: Wiki".to_owned(),
+        format!("Job:         {wiki}"),
+        format!("Since:       {since}"),
+        "Reason:      EncounteredQuarantineException".to_owned(),
+        format!("Next try:    {}", since.plus_seconds(60)),
+        format!(
+            "Switched off if nothing changes: {}",
+            since.plus_seconds(28 * DAY)
+        ),
+        "cannot reach it".to_owned(),
+        "muster job status \"Wiki\"".to_owned(),
+        "muster notice acknowledge \"Wiki\"".to_owned(),
+        // NT-6: whoever gets it can have it stopped.
+        "muster app notify".to_owned(),
+        "No connection to the target".to_owned(),
+    ] {
+        assert!(mail.text.contains(&text), "{text}\n{}", mail.text);
+    }
+    // NT-8: that it was switched off is told as well.
+    here.status(wiki, JobStatus::Paused).await;
+    let (tenant, now) = (here.ctx.tenant, here.ctx.clock.now());
+    let raised = here.ctx.store.write::<_, StoreError, _>(move |tx| {
+        Box::pin(async move {
+            let news = News {
+                topic: Topic::Quarantine,
+                reason: "QuarantinedTooLong",
+                detail: "for 28 days",
+                size: 0,
+            };
+            muster_store::notices::raise(tx, tenant, wiki, news, now).await
+        })
+    });
+    raised.await.unwrap();
+    let told = here.pass(60).await;
+    assert_eq!(told, ["Muster: provisioning of Wiki is switched off"]);
 }
 
 async fn what_nobody_wants_to_be_told_changes_nothing_for_others(test: &TestStore) {

@@ -9,11 +9,11 @@ use super::seconds;
 pub(crate) enum Log {
     /// List events, newest first.
     #[command(
-        after_help = "Example:\n  muster log list \"Symantec Web Security Service\" --status failure"
+        after_help = "Examples:\n  muster log list \"Symantec Web Security Service\" --status failure\n  muster log list --identity \"byron\" --since 7d"
     )]
     List {
-        /// Name or id of the application.
-        app: String,
+        /// Name or id of the application; without it, all of them.
+        app: Option<String>,
         #[command(flatten)]
         filter: LogFilter,
         /// Events at most.
@@ -35,8 +35,8 @@ pub(crate) enum Log {
         after_help = "Examples:\n  muster log export \"Symantec Web Security Service\" > log.jsonl\n  muster log export \"Symantec Web Security Service\" --since 7d --csv events > ProvisioningLogs.csv\n\nThe three tables of CSV are joined on changeId. A text that a spreadsheet would take for a formula has an apostrophe before it."
     )]
     Export {
-        /// Name or id of the application.
-        app: String,
+        /// Name or id of the application; without it, all of them.
+        app: Option<String>,
         #[command(flatten)]
         filter: LogFilter,
         /// One of the three tables of CSV, instead of JSON Lines.
@@ -100,7 +100,10 @@ pub(crate) struct LogFilter {
     /// Only events before an instant, given as with --since.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// Only events about this user (sign-in name or id).
+    /// Only events about whoever is called so, or has this id at the target: a part of the name suffices.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) identity: Option<String>,
+    /// Only events about this user (sign-in name or id; by id also one who is gone).
     #[arg(long)]
     pub(crate) user: Option<String>,
     /// Only events about this group (name or id).

@@ -213,7 +213,7 @@ impl Play<'_> {
         let counted = target.count().await?;
 
         self.step("Provisioning logs").await;
-        for event in log::list(ctx, APP, EventQuery::default(), 12)
+        for event in log::list(ctx, Some(APP), EventQuery::default(), 12)
             .await?
             .iter()
             .rev()

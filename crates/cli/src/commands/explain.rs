@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use muster_app::{AppError, explain};
 use muster_engine::explain::{Explanation, MappedTo};
 use muster_engine::port::Life;
-use muster_model::event::{Action, Status, StepKind};
+use muster_model::event::{Action, Status, StepName};
 use muster_model::job::JobStatus;
 use muster_model::link::LinkState;
 use muster_model::{Attributes, Value};
@@ -146,7 +146,7 @@ fn matching(it: &Explanation) -> String {
     let steps = it
         .steps
         .iter()
-        .filter(|step| step.kind == StepKind::Matching);
+        .filter(|step| step.name == StepName::Matching);
     for step in steps {
         rest.extend(
             step.details
@@ -324,7 +324,7 @@ pub(super) fn as_json(it: &Explanation) -> Json {
     let steps = it
         .steps
         .iter()
-        .filter(|step| step.kind == StepKind::Matching);
+        .filter(|step| step.name == StepName::Matching);
     let attempts = steps.clone().flat_map(|step| &step.details);
     let attempts = attempts.map(|(path, said)| json!({ "attribute": path, "found": said }));
     let link = it.link.as_ref().map(|link| {

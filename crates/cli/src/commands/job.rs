@@ -3,6 +3,7 @@
 use muster_app::AppError;
 use muster_app::jobs::{self, JobReport};
 use muster_engine::Progress;
+use muster_model::code::{self, Code};
 use muster_model::cycle::{Cycle, CycleState};
 use muster_model::job::{
     DefaultAccess, Departure, Guard, JobStatus, ResetScope, Retries, Withdrawal,
@@ -383,6 +384,7 @@ async fn report(report: &JobReport, out: &Out) {
         job,
         progress,
         cycles,
+        milestones,
         linked,
         held_back,
         escrows,
@@ -396,12 +398,19 @@ async fn report(report: &JobReport, out: &Out) {
     let quarantine = match &job.status {
         JobStatus::Quarantined {
             since,
+            looked,
+            count,
             reason,
+            code,
             detail,
             next_attempt,
         } => Some(json!({
-            "since": since.to_string(), "reason": reason, "detail": detail,
-            "nextAttempt": next_attempt.to_string()
+            "reason": reason, "seriesBegan": since.to_string(), "seriesCount": count,
+            "currentBegan": looked.to_string(), "nextAttempt": next_attempt.to_string(),
+            "error": {
+                "code": code, "message": detail,
+                "tenantActionable": code::find(code).is_some_and(Code::is_actionable)
+            }
         })),
         _ => None,
     };
@@ -422,9 +431,14 @@ async fn report(report: &JobReport, out: &Out) {
         let cycles: Vec<_> = cycles.iter().map(cycle_json).collect();
         let all = json!({
             "application": application.display_name, "job": job.id.to_string(),
-            "status": job.status.code(), "quarantine": quarantine, "running": running,
+            "status": job.code(), "quarantine": quarantine, "running": running,
             "watermark": job.watermark.map(|at| at.to_string()),
             "lastCycle": job.last_cycle.map(|at| at.to_string()),
+            "steadyStateFirstAchieved": job.steady.map(|(first, _)| first.to_string()),
+            "steadyStateLastAchieved": job.steady.map(|(_, last)| last.to_string()),
+            "lastSuccessful": milestones.successful.as_ref().map(cycle_json),
+            "lastSuccessfulWithExports": milestones.exporting.as_ref().map(cycle_json),
+            "countSuccessiveCompleteFailures": report.failures_in_a_row(),
             "intervalSeconds": job.settings.interval_seconds, "linked": linked,
             "retries": job.settings.retries.as_str(), "logSeconds": job.settings.log_seconds,
             "skipOutOfScope": job.settings.skip_out_of_scope_deletions,
@@ -442,19 +456,23 @@ async fn report(report: &JobReport, out: &Out) {
     out.line(format!(
         "{}: {}, a cycle at least every {}",
         application.display_name,
-        job.status.code(),
+        job.code(),
         every_text(job.settings.interval_seconds)
     ))
     .await;
     if let JobStatus::Quarantined {
         since,
         detail,
+        code,
         next_attempt,
         ..
     } = &job.status
     {
         out.line(format!("  in quarantine since {since}: {detail}"))
             .await;
+        if let Some(code) = code::find(code) {
+            out.line(format!("  {}: {}", code.name, code.advice)).await;
+        }
         out.line(format!(
             "  next attempt {next_attempt}; at once with: muster job start"
         ))

@@ -1,7 +1,9 @@
 //! `muster log …`
 
 use muster_app::{AppError, directory, log};
-use muster_model::event::Event;
+use muster_model::code;
+use muster_model::event::{Event, Status};
+use muster_model::link::SourceAnchor;
 use muster_model::{Timestamp, Value};
 use muster_store::events::EventQuery;
 use serde_json::{Value as Json, json};
@@ -17,7 +19,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
     match task {
         Log::List { app, filter, limit } => {
             let query = query(node, filter).await?;
-            let events = log::list(&node.ctx, &app, query, limit).await?;
+            let events = log::list(&node.ctx, app.as_deref(), query, limit).await?;
             if out.json {
                 let shown: Vec<Json> = events.iter().map(event_json).collect();
                 out.line(json!(shown).to_string()).await;
@@ -59,7 +61,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                     has_exchanges: true,
                     ..query(node, filter).await?
                 };
-                log::list(&node.ctx, &app, query, limit).await?
+                log::list(&node.ctx, Some(&app), query, limit).await?
             };
             let form = match (har, curl) {
                 (true, _) => Form::Har,
@@ -78,7 +80,8 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 out.line(log_csv::head(table)).await;
             }
             loop {
-                let page = log::list(&node.ctx, &app, query.clone(), log::PAGE).await?;
+                let of = app.as_deref();
+                let page = log::list(&node.ctx, of, query.clone(), log::PAGE).await?;
                 let Some(last) = page.last() else { break };
                 query.before = Some(last.id);
                 for event in &page {
@@ -106,8 +109,14 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
         given => Ok(given),
     };
     let source = match (&filter.user, &filter.group) {
-        (Some(text), _) => Some(directory::find_user(&node.ctx, text).await?.id.into()),
-        (None, Some(text)) => Some(directory::find_group(&node.ctx, text).await?.id.into()),
+        (Some(text), _) => {
+            let found = directory::find_user(&node.ctx, text).await;
+            Some(or_gone(found.map(|user| user.id.into()), text)?)
+        }
+        (None, Some(text)) => {
+            let found = directory::find_group(&node.ctx, text).await;
+            Some(or_gone(found.map(|group| group.id.into()), text)?)
+        }
         (None, None) => None,
     };
     let now = node.ctx.clock.now();
@@ -135,6 +144,7 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
             ],
         )?,
         source,
+        identity: filter.identity,
         code: filter.code,
         cycle: cycle.transpose()?,
         since: instant(filter.since)?,
@@ -142,6 +152,14 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
         before: None,
         has_exchanges: false,
     })
+}
+
+/// An object of the directory, or the id of one that is gone from it.
+fn or_gone(found: Result<SourceAnchor, AppError>, text: &str) -> Result<SourceAnchor, AppError> {
+    match (found, text.trim().parse()) {
+        (Err(AppError::NotFound(_)), Ok(id)) => Ok(id),
+        (found, _) => found,
+    }
 }
 
 /// So long ago, or an instant.
@@ -214,13 +232,13 @@ pub(super) fn event_json(event: &Event) -> Json {
         .steps
         .iter()
         .map(|step| {
-            let details: serde_json::Map<String, Json> = step
-                .details
-                .iter()
-                .map(|(name, text)| (name.clone(), json!(text)))
+            let details = event.details(step).into_iter();
+            let details: serde_json::Map<String, Json> = details
+                .map(|(name, text)| (name.to_owned(), json!(text)))
                 .collect();
             json!({
-                "provisioningStepType": step.kind.as_str(), "status": step.status.as_str(),
+                "name": step.name.shown(),
+                "provisioningStepType": step.kind().as_str(), "status": step.status.as_str(),
                 "description": step.description, "details": details
             })
         })
@@ -235,11 +253,14 @@ pub(super) fn event_json(event: &Event) -> Json {
             })
         })
         .collect();
+    let is_wrong = matches!(event.status, Status::Failure | Status::Warning);
     json!({
         "id": event.id.to_string(), "activityDateTime": event.at.to_string(),
         "jobId": event.job.to_string(), "cycleId": event.cycle.to_string(),
         "provisioningAction": event.action.as_str(), "status": event.status.as_str(),
         "errorCode": event.code, "reason": event.detail,
+        "errorCategory": code::find(&event.code).filter(|_| is_wrong).map(|it| it.category.as_str()),
+        "recommendedAction": code::find(&event.code).filter(|_| is_wrong).map(|it| it.advice),
         "durationInMilliseconds": event.duration_ms, "type": event.kind.as_str(),
         "sourceIdentity": { "id": event.source.to_string(), "displayName": event.source_name },
         "targetIdentity": event.target.as_ref().map(|target| json!({ "id": target.0 })),
@@ -265,6 +286,9 @@ pub(super) fn value_json(value: &Value) -> Json {
 
 pub(super) async fn show(event: &Event, out: &Out) {
     out.line(event_line(event)).await;
+    if let Some(code) = code::find(&event.code).filter(|_| event.status != Status::Success) {
+        out.line(format!("  {}: {}", code.name, code.advice)).await;
+    }
     out.line(format!("  source {}", event.source)).await;
     if let Some(target) = &event.target {
         out.line(format!("  target {target}")).await;
@@ -272,7 +296,9 @@ pub(super) async fn show(event: &Event, out: &Out) {
     for step in &event.steps {
         out.line(format!(
             "  {:<20} {:<8} {}",
-            step.kind, step.status, step.description
+            step.kind(),
+            step.status,
+            step.description
         ))
         .await;
         for (name, text) in &step.details {

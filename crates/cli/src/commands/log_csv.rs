@@ -23,6 +23,7 @@ const EVENTS: &[&str] = &[
 const STEPS: &[&str] = &[
     "changeId",
     "number",
+    "name",
     "provisioningStepType",
     "status",
     "description",
@@ -62,14 +63,15 @@ pub(super) fn lines(table: LogTable, event: &Event) -> Vec<String> {
         LogTable::Steps => (1..)
             .zip(&event.steps)
             .map(|(number, step)| {
-                let details = step.details.iter();
+                let details = event.details(step).into_iter();
                 let details: Vec<String> = details
                     .map(|(name, text)| format!("{name}={text}"))
                     .collect();
                 line([
                     id.as_str(),
                     &number.to_string(),
-                    step.kind.as_str(),
+                    step.name.shown(),
+                    step.kind().as_str(),
                     step.status.as_str(),
                     &step.description,
                     &details.join("; "),

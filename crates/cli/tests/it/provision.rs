@@ -33,13 +33,13 @@ fn one_user_or_a_group_with_chosen_members_is_provisioned_now_and_nobody_else() 
         std::fs::write(&file, text).unwrap();
         json(&data, &["import", file.to_str().unwrap()]);
     };
-    let mut users = String::from("id,userPrincipalName,displayName,manager\n");
+    let mut users = String::from("id,userPrincipalName,displayName,surname,manager\n");
     let mut members = String::from("groupId,memberId,memberType\n");
     for number in 0..8 {
         let manager = if number == 1 { user(0) } else { String::new() };
         let _ = writeln!(
             users,
-            "{},u{number}@example.test,User {number},{manager}",
+            "{},u{number}@example.test,User {number},Surname {number},{manager}",
             user(number)
         );
         let _ = writeln!(members, "{TEAM},{},user", user(number));
@@ -60,6 +60,9 @@ fn one_user_or_a_group_with_chosen_members_is_provisioned_now_and_nobody_else() 
         names
     };
 
+    // OD-1: by the last name, too.
+    let told = provision(&["Surname 3", "--dry-run"]);
+    assert_eq!(told["explained"][0]["decision"]["name"], "User 3", "{told}");
     // Not entitled: said, and not done.
     let told = provision(&["u0@example.test"]);
     assert_eq!(
@@ -82,7 +85,27 @@ fn one_user_or_a_group_with_chosen_members_is_provisioned_now_and_nobody_else() 
     assert_eq!(told["result"], "Success", "{told}");
     let steps = told["events"][0]["provisioningSteps"].as_array().unwrap();
     let kinds: Vec<&Value> = steps.iter().map(|it| &it["provisioningStepType"]).collect();
-    assert_eq!(kinds, ["scoping", "matching", "export"]);
+    assert_eq!(
+        kinds,
+        ["import", "scoping", "matching", "processing", "export"]
+    );
+    let names: Vec<&Value> = steps.iter().map(|it| &it["name"]).collect();
+    assert_eq!(
+        names,
+        [
+            "EntryImport",
+            "EntrySynchronizationScoping",
+            "EntryImport",
+            "EntrySynchronizationAdd",
+            "EntryExportAdd"
+        ]
+    );
+    // 9.2: what was read, and of whom the log speaks.
+    assert_eq!(
+        steps[0]["details"]["userPrincipalName"], "u0@example.test",
+        "{told}"
+    );
+    assert_eq!(steps[4]["details"]["ReportableIdentifier"], "User 0");
     assert_eq!(there(), ["u0@example.test true"]);
     assert_eq!(provision(&["u0@example.test"])["result"], "Skipped");
     // A manager who has an account is brought over, too.
@@ -145,4 +168,12 @@ fn one_user_or_a_group_with_chosen_members_is_provisioned_now_and_nobody_else() 
         .iter()
         .map(|it| &it["kind"]);
     assert_eq!(kinds.filter(|it| *it == "onDemand").count(), 6, "{status}");
+    // CR-11: the connection is tested first; when it fails, nothing else is done.
+    json(&data, &["integration", "revoke", "Receiver"]);
+    // A token that was seen is remembered for a second.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let (code, told) = refusal(&run(&data, &["provision", APP, "u0@example.test"]));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("copy the token again"), "{told}");
+    assert!(told.contains("nothing was looked at"), "{told}");
 }

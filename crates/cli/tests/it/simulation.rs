@@ -7,6 +7,7 @@
 //! a failure names; who is answered first is not, so that a seed may need several runs.
 
 mod guard;
+mod matching;
 mod nested;
 mod provider;
 mod status;
@@ -19,7 +20,7 @@ use muster_app::{jobs as jobs_app, plans};
 use muster_engine::EngineError;
 use muster_model::EventId;
 use muster_model::cycle::{Counts, Cycle, CycleKind};
-use muster_model::event::{Action, Event, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Status, Step, StepName};
 use muster_model::job::{Guard, ResetScope};
 use muster_model::link::{SourceAnchor, TargetId};
 use muster_store::plans::{At, Placed, operation_from_json};
@@ -258,7 +259,7 @@ impl World {
                     .map(|it| operation_from_json(&it.body).unwrap())
                     .filter(|it| it.reason != EQUAL)
                     .map(|it| told(&it.source, it.action, it.status, &it.code));
-                let refers = |it: &Step| it.kind == StepKind::ReferenceResolution;
+                let refers = |it: &Step| it.name == StepName::References;
                 let is_news = |it: &Event| !known.contains(&it.id) && it.detail != EQUAL;
                 let happened = self.log().await.into_iter();
                 let happened =

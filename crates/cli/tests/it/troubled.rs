@@ -225,7 +225,10 @@ fn a_target_that_is_out_of_order_is_left_alone_and_asked_first_when_it_is_tried_
     assert!(seen < 1000, "it was asked {seen} times");
     let why = status("quarantine");
     assert!(
-        why["detail"].as_str().unwrap().contains("nothing but fail"),
+        why["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("nothing but fail"),
         "{why}"
     );
     // It is asked one thing before everybody asks it; so often as one request is tried.

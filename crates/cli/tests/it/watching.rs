@@ -103,6 +103,26 @@ fn the_log_is_filtered_counted_and_exported_as_tables() {
     assert_eq!(table("events", &filters).1.len(), 10);
     assert_eq!(table("events", &["--until", "1h"]).1.len(), 0);
     assert_eq!(table("events", &["--code", "Conflict"]).1.len(), 0);
+    // 10.4: by a name or an id on either side, of all applications, and of who is gone.
+    let all = json(&data, &["log", "list", "--limit", "500"]);
+    assert_eq!(all, json(&data, &["log", "list", APP, "--limit", "500"]));
+    let all = all.as_array().unwrap();
+    let made = all.iter().find(|it| it["provisioningAction"] == "create");
+    let made = made.unwrap();
+    let (source, target) = (&made["sourceIdentity"], &made["targetIdentity"]["id"]);
+    for text in [source["displayName"].as_str(), target.as_str()] {
+        let found = json(&data, &["log", "list", "--identity", text.unwrap()]);
+        let found = found.as_array().unwrap();
+        assert!(!found.is_empty());
+        assert!(found.iter().all(|it| it["sourceIdentity"] == *source));
+    }
+    let none = json(&data, &["log", "list", "--identity", "100%"]);
+    assert_eq!(none, serde_json::json!([]));
+    let id = source["id"].as_str().unwrap();
+    json(&data, &["user", "delete", id]);
+    json(&data, &["user", "purge", id, "--yes"]);
+    let gone = json(&data, &["log", "list", APP, "--user", id]);
+    assert_eq!(gone[0]["sourceIdentity"], *source);
     let wrong = run(&data, &["log", "list", APP, "--since", "yesterday"]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use muster_engine::port::TargetError;
+use muster_engine::port::{Over, TargetError};
 use muster_model::link::TargetId;
 use muster_model::{Clock, SystemClock};
 use muster_scim::{ScimError, ScimType};
@@ -118,6 +118,14 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
         (StatusCode::SERVICE_UNAVAILABLE, _) if wait.is_some() => {
             TargetError::Throttled { wait, said: None }
         }
+        (StatusCode::FORBIDDEN, status) if over(status, &body, &detail) == Over::Licence => {
+            let over = Over::Licence;
+            TargetError::Refused {
+                status,
+                over,
+                detail,
+            }
+        }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
             TargetError::Unauthorized { status, detail }
         }
@@ -131,9 +139,14 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
         (StatusCode::BAD_REQUEST, _) if is_no_target(&body) => TargetError::NoTarget(detail),
         (status, number) if status.is_redirection() => TargetError::Refused {
             status: number,
+            over: Over::Other,
             detail: format!("{host} redirects elsewhere, and redirects are not followed"),
         },
-        (_, status) => TargetError::Refused { status, detail },
+        (_, status) => TargetError::Refused {
+            status,
+            over: over(status, &body, &detail),
+            detail,
+        },
     }
 }
 
@@ -154,9 +167,52 @@ fn wait_of(value: &str, now: u64) -> Option<Duration> {
 }
 
 fn is_no_target(body: &[u8]) -> bool {
-    serde_json::from_slice(body).is_ok_and(|body: Json| {
-        ScimError::from_answer(400, &body).scim_type == Some(ScimType::NoTarget)
-    })
+    scim_type(400, body) == Some(ScimType::NoTarget)
+}
+
+fn scim_type(status: u16, body: &[u8]) -> Option<ScimType> {
+    let body: Json = serde_json::from_slice(body).ok()?;
+    ScimError::from_answer(status, &body).scim_type
+}
+
+/// What a request was refused over, by the scimType or by the words of the answer: RFC 7644 has none for most of
+/// this (10.6).
+fn over(status: u16, body: &[u8], detail: &str) -> Over {
+    let said = detail.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if status == 402 || says(&["license", "licence", "seat limit", "no seats"]) {
+        return Over::Licence;
+    }
+    if !matches!(status, 400 | 422) {
+        return Over::Other;
+    }
+    match scim_type(status, body) {
+        Some(ScimType::InvalidPath) => Over::UnknownAttribute,
+        _ if says(&["domain"]) => Over::Domain,
+        _ if says(&["attribute", "field", "property"])
+            && says(&[
+                "unknown",
+                "not found",
+                "not exist",
+                "undefined",
+                "not defined",
+                "unrecognized",
+            ]) =>
+        {
+            Over::UnknownAttribute
+        }
+        _ if says(&[
+            "required",
+            "mandatory",
+            "missing",
+            "must not be empty",
+            "must be set",
+        ]) =>
+        {
+            Over::MissingValue
+        }
+        _ => Over::Other,
+    }
 }
 
 /// What a SCIM error says, or the beginning of whatever came instead.
@@ -248,18 +304,17 @@ pub(super) fn created(host: &str, answer: Answer) -> Result<TargetId, TargetErro
     id(&object(host, answer)?)
 }
 
+/// Is an answer a ListResponse?
+pub(super) fn is_list(answer: &Map<String, Json>) -> bool {
+    let schemas = answer.get("schemas").and_then(Json::as_array);
+    let is_it = |urn: &Json| urn == muster_scim::message::LIST_RESPONSE;
+    schemas.is_some_and(|schemas| schemas.iter().any(is_it))
+}
+
 /// A ListResponse: how many there are in all, and those on this page.
 pub(super) fn list(mut answer: Map<String, Json>) -> Result<(u64, Vec<Json>), TargetError> {
     let wrong = |what: &str| TargetError::Incompatible(format!("it is no ListResponse: {what}"));
-    let is_list = answer
-        .get("schemas")
-        .and_then(Json::as_array)
-        .is_some_and(|schemas| {
-            schemas
-                .iter()
-                .any(|urn| urn == muster_scim::message::LIST_RESPONSE)
-        });
-    if !is_list {
+    if !is_list(&answer) {
         return Err(wrong("`schemas` does not name it"));
     }
     let total = answer
@@ -277,6 +332,67 @@ pub(super) fn list(mut answer: Map<String, Json>) -> Result<(u64, Vec<Json>), Ta
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 10.6: what a target says is told by a code. InsufficientRights, MethodNotAllowed, NotImplemented and the
+    /// others go by the status alone.
+    #[test]
+    fn an_answer_is_told_by_a_code() {
+        let scim = |scim_type: &str, detail: &str| {
+            format!(
+                r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"400",{scim_type}"detail":"{detail}"}}"#
+            )
+        };
+        let plain = |detail: &str| scim("", detail);
+        for (status, body, code) in [
+            (401, String::new(), "Unauthorized"),
+            (403, plain("read only"), "InsufficientRights"),
+            (403, plain("No licenses are left"), "LicenseLimitExceeded"),
+            (402, String::new(), "LicenseLimitExceeded"),
+            (404, String::new(), "InvalidAnchor"),
+            (405, String::new(), "MethodNotAllowed"),
+            (409, plain("userName is taken"), "Conflict"),
+            (413, String::new(), "UnprocessableEntity"),
+            (422, plain("no"), "UnprocessableEntity"),
+            (429, String::new(), "TooManyRequests"),
+            (500, String::new(), "InternalServerError"),
+            (501, String::new(), "NotImplemented"),
+            (302, String::new(), "UnprocessableEntity"),
+            (
+                400,
+                scim(r#""scimType":"invalidPath","#, "x"),
+                "SchemaAttributeNotFound",
+            ),
+            (
+                400,
+                scim(r#""scimType":"noTarget","#, "x"),
+                "UnprocessableEntity",
+            ),
+            (
+                400,
+                scim(
+                    r#""scimType":"invalidValue","#,
+                    "name.familyName is required",
+                ),
+                "MandatoryFieldsMissing",
+            ),
+            (
+                400,
+                plain("Unknown attribute: nick"),
+                "SchemaAttributeNotFound",
+            ),
+            (
+                400,
+                plain("the domain of the email is not verified"),
+                "InvalidDomain",
+            ),
+            (400, plain("no"), "UnprocessableEntity"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = refusal("scim.example.com", Answer::of(status, body.clone()));
+            assert_eq!(error.code(), code, "{status} {body}");
+            assert!(muster_model::code::find(code).is_some(), "{code}");
+        }
+    }
 
     #[test]
     fn a_wait_is_a_number_of_seconds_or_a_day_and_a_time() {

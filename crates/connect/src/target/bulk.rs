@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use muster_engine::port::TargetError;
+use muster_engine::port::{Over, TargetError};
 use muster_engine::trail;
 use muster_model::plan::Request;
 use muster_scim::message::BULK_REQUEST;
@@ -117,6 +117,7 @@ fn of_all(error: &TargetError, write: &Request, count: usize) -> TargetError {
         | TargetError::Failed { status: 501, .. } => {
             return TargetError::Refused {
                 status: 404,
+                over: Over::Other,
                 detail: MISSING.to_owned(),
             };
         }
@@ -132,7 +133,12 @@ fn of_all(error: &TargetError, write: &Request, count: usize) -> TargetError {
     if write.method == "POST" && count > 1 {
         TargetError::Failed { status, detail }
     } else {
-        TargetError::Refused { status, detail }
+        let over = Over::Other;
+        TargetError::Refused {
+            status,
+            over,
+            detail,
+        }
     }
 }
 

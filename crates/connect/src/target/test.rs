@@ -101,7 +101,7 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
         ),
         TargetError::NotAllowed(reason) => ("NotAllowed", reason.clone()),
         TargetError::NotPlanned => ("NotAllowed", error.to_string()),
-        TargetError::OutOfOrder(_) => ("OtherStatus", error.to_string()),
+        TargetError::OutOfOrder(_) | TargetError::Several(_) => ("OtherStatus", error.to_string()),
         TargetError::Throttled { .. } => (
             "OtherStatus",
             format!(
@@ -116,7 +116,7 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
             "OtherStatus",
             format!("{host} answered HTTP 400 to the query `{filter}`: {detail}"),
         ),
-        TargetError::Refused { status, detail } | TargetError::Failed { status, detail } => (
+        TargetError::Refused { status, detail, .. } | TargetError::Failed { status, detail } => (
             "OtherStatus",
             format!("{host} answered HTTP {status} to the query `{filter}`: {detail}"),
         ),

@@ -33,33 +33,7 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
         std::future::ready(answer)
     };
     let router = Router::new().route("/Groups/{id}", patch(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let policy = OutboundPolicy {
-        allow_insecure: true,
-    };
-    let credentials = Credentials {
-        tenant_url: format!("http://{address}"),
-        secret_token: Secret::new("token".to_owned()),
-        access: Access::default(),
-    };
-    let shape = Shape {
-        hidden: Vec::new(),
-        user_paths: vec!["userName".to_owned()],
-        group_paths: vec!["displayName".to_owned()],
-        user_match: "userName".to_owned(),
-        group_match: Some("displayName".to_owned()),
-        dialect: Dialect::default(),
-    };
-    let target = ScimTarget::new(
-        Http::new(policy).unwrap(),
-        &credentials,
-        &shape,
-        Arc::<super::auth_tests::Drawer>::default(),
-    )
-    .unwrap();
+    let (target, server) = target(router, Dialect::default()).await;
     let ids = ["one", "gone", "two"].map(|id| TargetId(id.to_owned()));
     let group = TargetId("group".to_owned());
     let remove = Write::RemoveReferences(References {
@@ -79,4 +53,91 @@ async fn members_that_are_gone_already_do_not_keep_others_from_being_removed() {
         })
         .collect();
     assert_eq!((removed, seen.len()), (vec!["one", "two"], 4), "{seen:?}");
+}
+
+/// Makes accounts by bulk requests, of which a server takes so many operations at most.
+#[tokio::test]
+async fn a_bulk_request_that_is_too_large_is_sent_in_parts() {
+    // RFC 7644, 3.7.4
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let answer = move |body: Bytes| {
+        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let operations = request["Operations"].as_array().unwrap();
+        noted.lock().unwrap().push(operations.len());
+        let answer = if operations.len() > 2 {
+            (StatusCode::PAYLOAD_TOO_LARGE, String::new())
+        } else {
+            let answers = operations.iter().map(|it| {
+                let name = it["data"]["userName"].as_str().unwrap();
+                serde_json::json!({ "method": "POST", "bulkId": it["bulkId"], "status": "201",
+                    "location": format!("https://target.test/Users/{name}"),
+                    "response": { "id": name } })
+            });
+            let answers: Vec<serde_json::Value> = answers.collect();
+            let whole = serde_json::json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkResponse"],
+                "Operations": answers
+            });
+            (StatusCode::OK, whole.to_string())
+        };
+        std::future::ready(answer)
+    };
+    let router = Router::new().route("/Bulk", axum::routing::post(answer));
+    let (target, server) = target(
+        router,
+        Dialect {
+            bulk: 100,
+            ..Dialect::default()
+        },
+    )
+    .await;
+    let names: Vec<String> = (0..9).map(|number| format!("u{number}")).collect();
+    let made = names.iter().map(|name| {
+        let values = [("userName", muster_model::Value::from(name.as_str()))];
+        let target = &target;
+        async move { target.write(Kind::User, &Write::Create(&values)).await }
+    });
+    let made = futures::future::join_all(made).await;
+    server.abort();
+    for (name, made) in names.iter().zip(made) {
+        assert_eq!(made, Ok(Some(TargetId(name.clone()))));
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().any(|many| *many > 2), "{seen:?}");
+    let taken: usize = seen.iter().filter(|many| **many <= 2).sum();
+    assert_eq!(taken, 9, "{seen:?}");
+}
+
+/// A target that speaks to this server.
+async fn target(
+    router: Router,
+    dialect: Dialect,
+) -> (ScimTarget, tokio::task::JoinHandle<std::io::Result<()>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let policy = OutboundPolicy {
+        allow_insecure: true,
+    };
+    let credentials = Credentials {
+        tenant_url: format!("http://{address}"),
+        secret_token: Secret::new("token".to_owned()),
+        access: Access::default(),
+    };
+    let shape = Shape {
+        hidden: Vec::new(),
+        user_paths: vec!["userName".to_owned()],
+        group_paths: vec!["displayName".to_owned()],
+        user_match: "userName".to_owned(),
+        group_match: Some("displayName".to_owned()),
+        dialect,
+    };
+    let target = ScimTarget::new(
+        Http::new(policy).unwrap(),
+        &credentials,
+        &shape,
+        Arc::<super::auth_tests::Drawer>::default(),
+    );
+    (target.unwrap(), server)
 }

@@ -162,7 +162,7 @@ fn word(decision: Decision<'_>) -> Word {
         Decision::Delete(_) => Word::Delete,
         Decision::Leave(_, state, _) => Word::Leave(state),
         Decision::Forget(..) => Word::Forget,
-        Decision::Skip(code, _) => Word::Skip(code),
-        Decision::Fail(code, _) => Word::Fail(code),
+        Decision::Skip(reason) => Word::Skip(reason.code),
+        Decision::Fail(reason) => Word::Fail(reason.code),
     }
 }

@@ -97,6 +97,9 @@ CREATE TABLE jobs (
     settings TEXT NOT NULL,
     watermark TEXT,
     last_cycle BIGINT,
+    -- when nothing was left to do, first and last
+    steady_first BIGINT,
+    steady_last BIGINT,
     progress TEXT,
     generation BIGINT NOT NULL,
     lease_owner TEXT,
@@ -278,6 +281,8 @@ CREATE TABLE cycles (
     began BIGINT NOT NULL,
     ended BIGINT,
     counts TEXT NOT NULL,
+    -- whether it changed anything at the target
+    exported BOOLEAN NOT NULL,
     PRIMARY KEY (tenant, job, id)
 );
 

@@ -2,7 +2,7 @@
 
 use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Modified, Status, Step, StepKind};
+use muster_model::event::{Action, Event, Modified, Status, Step, StepName};
 use muster_model::exchange::{Body, Exchange, ExchangeLog, Keep};
 use muster_model::job::{
     DefaultAccess, Departure, Dialect, Guard, Held, Job, JobSettings, JobStatus, Leaving,
@@ -92,6 +92,7 @@ fn job() -> Job {
         },
         watermark: None,
         last_cycle: None,
+        steady: None,
     }
 }
 
@@ -405,7 +406,10 @@ async fn a_job_keeps_its_settings_and_watermark(test: &TestStore) {
             .await?;
         let status = JobStatus::Quarantined {
             since: NOW,
+            looked: later(30),
+            count: 2,
             reason: "TooManyDeletes".to_owned(),
+            code: "TooManyDeletes".to_owned(),
             detail: "look".to_owned(),
             next_attempt: later(60),
         };
@@ -571,7 +575,7 @@ fn event(job: JobId, cycle: CycleId, status: Status) -> Event {
         source_name: "Ana".to_owned(),
         target: Some(TargetId("t1".to_owned())),
         steps: vec![Step {
-            kind: StepKind::Scoping,
+            name: StepName::Scoping,
             status: Status::Success,
             description: "in scope".to_owned(),
             details: [

@@ -233,6 +233,7 @@ impl Drop for Busy {
 fn refused(why: &str) -> TargetError {
     TargetError::Refused {
         status: 400,
+        over: muster_engine::port::Over::Other,
         detail: why.to_owned(),
     }
 }

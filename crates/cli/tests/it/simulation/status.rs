@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use muster_app::{applications, jobs as jobs_app, mappings};
 use muster_engine::EngineError;
-use muster_engine::port::TargetError;
+use muster_engine::port::{Over, TargetError};
 use muster_model::cycle::Cycle;
 use muster_model::directory::Kind;
 use muster_model::job::{Access, Credentials, JobStatus, ResetScope, Retries, Scope};
@@ -151,6 +151,72 @@ fn eh_8_to_eh_10_a_quarantine_is_looked_at_less_and_less_often_and_ends_after_28
         jobs_app::start(&world.ctx, APP).await.unwrap();
         run(&world).await.unwrap();
         assert_eq!(super::status::status(&world).await, JobStatus::Active);
+    });
+}
+
+#[test]
+fn eh_12_a_quarantine_tells_its_series_and_the_status_what_cycles_have_come_to() {
+    // 11.2, 11.3
+    quietly(|world| async move {
+        let report = async || jobs_app::status(&world.ctx, APP).await.unwrap();
+        world.fill(2).await;
+        jobs_app::start(&world.ctx, APP).await.unwrap();
+        assert_eq!(report().await.job.code(), "NotRun");
+        assert_eq!(report().await.job.steady, None);
+        let first = run(&world).await.unwrap();
+        let now = report().await;
+        assert_eq!(now.job.code(), "Active");
+        let (achieved, last) = now.job.steady.unwrap();
+        assert_eq!(achieved, last);
+        let exporting = now.milestones.exporting.unwrap();
+        assert_eq!((exporting.id, exporting.counts.created), (first.id, 2));
+
+        // An object that fails is no steady state.
+        world.clock.advance_seconds(60);
+        world.provider.says(Some(TargetError::Refused {
+            status: 400,
+            over: Over::MissingValue,
+            detail: "a surname is required".to_owned(),
+        }));
+        world.rename(0).await;
+        run(&world).await.unwrap();
+        let now = report().await;
+        assert_eq!(now.job.steady, Some((achieved, last)), "{}", world.told());
+        assert_eq!(now.milestones.successful.unwrap().id, first.id);
+
+        assert_eq!(now.escrows, 1);
+
+        world.rename(1).await;
+        world.provider.says(Some(unauthorized()));
+        let series = async || {
+            let JobStatus::Quarantined {
+                since,
+                looked,
+                count,
+                code,
+                ..
+            } = status(&world).await
+            else {
+                panic!("{}", world.told());
+            };
+            assert_eq!(code, "Unauthorized");
+            (since, looked, count)
+        };
+        run(&world).await.unwrap_err();
+        let (began, looked, count) = series().await;
+        assert_eq!((began, count), (looked, 1));
+        world.clock.advance_seconds(600);
+        run(&world).await.unwrap_err();
+        let (since, looked, count) = series().await;
+        assert_eq!((since, count), (began, 2));
+        assert!(looked >= began.plus_seconds(600));
+        assert_eq!(report().await.failures_in_a_row(), 2);
+        world.provider.says(None);
+        run(&world).await.unwrap();
+        let now = report().await;
+        assert_eq!(now.failures_in_a_row(), 0);
+        let (first, last) = now.job.steady.unwrap();
+        assert!(first == achieved && last > achieved);
     });
 }
 
