@@ -95,7 +95,7 @@ pub(crate) async fn serve(place: &str) -> Result<()> {
         "{}",
         json!({ "url": format!("http://{}", listener.local_addr()?) })
     );
-    muster_web::serve(listener, router, Vec::new(), CancellationToken::new()).await;
+    muster_web::serve(listener, router, Vec::new(), None, CancellationToken::new()).await;
     Ok(())
 }
 

@@ -70,6 +70,7 @@ impl Stage {
             listener,
             router,
             Vec::new(),
+            None,
             stop.clone(),
         ));
         Ok(Self {

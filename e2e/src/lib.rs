@@ -4,6 +4,7 @@
 mod conversation;
 mod mail;
 mod muster;
+mod node;
 mod peer;
 mod picture;
 mod process;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use conversation::{Conversation, conversations};
 pub use mail::{MailServer, Strict};
 pub use muster::{Muster, Said};
+pub use node::graph_walk;
 pub use peer::{Peer, TOKEN, client};
 pub use picture::{Account, Picture};
 pub use process::Server;

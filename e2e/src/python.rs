@@ -52,6 +52,13 @@ impl Python {
         run(command).await
     }
 
+    /// Walks the tutorial through the control API with Microsoft's client for Graph.
+    pub async fn graph_walk(&self, base: &str, token: &str, to: (&str, &str)) -> Result<Said> {
+        let mut command = self.script("graph_walk.py");
+        command.args([base, token, to.0, to.1]);
+        run(command).await
+    }
+
     /// Reads a HAR file with haralyzer.
     pub async fn har_check(&self, file: &Path) -> Result<Said> {
         let mut command = self.script("har_check.py");
@@ -78,7 +85,7 @@ impl Python {
     }
 }
 
-async fn run(mut command: Command) -> Result<Said> {
+pub(crate) async fn run(mut command: Command) -> Result<Said> {
     without_proxy(&mut command);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let Ok(output) = timeout(CHECK, command.output()).await else {

@@ -1,6 +1,7 @@
 //! Enterprise applications: the gallery, roles, assignments, credentials, scope.
 
 mod assign;
+mod jobs;
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,10 +14,11 @@ use muster_model::job::{
     Credentials, DefaultAccess, Job, JobSettings, JobStatus, OAuth, Scheme, Scope,
 };
 use muster_model::{ApplicationId, JobId, RoleId, Secret, TenantId, Timestamp};
-use muster_rules::gallery::{Gallery, GalleryApp};
+use muster_rules::gallery::Gallery;
 use muster_store::schemas::SchemaVersion;
 use muster_store::{
-    StoreError, Tx, applications, assignments, audit as audit_log, jobs, schemas, secrets,
+    StoreError, Tx, applications, assignments, audit as audit_log, jobs as stored_jobs, schemas,
+    secrets,
 };
 use parking_lot::Mutex;
 
@@ -26,7 +28,12 @@ use crate::notices::WEBHOOK;
 use crate::webhooks::new_secret;
 use crate::{AppError, Ctx, directory};
 
-pub use assign::{Assigned, Included, Principal, assign, included, unassign};
+pub use assign::{
+    Assigned, Assigning, Included, Principal, assign, assign_role, assignment, assignments,
+    assignments_of, included, unassign, unassign_role,
+};
+pub use jobs::{Put, change, delete_job, entries, offer_job, put_entries, saved_credentials};
+pub use muster_rules::gallery::GalleryApp;
 
 /// The gallery that is built into the binary.
 static GALLERY: LazyLock<Result<Gallery, String>> = LazyLock::new(|| {
@@ -59,6 +66,24 @@ pub async fn add(
     template: &Template,
     display_name: Option<&str>,
 ) -> Result<Application, AppError> {
+    create(ctx, template, display_name, true).await
+}
+
+/// As [`add`]; the job is not shown to who asks for it before somebody has asked for one.
+pub async fn add_bare(
+    ctx: &Ctx,
+    template: &Template,
+    display_name: Option<&str>,
+) -> Result<Application, AppError> {
+    create(ctx, template, display_name, false).await
+}
+
+async fn create(
+    ctx: &Ctx,
+    template: &Template,
+    display_name: Option<&str>,
+    offered: bool,
+) -> Result<Application, AppError> {
     let gallery = gallery()?;
     let (id, name, schema) = match template {
         Template::Gallery(wanted) => {
@@ -90,6 +115,7 @@ pub async fn add(
         watermark: None,
         last_cycle: None,
         steady: None,
+        offered,
     };
     let application = Application {
         id: job.application,
@@ -132,7 +158,7 @@ pub async fn add(
                     };
                     applications::add_role(tx, tenant, kept.id, &role).await?;
                 }
-                jobs::create(tx, tenant, &job).await?;
+                stored_jobs::create(tx, tenant, &job).await?;
                 schemas::add(tx, tenant, job.id, &first, &schema).await?;
                 audit_log::append(tx, tenant, &entry).await?;
                 Ok::<_, AppError>(())
@@ -243,7 +269,9 @@ pub(crate) async fn job_of(ctx: &Ctx, application: &Application) -> Result<Job, 
     let (tenant, id) = (ctx.tenant, application.job);
     let job: Option<Job> = ctx
         .store
-        .read(|tx| Box::pin(async move { Ok::<_, AppError>(jobs::find(tx, tenant, id).await?) }))
+        .read(|tx| {
+            Box::pin(async move { Ok::<_, AppError>(stored_jobs::find(tx, tenant, id).await?) })
+        })
         .await?;
     job.ok_or_else(|| AppError::NotFound("the application has no provisioning job".to_owned()))
 }
@@ -292,7 +320,7 @@ pub async fn save_credentials(
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
-                let now = jobs::find_to_change(tx, tenant, id)
+                let now = stored_jobs::find_to_change(tx, tenant, id)
                     .await?
                     .ok_or_else(gone)?;
                 let next = match now.status {
@@ -413,7 +441,7 @@ pub(crate) async fn change_settings(
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
-                let now = jobs::find_to_change(tx, tenant, job)
+                let now = stored_jobs::find_to_change(tx, tenant, job)
                     .await?
                     .ok_or_else(gone)?;
                 let mut settings = now.settings.clone();
@@ -421,8 +449,8 @@ pub(crate) async fn change_settings(
                 if settings == now.settings {
                     return Ok(false);
                 }
-                jobs::set_settings(tx, tenant, job, &settings).await?;
-                let changed = jobs::differences(&now.settings, &settings).into_iter();
+                stored_jobs::set_settings(tx, tenant, job, &settings).await?;
+                let changed = stored_jobs::differences(&now.settings, &settings).into_iter();
                 let changed = changed.map(|(name, old, new)| format!("{name}: {old} → {new}"));
                 entry.detail = changed.collect::<Vec<_>>().join("; ");
                 audit_log::append(tx, tenant, &entry).await?;
@@ -442,7 +470,7 @@ pub(crate) async fn begin_anew(
     job: &Job,
     at: Timestamp,
 ) -> Result<(), AppError> {
-    jobs::clear_watermark(tx, tenant, job.id).await?;
+    stored_jobs::clear_watermark(tx, tenant, job.id).await?;
     if let JobStatus::Quarantined { .. } = job.status {
         muster_engine::set_status(tx, tenant, job.id, &JobStatus::Active, at).await?;
     }
@@ -482,7 +510,8 @@ pub async fn remove(ctx: &Ctx, application: &str) -> Result<Application, AppErro
     // Its name stands there for all earlier entries.
     let name = application.display_name.clone();
     let entry = audit::entry(ctx, activity::REMOVE, application.job, name);
-    ctx.engine.remove(ctx.tenant, &application, entry).await?;
+    let removed = ctx.engine.remove(ctx.tenant, &application, None, entry);
+    removed.await?;
     Ok(application)
 }
 
@@ -541,7 +570,7 @@ pub async fn set_notification_webhook(
     let (store, new) = (ctx.store.clone(), secret.clone());
     let set = ctx.store.write::<_, AppError, _>(move |tx| {
         Box::pin(async move {
-            let now = jobs::find_to_change(tx, tenant, job)
+            let now = stored_jobs::find_to_change(tx, tenant, job)
                 .await?
                 .ok_or_else(gone)?;
             let settings = JobSettings {
@@ -551,7 +580,7 @@ pub async fn set_notification_webhook(
             // One that nothing is signed with any more is overwritten.
             let new = new.unwrap_or_else(|| Secret::new(String::new()));
             secrets::put(tx, store.key(), tenant, job, WEBHOOK, &new).await?;
-            jobs::set_settings(tx, tenant, job, &settings).await?;
+            stored_jobs::set_settings(tx, tenant, job, &settings).await?;
             Ok(audit_log::append(tx, tenant, &entry).await?)
         })
     });

@@ -11,13 +11,15 @@ pub(crate) mod json;
 pub(crate) mod nearest;
 pub(crate) mod patch;
 pub(crate) mod property;
+pub mod read;
 pub(crate) mod upsert;
 mod users;
 
 pub use changes::apply_change;
 pub use find::{find_group, find_user};
 pub use groups::{
-    add_member, create_group, delete_group, remove_member, rename_group, update_group,
+    add_member, create_group, create_group_with, delete_group, remove_member, rename_group,
+    update_group, update_group_with,
 };
 pub use users::{create_user, purge_user, restore_user, soft_delete_user, update_user};
 

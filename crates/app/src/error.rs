@@ -25,3 +25,18 @@ pub enum AppError {
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
+
+impl AppError {
+    /// Is it over in a moment, so that the same may be asked again?
+    pub const fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine(EngineError::Busy | EngineError::Interrupted | EngineError::Restarted)
+        )
+    }
+
+    /// Is it ours, and not of whoever asks?
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Engine(EngineError::Store(_)))
+    }
+}

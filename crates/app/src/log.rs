@@ -3,7 +3,8 @@
 use muster_model::event::Event;
 use muster_model::exchange::Exchange;
 use muster_model::{EventId, Timestamp};
-use muster_store::events::{self, EventQuery, Tally};
+pub use muster_store::events::EventQuery;
+use muster_store::events::{self, Tally};
 use muster_store::exchanges;
 
 use crate::applications::find;
@@ -32,7 +33,10 @@ pub async fn list(
                     let of = application.job;
                     found.extend(events::list(tx, tenant, of, &query, limit).await?);
                 }
-                found.sort_unstable_by_key(|event: &Event| std::cmp::Reverse(event.id));
+                found.sort_unstable_by_key(|event: &Event| event.id);
+                if !query.oldest_first {
+                    found.reverse();
+                }
                 found.truncate(limit as usize);
                 Ok(found)
             })

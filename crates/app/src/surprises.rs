@@ -52,7 +52,7 @@ pub async fn list(
             });
             let page = page.await?;
             let Some(last) = page.last() else { break };
-            (query.before, looked_at) = (Some(last.id), looked_at + page.len());
+            (query.beyond, looked_at) = (Some(last.id), looked_at + page.len());
             for event in &page {
                 let said = log::exchanges(ctx, event).await?;
                 for (what, options, evidence) in shown(&said) {

@@ -7,6 +7,7 @@ mod integration;
 mod job;
 mod link;
 mod log;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
 pub(crate) use job::{Job, ResetArg, WriteArg, on_or_off, seconds};
 pub(crate) use link::{KindArg, Link, LinkStateArg};
 pub(crate) use log::{Log, LogFilter, LogTable, Stretch};
+pub(crate) use token::Token;
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
 #[derive(Debug, Parser)]
@@ -199,6 +201,9 @@ pub(crate) enum Task {
     /// Links: which account at the target is whose; list, look at, drop, set.
     #[command(subcommand)]
     Link(Link),
+    /// Tokens of the control API, which is at /v1.0 of a running server.
+    #[command(subcommand)]
+    Token(Token),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),

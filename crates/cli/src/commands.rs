@@ -20,6 +20,7 @@ mod notice;
 mod plan;
 mod provision;
 mod schema;
+mod token;
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Read, Write};
@@ -377,6 +378,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::User(task) => directory::users(node, task, out).await,
         Task::Group(task) => directory::groups(node, task, out).await,
         Task::Link(task) => Box::pin(link::perform(node, task, out)).await,
+        Task::Token(task) => token::perform(node, task, out).await,
         Task::Audit(asked) => audit::perform(node, asked, out).await,
         Task::Metrics => metrics(node, out).await,
         Task::Check => check::perform(node, out).await,

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use muster_connect::MailServer;
 use muster_model::Secret;
 use muster_store::StoreUrl;
+use muster_web::Tls;
 use serde::Deserialize;
 
 use crate::args::Place;
@@ -28,9 +29,20 @@ struct File {
     public_url: Option<String>,
     /// Networks of proxies in front of this server, whose `X-Forwarded-For` is believed.
     trusted_proxies: Option<Vec<IpNet>>,
+    tls: TlsFiles,
     targets: Targets,
     mail: Mail,
     metrics: Metrics,
+}
+
+/// A certificate: whoever reaches the server does so over TLS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TlsFiles {
+    /// The certificate, and those that sign it, in PEM.
+    certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    key: Option<PathBuf>,
 }
 
 /// Who watches.
@@ -77,6 +89,8 @@ pub(crate) struct Config {
     /// Certificates that targets may have, besides those that the system trusts, in PEM.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The certificate of the server.
+    pub(crate) tls: Option<Tls>,
     /// How mail is sent; or what is wrong with that, which concerns nobody who needs no mail.
     pub(crate) mail: std::result::Result<Option<MailServer>, String>,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
@@ -197,6 +211,7 @@ impl Config {
             allow_insecure_targets,
             authority,
             trusted_proxies,
+            tls: tls(file.tls)?,
             mail: mail(file.mail).map_err(|error| format!("{error:#}")),
             key,
             actor: actor(),
@@ -205,10 +220,27 @@ impl Config {
 
     /// The address under which others reach a server that listens on `listen`.
     pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{listen}"))
+        self.public_url.clone().unwrap_or_else(|| {
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{listen}")
+        })
     }
+}
+
+/// The certificate of the server, if it is to have one.
+fn tls(file: TlsFiles) -> Result<Option<Tls>> {
+    let place = |name: &str| environment(name).map(PathBuf::from);
+    let certificate = place("MUSTER_TLS_CERTIFICATE").or(file.certificate);
+    let key = place("MUSTER_TLS_KEY").or(file.key);
+    let (certificate, key) = match (certificate, key) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => bail!("TLS needs both a certificate and its key: [tls] certificate and key"),
+    };
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(Some(Tls::new(&read(&certificate)?, &read(&key)?)?))
 }
 
 /// The mail server, if there is one.

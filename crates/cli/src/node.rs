@@ -13,6 +13,8 @@ use muster_engine::{Engine, EngineOptions};
 use muster_model::{JobId, SystemClock, TenantId};
 use muster_store::{Scratch, Store, StoreError, StoreUrl, jobs, webhooks};
 
+use muster_web::Tls;
+
 use crate::config::Config;
 use crate::home::{self, Home};
 
@@ -22,6 +24,10 @@ pub(crate) struct Node {
     pub(crate) ctx: Ctx,
     /// The address under which others reach the server.
     pub(crate) public_url: String,
+    /// That address, if somebody has said what it is.
+    pub(crate) configured_url: Option<String>,
+    /// The certificate of the server, if it has one.
+    pub(crate) tls: Option<Tls>,
     /// The name of this process among others.
     pub(crate) holder: String,
     /// Networks of proxies that say whom they speak for.
@@ -101,6 +107,8 @@ impl Node {
         Ok(Self {
             ctx,
             public_url: config.public_url(config.listen),
+            configured_url: config.public_url.clone(),
+            tls: config.tls.clone(),
             holder,
             trusted_proxies: config.trusted_proxies.clone(),
             mailer,
@@ -117,6 +125,8 @@ impl Node {
                 ..self.ctx.clone()
             },
             public_url: self.public_url.clone(),
+            configured_url: self.configured_url.clone(),
+            tls: self.tls.clone(),
             holder: self.holder.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             http: self.http.clone(),

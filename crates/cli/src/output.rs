@@ -84,6 +84,15 @@ impl Out {
         (Self { frames, json }, receiver)
     }
 
+    /// A result: as JSON, or in words.
+    pub(crate) async fn tell(&self, shown: &serde_json::Value, text: impl Into<String>) {
+        if self.json {
+            self.line(shown.to_string()).await;
+        } else {
+            self.line(text).await;
+        }
+    }
+
     pub(crate) async fn line(&self, text: impl Into<String>) {
         let _ = self.frames.send(Frame::Line(text.into())).await;
     }

@@ -58,14 +58,21 @@ impl Server {
             node.ctx.clone(),
             node.public_url.clone(),
         ));
-        let deliverer = Deliverer::new(node.ctx.clone(), &node.holder);
         let worker = Worker::new(Arc::clone(&node.ctx.engine));
         let poke = worker.poke();
+        let router = router.merge(muster_graph_api::router(
+            node.ctx.clone(),
+            node.configured_url.clone(),
+            node.tls.is_some(),
+            Arc::clone(&poke),
+        ));
+        let deliverer = Deliverer::new(node.ctx.clone(), &node.holder);
         let mut running = vec![
             tokio::spawn(muster_web::serve(
                 listener,
                 router,
                 node.trusted_proxies.clone(),
+                node.tls.clone(),
                 stop.clone(),
             )),
             tokio::spawn(worker.run()),
@@ -127,7 +134,7 @@ impl Server {
                     .ok()
             }
         });
-        let serving = muster_web::serve(listener, router, Vec::new(), self.stop.clone());
+        let serving = muster_web::serve(listener, router, Vec::new(), None, self.stop.clone());
         self.running.push(tokio::spawn(serving));
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use muster_model::audit::Audited;
 use muster_model::job::{Access, Allowed, Credentials, Scheme};
 use muster_model::{JobId, Secret, TenantId};
-use muster_store::{Store, StoreError, access, audit, jobs, secrets};
+use muster_store::{SealingKey, Store, StoreError, Tx, access, audit, jobs, secrets};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
@@ -75,6 +75,28 @@ impl Keeper for Saved {
     }
 }
 
+/// Keeps the credentials of a job, sealed, in the caller's transaction.
+pub async fn put_credentials(
+    tx: &mut Tx<'_>,
+    key: &SealingKey,
+    (tenant, job): (TenantId, JobId),
+    credentials: Credentials,
+) -> Result<(), StoreError> {
+    let url = Secret::new(credentials.tenant_url);
+    let access = access::write(&credentials.access);
+    secrets::put(tx, key, tenant, job, ACCESS, &access).await?;
+    secrets::put(tx, key, tenant, job, BASE_ADDRESS, &url).await?;
+    secrets::put(
+        tx,
+        key,
+        tenant,
+        job,
+        SECRET_TOKEN,
+        &credentials.secret_token,
+    )
+    .await
+}
+
 impl Engine {
     /// Keeps the refresh token of a job where its credentials are.
     pub fn keeper(&self, tenant: TenantId, job: JobId) -> Arc<dyn Keeper> {
@@ -132,13 +154,7 @@ impl Engine {
                 Box::pin(async move {
                     jobs::find_to_change(tx, tenant, job).await?;
                     audit::append(tx, tenant, &entry).await?;
-                    let url = Secret::new(credentials.tenant_url);
-                    let token = credentials.secret_token;
-                    let key = store.key();
-                    let access = access::write(&credentials.access);
-                    secrets::put(tx, key, tenant, job, ACCESS, &access).await?;
-                    secrets::put(tx, key, tenant, job, BASE_ADDRESS, &url).await?;
-                    secrets::put(tx, key, tenant, job, SECRET_TOKEN, &token).await
+                    put_credentials(tx, store.key(), (tenant, job), credentials).await
                 })
             })
             .await

@@ -571,6 +571,7 @@ mod tests {
             watermark: Some(Position::default()),
             last_cycle: Some(Timestamp::from_micros(1_000_000)),
             steady: None,
+            offered: true,
         };
         // Section 5: about every 40 minutes.
         assert_eq!(due_at(&job), Some(Timestamp::from_micros(2_401_000_000)));

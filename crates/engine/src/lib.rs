@@ -53,6 +53,7 @@ mod turn;
 mod withdrawals;
 mod worker;
 
+pub use credentials::put_credentials;
 pub use engine::{Engine, EngineOptions};
 pub use entitled::Entitled;
 pub use error::EngineError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
-use muster_model::event::{Action, Event, Status, Step, StepName};
+use muster_model::event::{Action, Event, Status, Step, StepKind, StepName};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
 use muster_model::{Clock, CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use muster_rules::{Context, ObjectMapping};
@@ -25,7 +25,8 @@ use crate::intents::Intents;
 use crate::limit::Tries;
 use crate::matching::{NotFound, Uniqueness};
 use crate::outcome::{
-    LinkChange, Outcome, Told, import_step, last_steps, matching_step, redact, scoping_step,
+    LinkChange, Outcome, Told, asked_in_vain, import_step, last_steps, matching_step, redact,
+    scoping_step,
 };
 use crate::port::{Record, TargetError, TargetObject, Write, took};
 use crate::record::Entry;
@@ -211,7 +212,7 @@ impl Path<'_> {
                     match answer {
                         Ok(()) => continue,
                         Err(NotFound::Skip(reason)) => Decision::Skip(reason),
-                        Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
+                        Err(NotFound::Error(error)) => break Told::not_found_out(&error, tried)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -242,7 +243,7 @@ impl Path<'_> {
                             found.is_empty() && self.claims.claim_value(&path, &value, anchor);
                         unique.answered((path, value), !free);
                     }
-                    Err(error) => break Told::failed(&error, tried)?,
+                    Err(error) => break Told::not_found_out(&error, tried)?,
                 }
                 continue;
             }
@@ -288,9 +289,10 @@ impl Path<'_> {
                     noted_requests.extend(noted);
                     break match created {
                         // Somebody else matched it before its creation was answered.
-                        Some(created) if !self.claims.claim(&created, anchor) => {
-                            Told::done(taken(&created), None, linked)
-                        }
+                        Some(created) if !self.claims.claim(&created, anchor) => Told {
+                            came_to: StepKind::Export,
+                            ..Told::done(taken(&created), None, linked)
+                        },
                         Some(created) => Told::done(decision, Some(created), linked_anew),
                         None => Told::done(decision, None, linked),
                     };
@@ -312,7 +314,9 @@ impl Path<'_> {
                         match self.ask(record, mapping, began, anchor).await {
                             Ok((found, tried)) => (matched, attempts) = (Some(found), tried),
                             Err(NotFound::Skip(..)) => {}
-                            Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
+                            Err(NotFound::Error(error)) => {
+                                break Told::not_found_out(&error, tried)?;
+                            }
                             Err(NotFound::Store(error)) => return Err(error.into()),
                         }
                     }
@@ -338,7 +342,7 @@ impl Path<'_> {
                             (matched, attempts) = (Some(found), tried);
                         }
                         Err(NotFound::Skip(..)) => {}
-                        Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
+                        Err(NotFound::Error(error)) => break Told::not_found_out(&error, tried)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -364,7 +368,7 @@ impl Path<'_> {
                     match self.ask(record, mapping, began, anchor).await {
                         Ok((found, tried)) => (matched, attempts) = (Some(found), tried),
                         Err(NotFound::Skip(..)) => {}
-                        Err(NotFound::Error(error)) => break Told::failed(&error, tried)?,
+                        Err(NotFound::Error(error)) => break Told::not_found_out(&error, tried)?,
                         Err(NotFound::Store(error)) => return Err(error.into()),
                     }
                 }
@@ -388,9 +392,14 @@ impl Path<'_> {
                 action: Action::Create,
                 status: Status::Success,
                 code: "",
+                came_to: StepKind::Export,
                 ..told
             };
             "at the target already; the answer was lost on the way".clone_into(&mut told.detail);
+        }
+        if self.is_asked_for && told.status == Status::Skipped && told.code.is_empty() {
+            // Nobody asks in vain (9.2).
+            told = asked_in_vain(judged.as_ref(), stored.as_ref());
         }
         let is_kept = matches!(told.link, LinkChange::Keep) && told.status == Status::Skipped;
         if is_kept && matches!(current, Some(Current::Missing)) {

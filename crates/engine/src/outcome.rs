@@ -195,6 +195,17 @@ impl Told {
         })
     }
 
+    /// As [`Self::failed`], when it was not found out what the target has.
+    pub(crate) fn not_found_out(
+        error: &TargetError,
+        tried: Option<Decision<'_>>,
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
+            came_to: StepKind::Matching,
+            ..Self::failed(error, tried)?
+        })
+    }
+
     fn success(detail: &str) -> Self {
         Self {
             action: Action::Other,
@@ -230,6 +241,21 @@ impl Told {
             link: LinkChange::Drop,
             ..Self::success("the linked object is gone at the target; the link was dropped")
         }
+    }
+}
+
+/// There is nothing to do for somebody who was asked for, and this is why.
+pub(crate) fn asked_in_vain(judged: Option<&Judged>, link: Option<&Link>) -> Told {
+    let told = match judged {
+        Some(judged) if !judged.in_scope() => Told {
+            detail: format!("not provisioned: {}", judged.reason()),
+            ..Told::skipped("NotEffectivelyEntitled", "")
+        },
+        _ => Told::skipped("EntrySynchronizationSkipped", "there is nothing to do"),
+    };
+    Told {
+        target: link.map(|link| link.target.clone()),
+        ..told
     }
 }
 
@@ -324,7 +350,8 @@ pub(crate) fn import_step(name: StepName, shown: Option<(&Record, &ObjectMapping
 pub(crate) fn last_steps(told: &Told, is_linked: bool) -> Vec<Step> {
     let (decided, exported) = match told.action {
         Action::Delete => (StepName::Delete, StepName::ExportDelete),
-        Action::Update | Action::Disable => (StepName::Update, StepName::ExportUpdate),
+        Action::Disable => (StepName::Disable, StepName::ExportUpdate),
+        Action::Update => (StepName::Update, StepName::ExportUpdate),
         Action::Other | Action::StagedDelete if is_linked => {
             (StepName::Update, StepName::ExportUpdate)
         }

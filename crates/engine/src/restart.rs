@@ -3,13 +3,16 @@
 use muster_model::application::Application;
 use muster_model::audit::Audited;
 use muster_model::directory::Kind;
-use muster_model::job::{JobStatus, ResetScope};
+use muster_model::job::{Job, JobStatus, ResetScope};
 use muster_model::notice::Topic;
 use muster_model::{JobId, TenantId, Timestamp};
 use muster_store::feed::{self, Change};
 use muster_store::jobs;
 use muster_store::links::LinkQuery;
-use muster_store::{Tx, audit, escrows, events, held_back, links, notices, references};
+use muster_store::schemas::SchemaVersion;
+use muster_store::{
+    Tx, applications, audit, escrows, events, held_back, links, notices, references, schemas,
+};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -98,7 +101,8 @@ impl Engine {
             .await
     }
 
-    /// Removes an application with its job and everything that is kept of it. The job must not be on.
+    /// Removes an application with its job and everything that is kept of it; or the job alone, in whose place comes
+    /// another one, with its schema document. The job must not be on.
     ///
     /// # Errors
     ///
@@ -107,6 +111,7 @@ impl Engine {
         &self,
         tenant: TenantId,
         application: &Application,
+        next: Option<(Job, SchemaVersion, String)>,
         entry: Audited,
     ) -> Result<(), EngineError> {
         let (job, id) = (application.job, application.id);
@@ -136,7 +141,15 @@ impl Engine {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     unless_on(tx, tenant, job).await?;
-                    jobs::remove(tx, tenant, job, id).await?;
+                    jobs::remove(tx, tenant, job).await?;
+                    match next {
+                        Some((next, version, document)) => {
+                            jobs::create(tx, tenant, &next).await?;
+                            schemas::add(tx, tenant, next.id, &version, &document).await?;
+                            applications::set_job(tx, tenant, id, next.id).await?;
+                        }
+                        None => jobs::remove_application(tx, tenant, id).await?,
+                    }
                     Ok(audit::append(tx, tenant, &entry).await?)
                 })
             });

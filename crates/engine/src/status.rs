@@ -39,8 +39,10 @@ pub async fn set_status(
             at: now,
             actor: SERVICE.to_owned(),
             activity: activity::QUARANTINE.to_owned(),
-            job,
+            job: Some(job),
+            target: None,
             detail,
+            changes: Vec::new(),
         };
         audit::append(tx, tenant, &entry).await?;
     }
@@ -112,7 +114,10 @@ pub(crate) async fn after_cycle(
     held_back::settle(tx, tenant, id).await?;
     let (failed, _) = escrows::outlook(tx, tenant, id).await?;
     if failed == 0 {
-        lease.set_steady(tx, now).await?;
+        let is_held = held_back::count(tx, tenant, id).await? > 0;
+        if !is_held && references::count_refused(tx, tenant, id).await? == 0 {
+            lease.set_steady(tx, now).await?;
+        }
         notices::end(tx, tenant, id, Topic::Failures, now).await?;
     } else {
         let long_ago = now.plus_seconds(-Notice::PATIENCE);

@@ -1,9 +1,10 @@
-//! The audit log: who changed the configuration of provisioning (10.7).
+//! The audit log: who changed the configuration of provisioning (10.7), the directory, and what gives access to both.
 
+use crate::event::Modified;
 use crate::{EventId, JobId, Timestamp};
 
 /// Something that somebody changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Audited {
     /// Its id.
     pub id: EventId,
@@ -14,9 +15,24 @@ pub struct Audited {
     /// What was done: one of [`activity`], or another name that is kept.
     pub activity: String,
     /// The job that it concerns.
-    pub job: JobId,
+    pub job: Option<JobId>,
+    /// What was changed, when that is an object of the directory.
+    pub target: Option<Target>,
     /// In plain words, and without secrets: what has changed.
     pub detail: String,
+    /// Properties before and after.
+    pub changes: Vec<Modified>,
+}
+
+/// An object that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `User` or `Group`.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// The name to show for it.
+    pub name: String,
 }
 
 /// The name under which the service itself acts.
@@ -46,6 +62,8 @@ pub mod activity {
     pub const QUARANTINE: &str = "Quarantine";
     /// An application was added.
     pub const ADD: &str = "Add application";
+    /// A job was removed; its application stays.
+    pub const REMOVE_JOB: &str = "Delete provisioning configuration";
     /// An application was removed, with its job.
     pub const REMOVE: &str = "Remove application";
     /// Somebody was assigned.
@@ -60,6 +78,30 @@ pub mod activity {
     pub const APPLY: &str = "Apply plan";
     /// Somebody was provisioned on demand.
     pub const DEMAND: &str = "Provision on demand";
+    /// A token of the control API was made or revoked.
+    pub const TOKEN: &str = "Update API token";
+    /// A user was created.
+    pub const ADD_USER: &str = "Add user";
+    /// Properties of a user were changed.
+    pub const UPDATE_USER: &str = "Update user";
+    /// A user was deleted, and can be restored.
+    pub const DELETE_USER: &str = "Delete user";
+    /// A deleted user was restored.
+    pub const RESTORE_USER: &str = "Restore user";
+    /// A user was deleted for good.
+    pub const PURGE_USER: &str = "Hard delete user";
+    /// A group was created.
+    pub const ADD_GROUP: &str = "Add group";
+    /// Properties of a group were changed.
+    pub const UPDATE_GROUP: &str = "Update group";
+    /// A group was deleted.
+    pub const DELETE_GROUP: &str = "Delete group";
+    /// Somebody became a member of a group.
+    pub const ADD_MEMBER: &str = "Add member to group";
+    /// Somebody is a member of a group no more.
+    pub const REMOVE_MEMBER: &str = "Remove member from group";
+    /// Many users, groups or memberships came from a file.
+    pub const IMPORT: &str = "Import directory";
 }
 
 #[cfg(test)]

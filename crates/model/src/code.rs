@@ -197,6 +197,21 @@ pub const CODES: &[Code] = &[
          (muster job allow), or undo the cause.",
     ),
     theirs(
+        "EncounteredEscrowProportionThreshold",
+        "Too large a share of all objects fails. See what they have in common (muster log list --status failure), \
+         mend it, and start the job.",
+    ),
+    theirs(
+        "EncounteredBaseEscrowThreshold",
+        "Too many objects fail. See what they have in common (muster log list --status failure), mend it, and start \
+         the job.",
+    ),
+    theirs(
+        "EncounteredTotalEscrowThreshold",
+        "Too many objects and references fail. See what they have in common (muster log list --status failure), mend \
+         it, and start the job.",
+    ),
+    theirs(
         "NotPlanned",
         "It is not in the plan that was applied: something changed since. Plan again.",
     ),
@@ -257,5 +272,10 @@ mod tests {
             assert_eq!(find(code.name), Some(code));
         }
         assert_eq!(find("Nonsense"), None);
+        // Each reason of 6.3 is known.
+        for (failed, references, well) in [(5_000, 0, 0), (40_001, 0, 1_000_000), (0, 60_001, 0)] {
+            let reason = crate::job::too_many_fail(failed, references, well).unwrap();
+            assert!(find(reason).is_some(), "{reason}");
+        }
     }
 }

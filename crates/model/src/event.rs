@@ -180,6 +180,8 @@ named! {
         Add = "add",
         /// It is to be changed.
         Update = "update",
+        /// It is to be switched off.
+        Disable = "disable",
         /// It is to be removed.
         Delete = "delete",
         /// Nothing is to be done.
@@ -206,6 +208,7 @@ impl StepName {
             Self::Scoping => "EntrySynchronizationScoping",
             Self::Add => "EntrySynchronizationAdd",
             Self::Update => "EntrySynchronizationUpdate",
+            Self::Disable => "EntrySynchronizationDisable",
             Self::Delete => "EntrySynchronizationDelete",
             Self::Skip => "EntrySynchronizationSkip",
             Self::References => "EntryReferenceResolution",
@@ -223,7 +226,9 @@ impl StepName {
             }
             Self::Scoping => StepKind::Scoping,
             Self::Matching => StepKind::Matching,
-            Self::Add | Self::Update | Self::Delete | Self::Skip => StepKind::Processing,
+            Self::Add | Self::Update | Self::Disable | Self::Delete | Self::Skip => {
+                StepKind::Processing
+            }
             Self::References => StepKind::ReferenceResolution,
             Self::ExportAdd | Self::ExportUpdate | Self::ExportDelete => StepKind::Export,
         }

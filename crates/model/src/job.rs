@@ -26,6 +26,9 @@ pub struct Job {
     pub last_cycle: Option<Timestamp>,
     /// When nothing was left to do, first and last (11.2).
     pub steady: Option<(Timestamp, Timestamp)>,
+    /// Is it shown to who asks the control API for the jobs of its application? Every application has a job from its
+    /// beginning; Microsoft Graph knows of one once somebody has asked for it.
+    pub offered: bool,
 }
 
 impl Job {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock on its own, or knows a wire or a row format.
 
+pub mod api_token;
 pub mod application;
 pub mod audit;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! Enterprise applications and their roles.
 
 use muster_model::application::{AppRole, Application};
-use muster_model::{ApplicationId, RoleId, TenantId};
+use muster_model::{ApplicationId, JobId, RoleId, TenantId};
 
 use crate::users::name_key;
 use crate::{FromRow, Row, StoreError, Tx};
@@ -119,4 +119,50 @@ pub async fn role(
                WHERE tenant = $1 AND application = $2 AND id = $3";
     tx.one(sql, &[tenant.into(), application.into(), id.into()])
         .await
+}
+
+/// Gives an application another name; [`StoreError::Duplicate`] when that is taken.
+pub async fn rename(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: ApplicationId,
+    display_name: &str,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE applications SET display_name = $1, name_key = $2 \
+               WHERE tenant = $3 AND id = $4";
+    let params = [
+        display_name.into(),
+        name_key(display_name).into(),
+        tenant.into(),
+        id.into(),
+    ];
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// Makes these the roles of an application.
+pub async fn set_roles(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    application: ApplicationId,
+    roles: &[AppRole],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM app_roles WHERE tenant = $1 AND application = $2";
+    tx.exec(sql, &[tenant.into(), application.into()]).await?;
+    for role in roles {
+        add_role(tx, tenant, application, role).await?;
+    }
+    Ok(())
+}
+
+/// The job of an application is another one from now on.
+pub async fn set_job(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: ApplicationId,
+    job: JobId,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE applications SET job = $1 WHERE tenant = $2 AND id = $3";
+    tx.exec(sql, &[job.into(), tenant.into(), id.into()])
+        .await
+        .map(|_| ())
 }

@@ -99,6 +99,45 @@ pub async fn remove(
     Ok(gone)
 }
 
+/// The assignment with this id.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    application: ApplicationId,
+    id: AssignmentId,
+) -> Result<Option<Assignment>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignments WHERE tenant = $1 AND application = $2 AND id = $3"
+    );
+    tx.one(&sql, &[tenant.into(), application.into(), id.into()])
+        .await
+}
+
+/// The assignments of a principal, in the order of their ids.
+pub async fn of_principal(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    principal: ObjectId,
+) -> Result<Vec<Assignment>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignments WHERE tenant = $1 AND principal = $2 ORDER BY id"
+    );
+    tx.all(&sql, &[tenant.into(), principal.into()]).await
+}
+
+/// How many assignments have a role.
+pub async fn count_of_role(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    application: ApplicationId,
+    role: RoleId,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM assignments \
+               WHERE tenant = $1 AND application = $2 AND role = $3";
+    let params = [tenant.into(), application.into(), role.into()];
+    Ok(tx.one(sql, &params).await?.map_or(0, |(count,)| count))
+}
+
 /// Removes every assignment of a principal.
 pub(crate) async fn remove_principal(
     tx: &mut Tx<'_>,

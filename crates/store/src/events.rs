@@ -201,8 +201,10 @@ pub struct EventQuery {
     pub since: Option<Timestamp>,
     /// Before this instant.
     pub until: Option<Timestamp>,
-    /// Older than this event; for the next page.
-    pub before: Option<EventId>,
+    /// Beyond this event; for the next page.
+    pub beyond: Option<EventId>,
+    /// The oldest ones first, and not the newest.
+    pub oldest_first: bool,
     /// Only those whose exchanges are kept.
     pub has_exchanges: bool,
 }
@@ -303,7 +305,7 @@ pub async fn tally(
     Ok(rows.into_iter().map(tally).collect())
 }
 
-/// Events of a job, newest first.
+/// Events of a job, newest first unless asked for otherwise.
 pub async fn list(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -319,7 +321,12 @@ pub async fn list(
             let _ = write!(sql, " AND {text} ${}", params.len());
         }
     };
-    condition("id <", query.before.map(Val::from));
+    let (beyond, order) = if query.oldest_first {
+        ("id >", "ASC")
+    } else {
+        ("id <", "DESC")
+    };
+    condition(beyond, query.beyond.map(Val::from));
     condition("cycle =", query.cycle.map(Val::from));
     condition("source =", query.source.map(Val::from));
     condition("status =", query.status.clone().map(Val::from));
@@ -329,13 +336,25 @@ pub async fn list(
     condition("at >=", query.since.map(Val::from));
     condition("at <", query.until.map(Val::from));
     if let Some(text) = &query.identity {
-        params.push(like(text).into());
-        params.push(text.into());
-        let (name, id) = (params.len() - 1, params.len());
+        // A database lowers the letters of ASCII alone, so that a name is also looked for as it is written.
+        params.extend([
+            like(&text.to_lowercase()).into(),
+            like(text).into(),
+            text.into(),
+        ]);
+        let last = params.len();
         let _ = write!(
             sql,
-            " AND (lower(source_name) LIKE ${name} ESCAPE '!' OR target = ${id})"
+            " AND (lower(source_name) LIKE ${} ESCAPE '!' OR source_name LIKE ${} ESCAPE '!' \
+             OR target = ${last}",
+            last - 2,
+            last - 1
         );
+        if let Ok(id) = text.parse::<SourceAnchor>() {
+            params.push(id.into());
+            let _ = write!(sql, " OR source = ${}", params.len());
+        }
+        sql.push(')');
     }
     if query.has_exchanges {
         sql.push_str(
@@ -344,7 +363,7 @@ pub async fn list(
         );
     }
     params.push(limit.into());
-    let _ = write!(sql, " ORDER BY id DESC LIMIT ${}", params.len());
+    let _ = write!(sql, " ORDER BY id {order} LIMIT ${}", params.len());
     tx.all(&sql, &params).await
 }
 
@@ -352,7 +371,7 @@ pub async fn list(
 fn like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
-    for letter in text.to_lowercase().chars() {
+    for letter in text.chars() {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');
         }

@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 const COLUMNS: &str = "id, application, status, quarantine, settings, watermark, last_cycle, \
-                       steady_first, steady_last";
+                       steady_first, steady_last, offered";
 
 impl FromRow for Job {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
@@ -40,6 +40,7 @@ impl FromRow for Job {
             watermark,
             last_cycle: row.take()?,
             steady: row.take::<Option<Timestamp>>()?.zip(row.take()?),
+            offered: row.take()?,
         })
     }
 }
@@ -240,16 +241,23 @@ pub fn differences(before: &JobSettings, after: &JobSettings) -> Vec<(String, St
 
 /// Adds a job. Its schema document is kept in [`crate::schemas`].
 pub async fn create(tx: &mut Tx<'_>, tenant: TenantId, job: &Job) -> Result<(), StoreError> {
-    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, fence, generation) \
-               VALUES ($1, $2, $3, $4, $5, 0, 0)";
+    let sql = "INSERT INTO jobs (tenant, id, application, status, settings, offered, fence, \
+               generation) VALUES ($1, $2, $3, $4, $5, $6, 0, 0)";
     let params = [
         tenant.into(),
         job.id.into(),
         job.application.into(),
         job.status.code().into(),
         settings_json(&job.settings).into(),
+        job.offered.into(),
     ];
     tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// From now on the job is shown to who asks for the jobs of its application.
+pub async fn offer(tx: &mut Tx<'_>, tenant: TenantId, id: JobId) -> Result<(), StoreError> {
+    let sql = "UPDATE jobs SET offered = TRUE WHERE tenant = $1 AND id = $2";
+    tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
 }
 
 /// The job with this id.
@@ -334,13 +342,8 @@ pub async fn clear_watermark(
     tx.exec(sql, &[tenant.into(), id.into()]).await.map(|_| ())
 }
 
-/// Removes a job with everything that is kept of it, and its application.
-pub async fn remove(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    job: JobId,
-    application: ApplicationId,
-) -> Result<(), StoreError> {
+/// Removes a job with everything that is kept of it.
+pub async fn remove(tx: &mut Tx<'_>, tenant: TenantId, job: JobId) -> Result<(), StoreError> {
     let plans = "DELETE FROM plan_operations WHERE tenant = $1 AND plan IN \
                  (SELECT id FROM plans WHERE tenant = $1 AND job = $2)";
     tx.exec(plans, &[tenant.into(), job.into()]).await?;
@@ -350,14 +353,24 @@ pub async fn remove(
     }
     let secrets = "DELETE FROM secrets WHERE tenant = $1 AND owner = $2";
     tx.exec(secrets, &[tenant.into(), job.into()]).await?;
+    let sql = "DELETE FROM jobs WHERE tenant = $1 AND id = $2";
+    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+}
+
+/// Removes an application whose job is gone, with its roles and assignments.
+pub async fn remove_application(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    application: ApplicationId,
+) -> Result<(), StoreError> {
     for table in ["app_roles", "assignments"] {
         let sql = format!("DELETE FROM {table} WHERE tenant = $1 AND application = $2");
         tx.exec(&sql, &[tenant.into(), application.into()]).await?;
     }
     let sql = "DELETE FROM applications WHERE tenant = $1 AND id = $2";
-    tx.exec(sql, &[tenant.into(), application.into()]).await?;
-    let sql = "DELETE FROM jobs WHERE tenant = $1 AND id = $2";
-    tx.exec(sql, &[tenant.into(), job.into()]).await.map(|_| ())
+    tx.exec(sql, &[tenant.into(), application.into()])
+        .await
+        .map(|_| ())
 }
 
 /// Tables whose rows belong to one job. The audit log stays.

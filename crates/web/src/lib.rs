@@ -10,4 +10,4 @@ pub use body::{BodyError, read_body};
 pub use limits::{BODY, LARGEST_BODY};
 pub use peer::Peer;
 pub use request_id::RequestId;
-pub use serve::{serve, text};
+pub use serve::{Tls, TlsError, serve, text};

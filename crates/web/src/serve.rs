@@ -1,5 +1,6 @@
 //! Accepts connections until told to stop, then lets running requests come to their end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,11 +12,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -23,11 +28,12 @@ use crate::Peer;
 use crate::limits::{CONNECTIONS, GOODBYE, HEAD, LARGEST_HEAD};
 
 /// Serves until `stop`; answers when the last request has ended or was given up on. Proxies that are
-/// trusted say whom they speak for.
+/// trusted say whom they speak for. Over TLS, when there is a certificate.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     trusted: Vec<IpNet>,
+    tls: Option<Tls>,
     stop: CancellationToken,
 ) {
     let trusted: Arc<[IpNet]> = trusted.into();
@@ -52,24 +58,25 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
-        let trusted = Arc::clone(&trusted);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(move |mut request: hyper::Request<Incoming>| {
-                    let peer = Peer::of(peer.ip(), request.headers(), &trusted);
-                    request.extensions_mut().insert(peer);
-                    service.call(request)
-                }),
-            );
-        let watched = graceful.watch(connection);
+        let caller = Caller {
+            router: router.clone(),
+            trusted: Arc::clone(&trusted),
+            address: peer.ip(),
+            watcher: graceful.watcher(),
+        };
+        let tls = tls.clone();
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(error = %error, "a connection ended badly");
+            match tls {
+                None => caller.serve(stream).await,
+                Some(Tls(acceptor)) => {
+                    match tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => caller.serve(stream).await,
+                        Ok(Err(error)) => {
+                            tracing::debug!(error = %error, "a connection was not made secure");
+                        }
+                        Err(_) => {}
+                    }
+                }
             }
             drop(place);
         });
@@ -78,6 +85,85 @@ pub async fn serve(
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(GOODBYE) => {}
+    }
+}
+
+/// Who is at the other end of a connection, and who answers.
+struct Caller {
+    router: Router,
+    trusted: Arc<[IpNet]>,
+    address: IpAddr,
+    watcher: Watcher,
+}
+
+impl Caller {
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            trusted,
+            address,
+            watcher,
+        } = self;
+        let service = TowerToHyperService::new(router);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(LARGEST_HEAD)
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |mut request: hyper::Request<Incoming>| {
+                    let peer = Peer::of(address, request.headers(), &trusted);
+                    request.extensions_mut().insert(peer);
+                    service.call(request)
+                }),
+            );
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error = %error, "a connection ended badly");
+        }
+    }
+}
+
+/// A certificate with its key, for TLS 1.2 and 1.3.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// A certificate or its key is not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// There is none in the file.
+    #[error("the file of the certificate holds none in PEM")]
+    Certificate,
+    /// There is none in the file.
+    #[error("the file of the key holds no private key in PEM")]
+    Key,
+    /// They do not go together.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Unfit(#[from] rustls::Error),
+}
+
+impl Tls {
+    /// A certificate with those that sign it, and its key, each in PEM.
+    pub fn new(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        // A second call finds the provider installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let chain: Result<Vec<CertificateDer<'static>>, _> =
+            CertificateDer::pem_slice_iter(certificate).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty());
+        let chain = chain.ok_or(TlsError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Key)?;
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
 

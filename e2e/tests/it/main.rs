@@ -3,6 +3,7 @@
 mod conflict;
 mod conversations;
 mod exchanges;
+mod graph;
 mod leaving;
 mod mail;
 mod oauth;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use muster_model::application::{AppRole, Assignment};
+use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::audit::activity;
 use muster_model::directory::Kind;
 use muster_model::{AssignmentId, GroupId, ObjectId, RoleId, UserId};
@@ -245,4 +245,147 @@ pub async fn unassign(
         })
         .await?;
     Ok((name, gone))
+}
+
+/// Who is to get which role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assigning {
+    /// Who.
+    pub principal: ObjectId,
+    /// User or group.
+    pub kind: Kind,
+    /// The role, which the application must have; or [`RoleId::DEFAULT_ACCESS`].
+    pub role: RoleId,
+    /// Of a group: does it reach the members of nested groups, too?
+    pub transitive: bool,
+}
+
+/// Assigns somebody who exists with a role that exists; answers `None` when that was so before.
+pub async fn assign_role(
+    ctx: &Ctx,
+    application: &Application,
+    asked: Assigning,
+) -> Result<Option<Assignment>, AppError> {
+    let Assigning {
+        principal,
+        kind,
+        role,
+        transitive,
+    } = asked;
+    let (tenant, id) = (ctx.tenant, application.id);
+    let assignment = Assignment {
+        id: AssignmentId::new(),
+        application: id,
+        principal,
+        kind,
+        role,
+        transitive,
+        created: ctx.clock.now(),
+    };
+    let assigned = format!("{kind} {principal} with the role {role}");
+    let entry = audit::entry(ctx, activity::ASSIGN, application.job, assigned);
+    let made = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move {
+            let of = assignments::of_principal(tx, tenant, principal).await?;
+            if of.iter().any(|it| it.application == id && it.role == role) {
+                return Ok(None);
+            }
+            assignments::create(tx, tenant, &assignment).await?;
+            audit_log::append(tx, tenant, &entry).await?;
+            Ok(Some(assignment))
+        })
+    });
+    made.await
+}
+
+/// Takes one assignment away.
+pub async fn unassign_role(
+    ctx: &Ctx,
+    application: &Application,
+    assignment: &Assignment,
+) -> Result<(), AppError> {
+    let (tenant, id, at) = (ctx.tenant, application.id, ctx.clock.now());
+    let (principal, role) = (assignment.principal, assignment.role);
+    let gone = format!("{} {principal} with the role {role}", assignment.kind);
+    let entry = audit::entry(ctx, activity::UNASSIGN, application.job, gone);
+    let removed = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move {
+            if assignments::remove(tx, tenant, id, principal, Some(role), at).await? > 0 {
+                audit_log::append(tx, tenant, &entry).await?;
+            }
+            Ok(())
+        })
+    });
+    removed.await
+}
+
+/// One assignment of an application.
+pub async fn assignment(
+    ctx: &Ctx,
+    application: &Application,
+    id: AssignmentId,
+) -> Result<Option<Assignment>, AppError> {
+    let (tenant, of) = (ctx.tenant, application.id);
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move { Ok(assignments::find(tx, tenant, of, id).await?) })
+    });
+    read.await
+}
+
+/// Assignments that are read at once.
+const PORTION: u32 = 1000;
+
+/// All assignments of an application, each with the principal's name.
+pub async fn assignments(
+    ctx: &Ctx,
+    application: &str,
+) -> Result<Vec<(Assignment, String)>, AppError> {
+    let application = find(ctx, application).await?;
+    let (tenant, id) = (ctx.tenant, application.id);
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let read = ctx.store.read::<_, AppError, _>(|tx| {
+            Box::pin(async move {
+                let page = assignments::list(tx, tenant, id, after, PORTION).await?;
+                let ids: Vec<ObjectId> = page.iter().map(|it| it.principal).collect();
+                let mut names = users::names(tx, tenant, &ids).await?;
+                names.extend(groups::names(tx, tenant, &ids).await?);
+                Ok((page, names))
+            })
+        });
+        let (page, names) = read.await?;
+        let names: std::collections::HashMap<ObjectId, String> = names.into_iter().collect();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        all.extend(page.into_iter().map(|it| {
+            let name = names.get(&it.principal).cloned().unwrap_or_default();
+            (it, name)
+        }));
+    }
+    Ok(all)
+}
+
+/// All assignments of a principal, each with the application's name.
+pub async fn assignments_of(
+    ctx: &Ctx,
+    principal: ObjectId,
+) -> Result<Vec<(Assignment, String)>, AppError> {
+    let tenant = ctx.tenant;
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move {
+            Ok((
+                assignments::of_principal(tx, tenant, principal).await?,
+                applications::list(tx, tenant).await?,
+            ))
+        })
+    });
+    let (all, known) = read.await?;
+    let named = all.into_iter().map(|it| {
+        let application = known.iter().find(|known| known.id == it.application);
+        let name = application
+            .map(|it| it.display_name.clone())
+            .unwrap_or_default();
+        (it, name)
+    });
+    Ok(named.collect())
 }

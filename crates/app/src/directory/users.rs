@@ -1,18 +1,20 @@
 //! What may be done with users.
 
+use muster_model::audit::activity;
 use muster_model::directory::User;
 use muster_model::{TenantId, Timestamp, UserId, Value};
-use muster_store::{StoreError, Tx, users};
+use muster_store::{StoreError, Tx, audit as audit_log, users};
 
 use super::find::{get_user, named_user};
 use super::patch::{Manager, Named, UserPatch};
 use super::property::quoted;
 use super::upsert::{Outcome, outcome, user_after, whom};
+use crate::audit::Hand;
 use crate::{AppError, Ctx};
 
 /// Creates a user from Graph properties: `userPrincipalName` must be among them, `id` may be.
 pub async fn create_user(ctx: &Ctx, set: Vec<(String, Value)>) -> Result<User, AppError> {
-    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let (tenant, at, hand) = (ctx.tenant, ctx.clock.now(), Hand::of(ctx));
     let patch = UserPatch::read(set)?;
     let body = ctx.store.write(move |tx| {
         Box::pin(async move {
@@ -27,6 +29,8 @@ pub async fn create_user(ctx: &Ctx, set: Vec<(String, Value)>) -> Result<User, A
             let manager = manager(tx, tenant, &patch.manager).await?;
             let user = user_after(&patch, None, manager);
             users::put(tx, tenant, &user, at).await?;
+            let entry = hand.user(activity::ADD_USER, None, Some(&user));
+            audit_log::append(tx, tenant, &entry).await?;
             Ok(user)
         })
     });
@@ -39,7 +43,7 @@ pub async fn update_user(
     id: UserId,
     set: Vec<(String, Value)>,
 ) -> Result<bool, AppError> {
-    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let (tenant, at, hand) = (ctx.tenant, ctx.clock.now(), Hand::of(ctx));
     let patch = UserPatch::read(set)?;
     if patch.id.is_some_and(|given| given != id) {
         return Err(AppError::Invalid(
@@ -57,7 +61,8 @@ pub async fn update_user(
             let manager = manager(tx, tenant, &patch.manager).await?;
             let mut user = old.clone();
             patch.apply(&mut user, manager);
-            put_if_changed(tx, tenant, Some(&old), &user, at).await
+            let changed = (activity::UPDATE_USER, &old, &user);
+            change(tx, tenant, &hand, changed, at).await
         })
     });
     body.await.map_err(taken).map(changed)
@@ -65,7 +70,7 @@ pub async fn update_user(
 
 /// Marks a user as deleted; it can be restored. Answers whether it was there until now.
 pub async fn soft_delete_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
-    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let (tenant, at, hand) = (ctx.tenant, ctx.clock.now(), Hand::of(ctx));
     let body = ctx.store.write(move |tx| {
         Box::pin(async move {
             let old = get_user(tx, tenant, id).await?;
@@ -74,7 +79,8 @@ pub async fn soft_delete_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
                 deleted,
                 ..old.clone()
             };
-            put_if_changed(tx, tenant, Some(&old), &user, at).await
+            let changed = (activity::DELETE_USER, &old, &user);
+            change(tx, tenant, &hand, changed, at).await
         })
     });
     body.await.map(changed)
@@ -82,7 +88,7 @@ pub async fn soft_delete_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
 
 /// Undoes a soft deletion. Answers whether there was one.
 pub async fn restore_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
-    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let (tenant, at, hand) = (ctx.tenant, ctx.clock.now(), Hand::of(ctx));
     let body = ctx.store.write(move |tx| {
         Box::pin(async move {
             let old = get_user(tx, tenant, id).await?;
@@ -91,7 +97,8 @@ pub async fn restore_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
                 deleted: None,
                 ..old.clone()
             };
-            put_if_changed(tx, tenant, Some(&old), &user, at).await
+            let changed = (activity::RESTORE_USER, &old, &user);
+            change(tx, tenant, &hand, changed, at).await
         })
     });
     body.await.map_err(taken).map(changed)
@@ -99,12 +106,13 @@ pub async fn restore_user(ctx: &Ctx, id: UserId) -> Result<bool, AppError> {
 
 /// Removes a user for good, with its memberships and assignments.
 pub async fn purge_user(ctx: &Ctx, id: UserId) -> Result<(), AppError> {
-    let (tenant, at) = (ctx.tenant, ctx.clock.now());
+    let (tenant, at, hand) = (ctx.tenant, ctx.clock.now(), Hand::of(ctx));
     let body = ctx.store.write(move |tx| {
         Box::pin(async move {
-            get_user(tx, tenant, id).await?;
+            let user = get_user(tx, tenant, id).await?;
             users::purge(tx, tenant, id, None, at).await?;
-            Ok(())
+            let entry = hand.user(activity::PURGE_USER, Some(&user), None);
+            Ok(audit_log::append(tx, tenant, &entry).await?)
         })
     });
     body.await
@@ -126,6 +134,22 @@ pub(super) async fn upsert_user(
     let manager = manager(tx, tenant, &patch.manager).await?;
     let user = user_after(patch, old.as_ref(), manager);
     put_if_changed(tx, tenant, old.as_ref(), &user, at).await
+}
+
+/// Writes a user who was changed by hand, with its entry in the audit log.
+async fn change(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    hand: &Hand,
+    (activity, old, new): (&str, &User, &User),
+    at: Timestamp,
+) -> Result<Outcome, AppError> {
+    let outcome = put_if_changed(tx, tenant, Some(old), new, at).await?;
+    if changed(outcome) {
+        let entry = hand.user(activity, Some(old), Some(new));
+        audit_log::append(tx, tenant, &entry).await?;
+    }
+    Ok(outcome)
 }
 
 async fn put_if_changed(

@@ -33,8 +33,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
                 "id": added.id.to_string(), "name": added.display_name,
                 "template": added.template, "job": added.job.to_string()
             });
-            tell(
-                out,
+            out.tell(
                 &shown,
                 format!("Added {} ({})", added.display_name, added.id),
             )
@@ -55,8 +54,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let done = applications::assign(ctx, &app, &who, role.as_deref()).await?;
             let shown = json!({ "name": done.name, "role": done.role, "new": done.is_new });
             let before = if done.is_new { "" } else { " (as before)" };
-            tell(
-                out,
+            out.tell(
                 &shown,
                 format!("{} has the role {}{before}", done.name, done.role),
             )
@@ -79,7 +77,8 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
                 0 => format!("{name} was not assigned"),
                 _ => format!("{name} is unassigned"),
             };
-            tell(out, &json!({ "name": name, "removed": gone }), text).await;
+            out.tell(&json!({ "name": name, "removed": gone }), text)
+                .await;
         }
         App::Credentials { app, credentials } => {
             let credentials = *credentials;
@@ -91,7 +90,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             };
             applications::save_credentials(ctx, &app, given).await?;
             let text = "The connection works; the credentials are saved".to_owned();
-            tell(out, &json!({ "ok": true, "saved": true }), text).await;
+            out.tell(&json!({ "ok": true, "saved": true }), text).await;
         }
         App::Surprises { app, since } => {
             let since = ctx.clock.now().plus_seconds(-i64::from(since));
@@ -109,7 +108,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             let given = authorize(node, *asking, out).await?;
             applications::save_credentials(ctx, &app, given).await?;
             let text = "The connection works; the credentials are saved".to_owned();
-            tell(out, &json!({ "ok": true, "saved": true }), text).await;
+            out.tell(&json!({ "ok": true, "saved": true }), text).await;
         }
         App::TestConnection { app, credentials } => {
             return test(node, &app, given(*credentials)?, out).await;
@@ -156,7 +155,7 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
                 shown.insert("notificationWebhook".to_owned(), json!(url));
                 shown.extend(secret.map(|secret| ("secret".to_owned(), json!(secret))));
             }
-            tell(out, &json!(shown), said.join("\n")).await;
+            out.tell(&json!(shown), said.join("\n")).await;
         }
         App::Remove { app, yes } => {
             if !yes {
@@ -170,7 +169,8 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
                 "{} is removed; accounts at the target are as they were",
                 removed.display_name
             );
-            tell(out, &json!({ "removed": removed.display_name }), text).await;
+            out.tell(&json!({ "removed": removed.display_name }), text)
+                .await;
         }
         App::Scope {
             app,
@@ -211,18 +211,13 @@ pub(super) async fn perform(node: &Node, task: App, out: &Out) -> Result<Exit, A
             if let Some(on) = default_access {
                 told["defaultAccess"] = on.into();
             }
-            tell(out, &told, text.join("; ")).await;
+            out.tell(&told, text.join("; ")).await;
             if changed {
                 out.note("The next cycle evaluates every object.").await;
             }
         }
     }
     Ok(Exit::Done)
-}
-
-async fn tell(out: &Out, shown: &serde_json::Value, text: String) {
-    out.line(if out.json { shown.to_string() } else { text })
-        .await;
 }
 
 async fn show_included(included: &applications::Included, out: &Out) {
@@ -399,12 +394,8 @@ async fn test(
 ) -> Result<Exit, AppError> {
     match applications::test_connection(&node.ctx, app, given).await? {
         Ok(()) => {
-            tell(
-                out,
-                &json!({ "ok": true }),
-                "The connection works".to_owned(),
-            )
-            .await;
+            out.tell(&json!({ "ok": true }), "The connection works".to_owned())
+                .await;
             Ok(Exit::Done)
         }
         Err(failure) => {

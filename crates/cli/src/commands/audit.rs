@@ -5,6 +5,7 @@ use muster_app::audit::{self, Filter};
 use muster_model::audit::Audited;
 use serde_json::json;
 
+use super::log::value_json;
 use crate::args::Audit;
 use crate::exit::Exit;
 use crate::node::Node;
@@ -38,15 +39,34 @@ fn line(entry: &Audited, application: &str, is_json: bool) -> String {
         actor,
         activity,
         job,
+        target,
         detail,
+        changes,
     } = entry;
     if !is_json {
-        return format!("{at}  {actor}  {application}: {activity}: {detail}");
+        let about = match (application, job) {
+            ("", None) => String::new(),
+            (name, _) => format!("{name}: "),
+        };
+        return format!("{at}  {actor}  {about}{activity}: {detail}");
     }
+    let modified: Vec<_> = changes
+        .iter()
+        .map(|it| {
+            json!({
+                "displayName": it.name, "oldValue": value_json(&it.old),
+                "newValue": value_json(&it.new)
+            })
+        })
+        .collect();
     json!({
         "id": id.to_string(), "activityDateTime": at.to_string(), "activityDisplayName": activity,
-        "initiatedBy": actor, "application": application, "jobId": job.to_string(),
-        "detail": detail
+        "initiatedBy": actor, "application": application,
+        "jobId": job.map(|job| job.to_string()),
+        "target": target.as_ref().map(|it| json!({
+            "type": it.kind, "id": it.id, "displayName": it.name
+        })),
+        "detail": detail, "modifiedProperties": modified
     })
     .to_string()
 }

@@ -83,7 +83,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 let of = app.as_deref();
                 let page = log::list(&node.ctx, of, query.clone(), log::PAGE).await?;
                 let Some(last) = page.last() else { break };
-                query.before = Some(last.id);
+                query.beyond = Some(last.id);
                 for event in &page {
                     match csv {
                         Some(table) => {
@@ -149,7 +149,8 @@ async fn query(node: &Node, filter: LogFilter) -> Result<EventQuery, AppError> {
         cycle: cycle.transpose()?,
         since: instant(filter.since)?,
         until: instant(filter.until)?,
-        before: None,
+        beyond: None,
+        oldest_first: false,
         has_exchanges: false,
     })
 }

@@ -10,6 +10,7 @@ mod dialects;
 mod exchanges;
 mod explain;
 mod faces;
+mod graph;
 mod guard;
 mod kill;
 mod kill_provider;

@@ -116,9 +116,13 @@ fn the_log_is_filtered_counted_and_exported_as_tables() {
         assert!(!found.is_empty());
         assert!(found.iter().all(|it| it["sourceIdentity"] == *source));
     }
-    let none = json(&data, &["log", "list", "--identity", "100%"]);
-    assert_eq!(none, serde_json::json!([]));
+    for text in ["%", "_"] {
+        let none = json(&data, &["log", "list", "--identity", text]);
+        assert_eq!(none, serde_json::json!([]), "{text}");
+    }
     let id = source["id"].as_str().unwrap();
+    let found = json(&data, &["log", "list", "--identity", id]);
+    assert_eq!(found[0]["sourceIdentity"], *source);
     json(&data, &["user", "delete", id]);
     json(&data, &["user", "purge", id, "--yes"]);
     let gone = json(&data, &["log", "list", APP, "--user", id]);

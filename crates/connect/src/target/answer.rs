@@ -180,7 +180,8 @@ fn scim_type(status: u16, body: &[u8]) -> Option<ScimType> {
 fn over(status: u16, body: &[u8], detail: &str) -> Over {
     let said = detail.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if status == 402 || says(&["license", "licence", "seat limit", "no seats"]) {
+    let is_scarce = says(&["limit", "no ", "exceed", "available", "left", "not enough"]);
+    if status == 402 || (says(&["license", "licence", "seat"]) && is_scarce) {
         return Over::Licence;
     }
     if !matches!(status, 400 | 422) {
@@ -188,6 +189,16 @@ fn over(status: u16, body: &[u8], detail: &str) -> Over {
     }
     match scim_type(status, body) {
         Some(ScimType::InvalidPath) => Over::UnknownAttribute,
+        _ if says(&[
+            "required",
+            "mandatory",
+            "missing",
+            "must not be empty",
+            "must be set",
+        ]) =>
+        {
+            Over::MissingValue
+        }
         _ if says(&["domain"]) => Over::Domain,
         _ if says(&["attribute", "field", "property"])
             && says(&[
@@ -200,16 +211,6 @@ fn over(status: u16, body: &[u8], detail: &str) -> Over {
             ]) =>
         {
             Over::UnknownAttribute
-        }
-        _ if says(&[
-            "required",
-            "mandatory",
-            "missing",
-            "must not be empty",
-            "must be set",
-        ]) =>
-        {
-            Over::MissingValue
         }
         _ => Over::Other,
     }
@@ -384,6 +385,16 @@ mod tests {
                 400,
                 plain("the domain of the email is not verified"),
                 "InvalidDomain",
+            ),
+            (
+                400,
+                plain("licenseType is required"),
+                "MandatoryFieldsMissing",
+            ),
+            (
+                400,
+                plain("unknown attribute licenseType"),
+                "SchemaAttributeNotFound",
             ),
             (400, plain("no"), "UnprocessableEntity"),
         ] {

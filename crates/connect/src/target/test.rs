@@ -59,6 +59,11 @@ fn told(host: &str, kind: Kind, filter: &str, error: &TargetError) -> (&'static 
         TargetError::Unauthorized {
             status: 403,
             detail,
+        }
+        | TargetError::Refused {
+            status: 403,
+            detail,
+            ..
         } => (
             "Forbidden",
             format!(

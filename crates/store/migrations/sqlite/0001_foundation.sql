@@ -95,6 +95,8 @@ CREATE TABLE jobs (
     status TEXT NOT NULL,
     quarantine TEXT,
     settings TEXT NOT NULL,
+    -- is it shown to who asks for the jobs of its application?
+    offered BOOLEAN NOT NULL DEFAULT TRUE,
     watermark TEXT,
     last_cycle BIGINT,
     -- when nothing was left to do, first and last
@@ -323,10 +325,32 @@ CREATE TABLE audit (
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
     activity TEXT NOT NULL,
-    job BLOB NOT NULL,
-    detail TEXT NOT NULL
+    job BLOB,
+    -- what kind of object was changed, which one, and its name
+    target_kind TEXT,
+    target TEXT,
+    target_name TEXT,
+    detail TEXT NOT NULL,
+    -- [[property, before, after]]
+    changes TEXT
 );
 CREATE UNIQUE INDEX audit_id ON audit (tenant, id);
+
+-- Tokens of the control API, as hashes.
+CREATE TABLE api_tokens (
+    tenant BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    expires BIGINT,
+    revoked BIGINT,
+    last_used BIGINT,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX api_tokens_hash ON api_tokens (tenant, hash);
+CREATE UNIQUE INDEX api_tokens_name ON api_tokens (tenant, name) WHERE revoked IS NULL;
 
 CREATE TABLE integrations (
     tenant BIGINT NOT NULL,

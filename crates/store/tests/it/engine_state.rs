@@ -93,6 +93,7 @@ fn job() -> Job {
         watermark: None,
         last_cycle: None,
         steady: None,
+        offered: true,
     }
 }
 
@@ -627,7 +628,7 @@ async fn events_are_listed_from_the_newest_back(test: &TestStore) {
         loop {
             let page = events::list(tx, TENANT, job, &query, 20).await?;
             let Some(last) = page.last() else { break };
-            query.before = Some(last.id);
+            query.beyond = Some(last.id);
             listed.extend(page);
         }
         Ok(listed)
