@@ -77,7 +77,7 @@ impl Target for InProcess {
         Ok(self.0.users.lock().is_empty())
     }
 
-    async fn test(&self) -> Result<(), TestFailure> {
+    async fn test(&self, _groups: bool) -> Result<(), TestFailure> {
         Ok(())
     }
 

@@ -287,7 +287,7 @@ pub async fn save_credentials(
     let saved_for = origin(&credentials.tenant_url);
     let opened = open(ctx, &application, &credentials, Arc::clone(&held) as _).await?;
     let tested = match opened {
-        Ok(target) => target.test().await,
+        Ok(target) => target.test(true).await,
         Err(failure) => Err(failure),
     };
     // The test may have exchanged it for another one.
@@ -341,9 +341,19 @@ pub async fn test_connection(
     application: &str,
     credentials: Option<Credentials>,
 ) -> Result<Result<(), TestFailure>, AppError> {
+    test(ctx, application, credentials, true).await
+}
+
+/// As [`test_connection`] with the saved credentials; groups are asked for, or not.
+pub(crate) async fn test(
+    ctx: &Ctx,
+    application: &str,
+    credentials: Option<Credentials>,
+    groups: bool,
+) -> Result<Result<(), TestFailure>, AppError> {
     let application = find(ctx, application).await?;
     match given_or_saved(ctx, &application, credentials).await? {
-        Ok(target) => Ok(target.test().await),
+        Ok(target) => Ok(target.test(groups).await),
         Err(failure) => Ok(Err(failure)),
     }
 }

@@ -46,12 +46,21 @@ pub async fn demand(
     Ok((application, demand))
 }
 
-/// The connection to the target is tested first; nobody hears of it unless it fails (CR-11).
-pub async fn test(ctx: &Ctx, application: &Application) -> Result<(), AppError> {
-    let saved = applications::test_connection(ctx, &application.display_name, None).await?;
-    saved.map_err(|failure| {
-        AppError::Refused(format!("{failure}; nothing was looked at or changed"))
-    })
+/// The connection to the target is tested first; nobody hears of it unless it fails (CR-11). What passes by itself is
+/// left to the engine, which waits: somebody may have to lose access.
+pub async fn test(ctx: &Ctx, application: &Application, demand: &Demand) -> Result<(), AppError> {
+    let (id, groups) = (application.id.to_string(), demand.kind == Kind::Group);
+    let Err(failure) = applications::test(ctx, &id, None, groups).await? else {
+        return Ok(());
+    };
+    if matches!(failure.category, "Timeout" | "OtherStatus") {
+        return Ok(());
+    }
+    let how = format!("{} {}: {failure}", demand.kind, demand.anchor);
+    audit::note(ctx, activity::DEMAND, application.job, how).await?;
+    Err(AppError::Refused(format!(
+        "{failure}; nothing was looked at or changed"
+    )))
 }
 
 /// Provisions somebody now; answers what the log says of it, oldest first.

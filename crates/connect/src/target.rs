@@ -383,8 +383,8 @@ impl Target for ScimTarget {
         Ok(total == 0 && resources.is_empty())
     }
 
-    async fn test(&self) -> Result<(), TestFailure> {
-        test::connection(self).await
+    async fn test(&self, groups: bool) -> Result<(), TestFailure> {
+        test::connection(self, groups).await
     }
 
     async fn probe(&self, canary: Option<&str>) -> Result<Probe, TestFailure> {

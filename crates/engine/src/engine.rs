@@ -529,7 +529,7 @@ fn worth_keeping(cycle: &Cycle) -> bool {
         || !matches!(cycle.state, CycleState::Succeeded)
 }
 
-pub(crate) const fn code(error: &EngineError) -> &'static str {
+pub(crate) fn code(error: &EngineError) -> &'static str {
     match error {
         EngineError::Target(error) => TargetError::code(error),
         EngineError::Restarted | EngineError::Busy | EngineError::Interrupted => "Interrupted",

@@ -3,7 +3,6 @@
 //! The object goes the way of every cycle ([`crate::object`]), with its writes noted and not sent and
 //! nothing written down; what is told besides is what was seen on that way.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use muster_model::directory::Kind;
@@ -28,6 +27,7 @@ use crate::guard::Cleared;
 use crate::intents::intents as intent_channel;
 use crate::limit::Rank;
 use crate::object::{Path, Work};
+use crate::outcome::Hidden;
 use crate::port::{Grant, Record, Source};
 use crate::rehearsal::{REDACTED, Rehearsal};
 use crate::scope::{Judged, Policy, judge};
@@ -366,24 +366,21 @@ fn brought_in(record: &Record, mapping: &ObjectMapping) -> Vec<String> {
 
 /// Takes out what the log would not tell: attributes that redacted mappings read (AM-20).
 fn hide(mapping: &ObjectMapping, record: Option<&mut Record>, judged: Option<&mut Judged>) {
-    let redacted = mapping.attributes.iter().filter(|it| it.redacted());
-    let hidden: HashSet<&str> = redacted.flat_map(|it| it.source_attributes()).collect();
-    let hide = |value: &mut Value| {
-        if !value.is_empty() {
-            *value = Value::from(REDACTED);
-        }
-    };
-    if let Some(record) = record {
-        for name in &hidden {
-            if let Some(mut value) = record.attributes.get(name).cloned() {
-                hide(&mut value);
-                record.attributes.set(*name, value);
-            }
+    let Some(record) = record else { return };
+    let hidden = Hidden::of(mapping, &record.attributes);
+    let shown = record.attributes.iter();
+    let names: Vec<String> = shown
+        .filter(|(name, value)| !value.is_empty() && hidden.hides(name, value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let clauses = judged.into_iter().flat_map(|it| &mut it.filter.clauses);
+    for clause in clauses.filter(|it| hidden.hides(&it.attribute, &it.seen)) {
+        if !clause.seen.is_empty() {
+            clause.seen = Value::from(REDACTED);
         }
     }
-    let clauses = judged.into_iter().flat_map(|it| &mut it.filter.clauses);
-    for clause in clauses.filter(|it| hidden.contains(it.attribute.as_str())) {
-        hide(&mut clause.seen);
+    for name in names {
+        record.attributes.set(&name, REDACTED);
     }
 }
 

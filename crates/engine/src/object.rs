@@ -248,7 +248,10 @@ impl Path<'_> {
                 continue;
             }
             if let Some(matched) = &matched {
-                steps.push(matching_step(matched, &attempts));
+                let step = matching_step(matched, &attempts);
+                if steps.last() != Some(&step) {
+                    steps.push(step);
+                }
             }
             let is_managed = link
                 .as_ref()

@@ -1,13 +1,15 @@
 //! What came of an object: its outcome for the store, and what the log says of it.
 
-use muster_model::Value;
+use std::collections::HashSet;
+
 use muster_model::cycle::Counts;
 use muster_model::directory::Kind;
 use muster_model::event::{Action, Modified, PROPERTY_NAME, Status, Step, StepKind, StepName};
 use muster_model::link::{Link, LinkState, SourceAnchor, TargetId};
-use muster_rules::{AttributeMapping, ObjectMapping};
+use muster_model::{Attributes, Value};
+use muster_rules::ObjectMapping;
 
-use crate::decide::{Decision, Matched, Reason, reads};
+use crate::decide::{Decision, Matched, Reason};
 use crate::error::EngineError;
 use crate::matching::Attempt;
 use crate::port::{Change, Record, TargetError};
@@ -157,10 +159,11 @@ impl Told {
             return Err(error.clone().into());
         }
         let failure = Self {
-            came_to: if tried.is_some() {
-                StepKind::Export
-            } else {
-                StepKind::Matching
+            came_to: match (error, &tried) {
+                // Nothing was sent.
+                (TargetError::NotPlanned, _) => StepKind::Processing,
+                (_, Some(_)) => StepKind::Export,
+                (_, None) => StepKind::Matching,
             },
             ..Self::from(Reason::new(error.code(), error.to_string()))
         };
@@ -323,13 +326,10 @@ pub(crate) fn import_step(name: StepName, shown: Option<(&Record, &ObjectMapping
         _ => "linked to an object at the target",
     };
     let details = shown.map(|(record, mapping)| {
-        let hidden = |name: &str| {
-            let hides = |it: &AttributeMapping| it.redacted() && reads(it, name);
-            mapping.attributes.iter().any(hides)
-        };
+        let hidden = Hidden::of(mapping, &record.attributes);
         let values = record.attributes.iter().take(VALUES);
         let told = values.map(|(name, value)| {
-            let value = if hidden(name) {
+            let value = if hidden.hides(name, value) {
                 REDACTED.to_owned()
             } else {
                 value.to_string().chars().take(CHARACTERS).collect()
@@ -343,6 +343,36 @@ pub(crate) fn import_step(name: StepName, shown: Option<(&Record, &ObjectMapping
         status: Status::Success,
         description: description.to_owned(),
         details: details.unwrap_or_default(),
+    }
+}
+
+/// What redacted mappings read of an object (AM-20): the attributes, and their values, which may stand under other
+/// names as well.
+pub(crate) struct Hidden<'m> {
+    names: HashSet<&'m str>,
+    values: Vec<String>,
+}
+
+impl<'m> Hidden<'m> {
+    pub(crate) fn of(mapping: &'m ObjectMapping, source: &Attributes) -> Self {
+        let redacted = mapping.attributes.iter().filter(|it| it.redacted());
+        let names: HashSet<&str> = redacted.flat_map(|it| it.source_attributes()).collect();
+        let values = names.iter().filter_map(|name| match source.get(name)? {
+            // Everybody has one of the two.
+            Value::Null | Value::Bool(_) => None,
+            value => Some(value.to_string()).filter(|text| !text.is_empty()),
+        });
+        Self {
+            values: values.collect(),
+            names,
+        }
+    }
+
+    pub(crate) fn hides(&self, name: &str, value: &Value) -> bool {
+        self.names.contains(name) || {
+            let text = value.to_string();
+            self.values.iter().any(|hidden| text.contains(hidden))
+        }
     }
 }
 

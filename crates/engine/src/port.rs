@@ -310,8 +310,19 @@ pub enum Over {
     Domain,
     /// It has no licence left.
     Licence,
+    /// A value must be unique and is taken.
+    Taken,
     /// Something else.
     Other,
+}
+
+/// Does an answer say that there is no licence left?
+pub fn speaks_of_licences(said: &str) -> bool {
+    let said = said.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    says(&["seat limit", "no seats", "seats left"])
+        || (says(&["license", "licence"])
+            && says(&["limit", "no ", "exceed", "available", "left", "not enough"]))
 }
 
 impl Over {
@@ -321,6 +332,7 @@ impl Over {
             Self::UnknownAttribute => "SchemaAttributeNotFound",
             Self::Domain => "InvalidDomain",
             Self::Licence => "LicenseLimitExceeded",
+            Self::Taken => "Conflict",
             Self::Other => "UnprocessableEntity",
         }
     }
@@ -397,8 +409,12 @@ impl TargetError {
     }
 
     /// The error code of 10.6.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
+            Self::Unauthorized {
+                status: 403,
+                detail,
+            } if speaks_of_licences(detail) => "LicenseLimitExceeded",
             Self::Unauthorized { status: 403, .. } => "InsufficientRights",
             Self::Unauthorized { .. } => "Unauthorized",
             Self::Throttled { .. } => "TooManyRequests",
@@ -467,8 +483,9 @@ pub trait Target: Send + Sync {
     /// Does the target say that it holds no object of this kind?
     async fn is_empty(&self, kind: Kind) -> Result<bool, TargetError>;
 
-    /// Test connection (2.4): reads, never writes.
-    async fn test(&self) -> Result<(), TestFailure>;
+    /// Test connection (2.4): reads, never writes. Groups are asked for, too, when that is wanted and they are
+    /// provisioned.
+    async fn test(&self, groups: bool) -> Result<(), TestFailure>;
 
     /// Finds out what it can and cannot do, and how it wants to be spoken to. Reads, and writes only when it is
     /// given a name: then an object of that name is made, tried out, and removed again.

@@ -399,19 +399,25 @@ impl Pass<'_> {
                 told(&batch.attribute, added.len(), removed.len()),
             ),
         };
-        let waiting = batch.waiting.len();
+        let (waiting, lost) = (batch.waiting.len(), settled.lost.len());
+        let (resolved, description) = match (waiting, lost) {
+            (0, 0) => (
+                Status::Success,
+                "all referred objects have accounts at the target".to_owned(),
+            ),
+            (0, _) => (
+                Status::Warning,
+                format!("{lost} referred objects are at the target no more"),
+            ),
+            _ => (
+                Status::Warning,
+                format!("{waiting} referred objects are not at the target (yet): {UNRESOLVED}"),
+            ),
+        };
         let mut steps = vec![Step {
             name: StepName::References,
-            status: if waiting == 0 {
-                Status::Success
-            } else {
-                Status::Warning
-            },
-            description: if waiting == 0 {
-                "all referred objects are at the target".to_owned()
-            } else {
-                format!("{waiting} referred objects are not at the target (yet): {UNRESOLVED}")
-            },
+            status: resolved,
+            description,
             details: batch
                 .waiting
                 .iter()

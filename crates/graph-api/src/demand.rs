@@ -94,7 +94,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Fault> {
     let subject = object.to_string();
     let demanded = provision::demand(&call.ctx, &application, &subject, &members);
     let (application, demand) = demanded.await?;
-    provision::test(&call.ctx, &application).await?;
+    provision::test(&call.ctx, &application, &demand).await?;
     let began = call.ctx.clock.now();
     let (_, events) = provision::provision(&call.ctx, &application, &demand).await?;
     let ended = call.ctx.clock.now();

@@ -129,7 +129,7 @@ pub const CODES: &[Code] = &[
     ),
     theirs(
         "InvalidAnchor",
-        "The object to which it was linked is gone at the target. The next cycle matches or creates it anew; drop the \
+        "The object to which it was linked is gone at the target. It is matched or created anew while it is in scope; drop the \
          link yourself with muster link drop.",
     ),
     theirs(

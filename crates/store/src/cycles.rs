@@ -108,7 +108,8 @@ pub async fn latest(
         .await
 }
 
-/// What the cycles of a job have come to (11.2). Cycles that somebody asked for count for nothing.
+/// What the cycles of a job that are kept have come to (11.2); one that found nothing to do is not kept. Cycles that
+/// somebody asked for count for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Milestones {
     /// The latest one without an error.

@@ -1,6 +1,6 @@
 //! `muster log …`
 
-use muster_app::{AppError, directory, log};
+use muster_app::{AppError, applications, directory, log};
 use muster_model::code;
 use muster_model::event::{Event, Status};
 use muster_model::link::SourceAnchor;
@@ -24,8 +24,12 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 let shown: Vec<Json> = events.iter().map(event_json).collect();
                 out.line(json!(shown).to_string()).await;
             } else {
+                let all = applications::list(&node.ctx).await?;
                 for event in &events {
-                    out.line(event_line(event)).await;
+                    let of = all.iter().find(|it| app.is_none() && it.job == event.job);
+                    let of = of.map(|it| format!("  ({}, {})", it.display_name, event.id));
+                    let line = event_line(event) + &of.unwrap_or_default();
+                    out.line(line).await;
                 }
             }
         }

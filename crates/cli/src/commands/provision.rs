@@ -25,7 +25,7 @@ pub(super) async fn perform(node: &Node, task: Provision, out: &Out) -> Result<E
     let Demand {
         anchor, members, ..
     } = &demand;
-    provision::test(ctx, &application).await?;
+    provision::test(ctx, &application, &demand).await?;
     let mut explained = Vec::new();
     for anchor in members.iter().chain([anchor]) {
         let id = anchor.to_string();

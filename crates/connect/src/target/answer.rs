@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use muster_engine::port::{Over, TargetError};
+use muster_engine::port::{Over, TargetError, speaks_of_licences};
 use muster_model::link::TargetId;
 use muster_model::{Clock, SystemClock};
 use muster_scim::{ScimError, ScimType};
@@ -118,14 +118,6 @@ pub(super) fn refusal(host: &str, answer: Answer) -> TargetError {
         (StatusCode::SERVICE_UNAVAILABLE, _) if wait.is_some() => {
             TargetError::Throttled { wait, said: None }
         }
-        (StatusCode::FORBIDDEN, status) if over(status, &body, &detail) == Over::Licence => {
-            let over = Over::Licence;
-            TargetError::Refused {
-                status,
-                over,
-                detail,
-            }
-        }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, status) => {
             TargetError::Unauthorized { status, detail }
         }
@@ -175,13 +167,12 @@ fn scim_type(status: u16, body: &[u8]) -> Option<ScimType> {
     ScimError::from_answer(status, &body).scim_type
 }
 
-/// What a request was refused over, by the scimType or by the words of the answer: RFC 7644 has none for most of
-/// this (10.6).
+/// What a request was refused over: by the scimType, and by the words of the answer where RFC 7644 has none for it
+/// (10.6). It is told, and nothing is done otherwise because of it.
 fn over(status: u16, body: &[u8], detail: &str) -> Over {
     let said = detail.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let is_scarce = says(&["limit", "no ", "exceed", "available", "left", "not enough"]);
-    if status == 402 || (says(&["license", "licence", "seat"]) && is_scarce) {
+    if status == 402 || speaks_of_licences(detail) {
         return Over::Licence;
     }
     if !matches!(status, 400 | 422) {
@@ -189,32 +180,35 @@ fn over(status: u16, body: &[u8], detail: &str) -> Over {
     }
     match scim_type(status, body) {
         Some(ScimType::InvalidPath) => Over::UnknownAttribute,
-        _ if says(&[
-            "required",
-            "mandatory",
-            "missing",
-            "must not be empty",
-            "must be set",
-        ]) =>
-        {
-            Over::MissingValue
-        }
-        _ if says(&["domain"]) => Over::Domain,
-        _ if says(&["attribute", "field", "property"])
-            && says(&[
-                "unknown",
-                "not found",
-                "not exist",
-                "undefined",
-                "not defined",
-                "unrecognized",
-            ]) =>
-        {
-            Over::UnknownAttribute
-        }
-        _ => Over::Other,
+        Some(ScimType::Uniqueness) => Over::Taken,
+        None | Some(ScimType::InvalidValue) => match () {
+            () if says(&["domain"]) => Over::Domain,
+            () if says(&MISSING) => Over::MissingValue,
+            () if says(&["attribute", "field", "property"]) && says(&UNKNOWN) => {
+                Over::UnknownAttribute
+            }
+            () => Over::Other,
+        },
+        Some(_) => Over::Other,
     }
 }
+
+/// How servers say that a value is not there, and that an attribute is not known.
+const MISSING: [&str; 5] = [
+    "required",
+    "mandatory",
+    "missing",
+    "must not be empty",
+    "must be set",
+];
+const UNKNOWN: [&str; 6] = [
+    "unknown",
+    "not found",
+    "not exist",
+    "undefined",
+    "not defined",
+    "unrecognized",
+];
 
 /// What a SCIM error says, or the beginning of whatever came instead.
 fn detail(body: &[u8]) -> String {

@@ -121,11 +121,6 @@ fn of_all(error: &TargetError, write: &Request, count: usize) -> TargetError {
                 detail: MISSING.to_owned(),
             };
         }
-        // It is about nobody, and the same for everybody.
-        TargetError::Refused {
-            over: Over::Licence,
-            ..
-        } => return error.clone(),
         TargetError::Conflict(_) => (409, "a bulk request was refused as a whole"),
         TargetError::NoTarget(_) => (400, "a bulk request was refused as a whole"),
         TargetError::Refused { status, .. } => (*status, "a bulk request was refused as a whole"),

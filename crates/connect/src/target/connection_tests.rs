@@ -82,7 +82,7 @@ fn target(url: &str, authority: Option<&[u8]>) -> ScimTarget {
 
 /// The category in which it fails; none when it is well.
 async fn category(url: &str, authority: Option<&[u8]>) -> Option<(&'static str, String)> {
-    let failure = target(url, authority).test().await.err()?;
+    let failure = target(url, authority).test(true).await.err()?;
     Some((failure.category, failure.message))
 }
 

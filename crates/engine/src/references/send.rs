@@ -11,7 +11,7 @@ use super::{Batch, Pass, Referred, Settled};
 use crate::error::EngineError;
 use crate::gate::{Concerned, Unwritten};
 use crate::known::links_of;
-use crate::port::{Over, References, TargetError, Write};
+use crate::port::{References, TargetError, Write};
 
 /// Requests of one batch that may be refused before it is given up for this time: half of a refused
 /// request is sent again and again until the one that is to blame is found.
@@ -20,18 +20,13 @@ const REFUSALS: usize = 50;
 const ROWS: u32 = 100;
 /// Was the request refused because of what is in it?
 const fn is_refusal(error: &TargetError) -> bool {
-    match error {
-        // It is the same for everybody.
-        TargetError::Refused {
-            over: Over::Licence,
-            ..
-        } => false,
+    matches!(
+        error,
         TargetError::Refused { .. }
-        | TargetError::NoTarget(_)
-        | TargetError::NotFound
-        | TargetError::Conflict(_) => true,
-        _ => false,
-    }
+            | TargetError::NoTarget(_)
+            | TargetError::NotFound
+            | TargetError::Conflict(_)
+    )
 }
 
 /// What to do with references.

@@ -1,6 +1,7 @@
 //! Matching by several attributes (5.4).
 
 use muster_app::{jobs as jobs_app, mappings};
+use muster_engine::port::{Over, TargetError};
 use muster_model::Attributes;
 use muster_model::event::{Status, StepName};
 use muster_model::link::TargetId;
@@ -105,5 +106,50 @@ fn accounts_are_looked_for_by_precedence_and_several_are_none() {
             (several.status, &*several.code),
             (Status::Failure, "DuplicateTargetEntries")
         );
+    });
+}
+
+#[test]
+fn am_20_what_is_redacted_stands_nowhere_in_the_log() {
+    quietly(|world| async move {
+        world.fill(1).await;
+        let set = vec![("mobilePhone".to_owned(), "555 0100".into())];
+        let user = muster_app::directory::find_user(&world.ctx, "user0.0@example.test");
+        let user = user.await.unwrap();
+        let changed = muster_app::directory::update_user(&world.ctx, user.id, set).await;
+        assert!(changed.unwrap());
+        let schema = mappings::export(&world.ctx, APP, None).await.unwrap();
+        let mut schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        let rows = "/synchronizationRules/0/objectMappings/0/attributeMappings";
+        let rows = schema.pointer_mut(rows).unwrap().as_array_mut().unwrap();
+        let phone = rows
+            .iter_mut()
+            .find(|it| it["targetAttributeName"] == "phoneNumbers[type eq \"mobile\"].value");
+        phone.unwrap()["source"] = serde_json::json!({ "expression": "Redact([mobile])" });
+        let schema = schema.to_string();
+        mappings::import(&world.ctx, APP, &schema, "")
+            .await
+            .unwrap();
+        jobs_app::start(&world.ctx, APP).await.unwrap();
+        let run = async || world.ctx.engine.run(world.ctx.tenant, world.job).await;
+        run().await.unwrap();
+        world.title(0, "another").await;
+        // Whoever fails is shown with all values, and this one has two names in the source.
+        world.provider.says(Some(TargetError::Refused {
+            status: 400,
+            over: Over::Other,
+            detail: "no".to_owned(),
+        }));
+        let ended = run().await.unwrap();
+        assert_eq!(ended.counts.failed, 1, "{}", world.told());
+        let log = format!("{:?}", world.log().await);
+        // The step that tells what was read of the source.
+        assert!(log.contains("accountEnabled"), "{log}");
+        assert!(!log.contains("555 0100"), "{log}");
+        let explained = muster_app::explain::explain(&world.ctx, APP, "user0.0@example.test");
+        let (_, _, explained) = Box::pin(explained).await.unwrap();
+        let explained = format!("{:?}", explained.unwrap().record);
+        assert!(explained.contains("mobilePhone"), "{explained}");
+        assert!(!explained.contains("555 0100"), "{explained}");
     });
 }

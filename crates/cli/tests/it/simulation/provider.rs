@@ -434,7 +434,7 @@ impl Target for Connection {
         self.0.request("is it empty", ask).await
     }
 
-    async fn test(&self) -> Result<(), TestFailure> {
+    async fn test(&self, _groups: bool) -> Result<(), TestFailure> {
         Ok(())
     }
 
