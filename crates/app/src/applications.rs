@@ -32,7 +32,9 @@ pub use assign::{
     Assigned, Assigning, Included, Principal, assign, assign_role, assignment, assignments,
     assignments_of, included, unassign, unassign_role,
 };
-pub use jobs::{Put, change, delete_job, entries, offer_job, put_entries, saved_credentials};
+pub use jobs::{
+    Put, change, delete_job, entries, offer_job, put_entries, remove_anyhow, saved_credentials,
+};
 pub use muster_rules::gallery::GalleryApp;
 
 /// The gallery that is built into the binary.

@@ -79,6 +79,40 @@ pub async fn pause(ctx: &Ctx, application: &str) -> Result<Application, AppError
     Ok(application)
 }
 
+/// Does something that is done while a job is off. When it fails, the job is as it was before.
+pub(crate) async fn while_off<T>(
+    ctx: &Ctx,
+    application: &Application,
+    work: impl Future<Output = Result<T, AppError>>,
+) -> Result<T, AppError> {
+    let before = job_of(ctx, application).await?.status;
+    pause(ctx, &application.id.to_string()).await?;
+    let done = work.await;
+    if done.is_err() {
+        set_status(ctx, application.job, activity::START, move |now| {
+            (*now == JobStatus::Paused && before != *now).then_some(before)
+        })
+        .await?;
+    }
+    done
+}
+
+/// Restart of a job that is on, or off: it is on afterwards. When it is refused, the job is as it was before.
+pub async fn restart_and_start(
+    ctx: &Ctx,
+    application: &str,
+    scope: ResetScope,
+) -> Result<(), AppError> {
+    let found = find(ctx, application).await?;
+    if scope.links {
+        // Links are forgotten while the job is off, and while nobody may have to lose access by them.
+        Box::pin(while_off(ctx, &found, restart(ctx, application, scope))).await?;
+    } else if scope != ResetScope::default() {
+        restart(ctx, application, scope).await?;
+    }
+    start(ctx, application).await.map(drop)
+}
+
 /// Restart: forgets what the scope names (5.8); answers how many links that were.
 pub async fn restart(
     ctx: &Ctx,

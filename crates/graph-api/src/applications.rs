@@ -254,9 +254,7 @@ pub(crate) async fn delete_principal(call: Call) -> Result<Answer, Fault> {
 }
 
 async fn remove(call: &Call, found: &Shown) -> Result<Answer, Fault> {
-    let id = found.application.id.to_string();
-    muster_app::jobs::pause(&call.ctx, &id).await?;
-    applications::remove(&call.ctx, &id).await?;
+    applications::remove_anyhow(&call.ctx, &found.application).await?;
     Ok(Answer::done())
 }
 

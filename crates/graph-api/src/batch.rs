@@ -95,7 +95,9 @@ fn read(request: &Json) -> Result<Inner<'_>, Fault> {
         // What is no JSON comes as base64.
         Json::String(text) => {
             let bytes = base64::prelude::BASE64_STANDARD.decode(text).ok();
-            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            let json = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            // It is refused where it is asked for.
+            Some(json.unwrap_or(Json::String(String::new())))
         }
         body => Some(body.clone()),
     };
@@ -129,6 +131,9 @@ async fn answer(outer: &Call, one: &Inner<'_>) -> Result<Answer, Fault> {
         return Err(Fault::bad_request("A batch has no batch within it."));
     }
     found.allow(&outer.token)?;
+    if one.body.as_ref().is_some_and(Json::is_string) {
+        return Err(bad_json("It is neither an object nor JSON in base64."));
+    }
     let text = |name: &str| one.headers.get(name)?.to_str().ok();
     let call = Call {
         ctx: outer.ctx.clone(),

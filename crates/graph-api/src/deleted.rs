@@ -49,7 +49,7 @@ pub(crate) async fn get(call: Call) -> Result<Answer, Fault> {
     let user = read::Object::User(find(&call).await?);
     let mut names: Vec<String> = USER.usual.iter().map(|name| (*name).to_owned()).collect();
     names.push("deletedDateTime".to_owned());
-    let shown = typed(&call, &user, Some(&names))?;
+    let shown = typed(&call, &user, Some(&names));
     Ok(Answer::ok(call.entity("directoryObjects/$entity", shown)))
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn restore(call: Call) -> Result<Answer, Fault> {
         .await
         .map_err(conflict)?;
     let user = crate::users::find(&call, &user.id.to_string()).await?;
-    let shown = typed(&call, &read::Object::User(user), None)?;
+    let shown = typed(&call, &read::Object::User(user), None);
     Ok(Answer::ok(call.entity("directoryObjects/$entity", shown)))
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn object(call: Call) -> Result<Answer, Fault> {
     let found = found.pop().ok_or_else(|| Fault::not_found(call.arg(0)))?;
     Ok(Answer::ok(call.entity(
         "directoryObjects/$entity",
-        typed(&call, &found, None)?,
+        typed(&call, &found, None),
     )))
 }
 
@@ -113,7 +113,7 @@ pub(crate) async fn by_ids(call: Call) -> Result<Answer, Fault> {
             read::Object::Group(_) => "group",
         };
         if is_wanted(name) || is_wanted("directoryObject") {
-            value.push(typed(&call, &object, None)?);
+            value.push(typed(&call, &object, None));
         }
     }
     Ok(Answer::ok(call.list("directoryObjects", value)))

@@ -557,6 +557,9 @@ impl Parser<'_> {
         }
         self.at += 2;
         let path = self.path()?;
+        if path.is_empty() {
+            return Err(invalid("tolower and toupper take a property"));
+        }
         let operand = self.resolve(path)?;
         self.expect(&Token::Close)?;
         if !matches!(operand.kind, Kind::Text | Kind::Texts) {

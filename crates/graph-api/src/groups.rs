@@ -1,5 +1,7 @@
 //! `/groups` (6.2).
 
+use std::collections::BTreeSet;
+
 use muster_app::directory::{self, read};
 use muster_model::GroupId;
 use muster_model::directory::{Group, Kind as Of};
@@ -66,8 +68,9 @@ async fn groups(call: &Call, query: &Query) -> Result<Page, Fault> {
     let mut page = match ids {
         Some(ids) => {
             let mut found = Vec::new();
+            let ids: BTreeSet<GroupId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
             for id in ids {
-                if let Ok(id) = id.parse() {
+                {
                     let group = read::group(&call.ctx, id).await?;
                     found.extend(group.map(|group| Json::Object(group_object(&group))));
                 }
@@ -94,12 +97,12 @@ async fn show(call: &Call, query: &Query, found: Vec<Json>) -> Result<Vec<Json>,
                 "members" => {
                     let members = read::members_after(&call.ctx, id, None, EXPANDED).await?;
                     let ids: Vec<_> = members.into_iter().map(|(member, _)| member).collect();
-                    members::all(call, &read::objects(&call.ctx, &ids).await?, select)?
+                    members::all(call, &read::objects(&call.ctx, &ids).await?, select)
                 }
                 "memberOf" => {
                     let groups = read::groups_of(&call.ctx, id.into(), false).await?;
                     let groups: Vec<_> = groups.into_iter().map(read::Object::Group).collect();
-                    members::all(call, &groups, select)?
+                    members::all(call, &groups, select)
                 }
                 // Nobody owns anything here.
                 _ => json!([]),
@@ -222,7 +225,7 @@ pub(crate) async fn members(call: Call) -> Result<Answer, Fault> {
         .collect();
     let objects = read::objects(&call.ctx, &ids).await?;
     let page = Page {
-        value: match members::all(&call, &objects, query.select.as_deref())? {
+        value: match members::all(&call, &objects, query.select.as_deref()) {
             Json::Array(value) => value,
             _ => Vec::new(),
         },

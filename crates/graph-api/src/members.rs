@@ -25,23 +25,18 @@ pub(crate) fn needs_eventual(call: &Call) -> Result<(), Fault> {
 }
 
 /// An object with its type, and what was asked for of it; of one that the token may not read, its id alone.
-pub(crate) fn typed(
-    call: &Call,
-    object: &Object,
-    select: Option<&[String]>,
-) -> Result<Json, Fault> {
+pub(crate) fn typed(call: &Call, object: &Object, select: Option<&[String]>) -> Json {
     if !may_read(call, object) {
-        return Ok(hidden(object));
+        return hidden(object);
     }
     let (name, object, shape) = whole(object);
-    let select = match select {
-        Some(names) => crate::query::select(&names.join(","), shape)?,
-        None => None,
-    };
+    // Some are of another type, and have other properties.
+    let known = |names: &[String]| names.iter().filter_map(|name| shape.top(name)).collect();
+    let select: Option<Vec<String>> = select.map(known);
     let mut named = Map::new();
     named.insert("@odata.type".to_owned(), name.into());
     named.extend(object);
-    Ok(shown(named, select.as_deref(), &[], shape))
+    shown(named, select.as_deref(), &[], shape)
 }
 
 fn may_read(call: &Call, object: &Object) -> bool {
@@ -65,14 +60,8 @@ fn whole(object: &Object) -> (&'static str, Map<String, Json>, &'static Shape) {
 }
 
 /// Some objects with their types.
-pub(crate) fn all(
-    call: &Call,
-    objects: &[Object],
-    select: Option<&[String]>,
-) -> Result<Json, Fault> {
-    let all = objects.iter().map(|it| typed(call, it, select));
-    let all: Result<Vec<Json>, Fault> = all.collect();
-    all.map(Json::Array)
+pub(crate) fn all(call: &Call, objects: &[Object], select: Option<&[String]>) -> Json {
+    objects.iter().map(|it| typed(call, it, select)).collect()
 }
 
 /// A list of objects, of which the options speak as of this shape.

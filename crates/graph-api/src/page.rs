@@ -76,16 +76,18 @@ pub(crate) fn of_all(mut all: Vec<Json>, query: &Query) -> Result<Page, Fault> {
                 .as_ref()
                 .is_none_or(|search| search.passes(object))
     });
-    if !query.order.is_empty() {
-        all.sort_by(|left, right| compare(left, right, &query.order));
+    // By name, unless something else is asked for; the id decides between two.
+    let mut order = query.order.clone();
+    if order.is_empty() {
+        order.push(("displayName".to_owned(), false));
     }
+    order.push(("id".to_owned(), false));
+    all.sort_by(|left, right| compare(left, right, &order));
     let count = (query.count && query.skiptoken.is_none()).then_some(all.len() as u64);
     let begin = match &query.skiptoken {
         Some(token) => {
-            let after = open(token, "skiptoken")?;
-            let position = all.iter().position(|it| it["id"] == after["id"]);
-            // It is gone: those that were before it are still before it.
-            position.map_or_else(|| after["at"].as_u64().unwrap_or(0) as usize, |at| at + 1)
+            let last = open(token, "skiptoken")?;
+            all.partition_point(|it| compare(it, &last, &order).is_le())
         }
         None => query.skip as usize,
     };
@@ -95,9 +97,11 @@ pub(crate) fn of_all(mut all: Vec<Json>, query: &Query) -> Result<Page, Fault> {
         .skip(begin)
         .take(query.top as usize)
         .collect();
-    let next = (rest > page.len()).then(|| {
-        let last = page.last().map(|last| last["id"].clone());
-        serde_json::json!({ "id": last, "at": begin + page.len() })
+    let next = page.last().filter(|_| rest > page.len()).map(|last| {
+        let keys = order
+            .iter()
+            .map(|(name, _)| (name.clone(), last[name.as_str()].clone()));
+        Json::Object(keys.collect())
     });
     Ok(Page {
         value: page,

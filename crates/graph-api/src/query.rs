@@ -291,7 +291,15 @@ fn unknown(name: &str, shape: &Shape) -> Fault {
     ))
 }
 
+/// Properties of an order at most.
+const KEYS: usize = 5;
+
 fn order(text: &str, shape: &Shape) -> Result<Vec<(String, bool)>, Fault> {
+    if text.split(',').count() > KEYS {
+        return Err(Fault::bad_request(format!(
+            "'$orderby' takes at most {KEYS} properties."
+        )));
+    }
     text.split(',')
         .map(|key| {
             let mut words = key.split_whitespace();
@@ -354,6 +362,9 @@ fn expand(text: &str, takes: &[&str]) -> Result<Vec<Expand>, Fault> {
                     ));
                 }
             }
+        }
+        if expands.iter().any(|it: &Expand| it.name == *name) {
+            return Err(Fault::bad_request(format!("'$expand' names {name} twice.")));
         }
         expands.push(Expand {
             name: (*name).to_owned(),

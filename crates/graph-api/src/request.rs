@@ -162,7 +162,19 @@ impl Outer<'_> {
             wants_back: prefers(self.headers, "return=representation"),
             token: Arc::new(token),
         };
-        (found.route.answer)(call).await
+        let done = (found.route.answer)(call);
+        if self.method == Method::GET {
+            return done.await;
+        }
+        // What changes something comes to its end, also when nobody waits for the answer any more.
+        tokio::spawn(done).await.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "a request of the control API broke off");
+            Err(Fault::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerError",
+                "The request broke off.",
+            ))
+        })
     }
 
     async fn authenticate(&self) -> Result<ApiToken, Fault> {

@@ -192,6 +192,9 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Fault> {
     ))
 }
 
+/// Types and functions that may be written with the namespace before them.
+const DRESSED: &[&str] = &["user", "group", "application", "servicePrincipal", "delta"];
+
 /// The path taken apart: `users('x')` is two segments, and functions and casts are without their clothes.
 fn segments(path: &str) -> Result<Vec<String>, Fault> {
     let mut segments = Vec::new();
@@ -205,11 +208,13 @@ fn segments(path: &str) -> Result<Vec<String>, Fault> {
                 "A segment of the path is too long or holds a NUL.",
             ));
         }
-        let lower = segment.to_ascii_lowercase();
+        // A sign-in name may begin so, too.
         let bare = ["microsoft.graph.", "graph."].iter().find_map(|prefix| {
-            lower
-                .starts_with(prefix)
-                .then(|| segment[prefix.len()..].to_owned())
+            let rest = segment.get(prefix.len()..)?;
+            let is_it = segment[..prefix.len()].eq_ignore_ascii_case(prefix);
+            let name = rest.trim_end_matches("()");
+            let is_known = DRESSED.iter().any(|it| it.eq_ignore_ascii_case(name));
+            (is_it && is_known).then(|| rest.to_owned())
         });
         let segment = bare.unwrap_or(segment);
         let key = segment
@@ -294,5 +299,7 @@ mod tests {
         );
         assert!(segments("/users('a").is_ok());
         assert!(segments("/users(x='a')").is_err());
+        check("/users/graph.jones@x", &["users", "graph.jones@x"]);
+        check("/users/ümläut.x@x", &["users", "ümläut.x@x"]);
     }
 }

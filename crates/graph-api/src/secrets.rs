@@ -87,7 +87,7 @@ fn read(list: &Json, kept: &BTreeMap<String, String>) -> Result<BTreeMap<String,
     let list = list.as_array().filter(|list| list.len() <= KEYS.len());
     let list =
         list.ok_or_else(|| Fault::invalid("value", "a list of keys and values is expected"))?;
-    let mut entries = BTreeMap::new();
+    let (mut entries, mut is_kept) = (BTreeMap::new(), false);
     for entry in list {
         let name = entry["key"].as_str().unwrap_or_default();
         // On input also with a small first letter.
@@ -116,13 +116,28 @@ fn read(list: &Json, kept: &BTreeMap<String, String>) -> Result<BTreeMap<String,
                 ));
             }
         };
-        let value = match kept.get(*known) {
-            Some(before) if value == MASK && MASKED.contains(known) => before.clone(),
-            _ => value,
+        let value = match (value == MASK && MASKED.contains(known), kept.get(*known)) {
+            (false, _) => value,
+            (true, Some(before)) => {
+                is_kept = true;
+                before.clone()
+            }
+            (true, None) => {
+                let what = format!("the value of {known} is not kept; give it");
+                return Err(Fault::invalid("value", what));
+            }
         };
         if !value.is_empty() {
             entries.insert((*known).to_owned(), value);
         }
+    }
+    // What is kept goes to where it was kept for, and nowhere else.
+    let address = |of: &BTreeMap<String, String>| of.get("BaseAddress").cloned();
+    if is_kept && address(&entries) != address(kept) {
+        return Err(Fault::invalid(
+            "value",
+            "with another BaseAddress the secrets are given again: what is kept is for the address before",
+        ));
     }
     Ok(entries)
 }
@@ -231,11 +246,14 @@ fn notifications(text: &str) -> Result<Notices, Fault> {
     let most = settings["DeleteThresholdEnabled"]
         .as_bool()
         .unwrap_or(false);
-    let most = most.then(|| settings["DeleteThresholdValue"].as_u64().unwrap_or(500));
+    let most = most.then(|| match &settings["DeleteThresholdValue"] {
+        Json::Null => Some(500),
+        value => value.as_u64(),
+    });
     let most = most
         .map(|most| {
-            u32::try_from(most)
-                .map_err(|_| Fault::invalid(name, "DeleteThresholdValue is too large"))
+            let most = most.and_then(|most| u32::try_from(most).ok());
+            most.ok_or_else(|| Fault::invalid(name, "DeleteThresholdValue is a number"))
         })
         .transpose()?;
     Ok(Notices {

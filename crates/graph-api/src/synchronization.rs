@@ -373,29 +373,15 @@ pub(crate) async fn restart(call: Call) -> Result<Answer, Fault> {
     };
     let (scope, lets) = reset(&text)?;
     let id = found.application.id.to_string();
-    if matches!(found.job.status, JobStatus::NotConfigured) {
-        // It says what to do.
-        jobs::start(&call.ctx, &id).await?;
+    if lets && scope.links {
+        return Err(Fault::invalid(
+            "criteria/resetScope",
+            "what is let through is done by a cycle before links are forgotten: ForceDeletes first",
+        ));
     }
+    jobs::restart_and_start(&call.ctx, &id, scope).await?;
     if lets {
         jobs::allow(&call.ctx, &id, None).await?;
     }
-    if scope.links {
-        // Links are forgotten while the job is off, and while nobody may have to lose access by them.
-        jobs::pause(&call.ctx, &id).await?;
-    }
-    let restarted = if scope == ResetScope::default() {
-        Ok(())
-    } else {
-        jobs::restart(&call.ctx, &id, scope).await.map(drop)
-    };
-    let was_on = matches!(
-        found.job.status,
-        JobStatus::Active | JobStatus::Quarantined { .. }
-    );
-    if restarted.is_ok() || was_on {
-        jobs::start(&call.ctx, &id).await?;
-    }
-    restarted?;
     Ok(Answer::done())
 }

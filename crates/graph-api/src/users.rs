@@ -1,5 +1,7 @@
 //! `/users` (6.1).
 
+use std::collections::BTreeSet;
+
 use muster_app::directory::{self, read};
 use muster_model::directory::{Kind as Of, User};
 use muster_model::{UserId, Value};
@@ -88,10 +90,9 @@ async fn named(call: &Call, query: &Query, deleted: bool) -> Result<Option<Vec<U
     let ids = filter.one_of("id");
     let mut found = Vec::new();
     if let Some(ids) = ids {
+        let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         for id in ids {
-            if let Ok(id) = id.parse::<UserId>() {
-                found.extend(read::any_user(&call.ctx, id).await?);
-            }
+            found.extend(read::any_user(&call.ctx, id).await?);
         }
     } else if let (Some(name), false) = (filter.demands("userPrincipalName"), deleted) {
         found.extend(read::user(&call.ctx, name).await?);
@@ -99,7 +100,6 @@ async fn named(call: &Call, query: &Query, deleted: bool) -> Result<Option<Vec<U
         return Ok(None);
     }
     found.retain(|user| user.deleted.is_some() == deleted);
-    found.dedup_by_key(|user| user.id);
     Ok(Some(found))
 }
 
@@ -116,17 +116,15 @@ async fn show(call: &Call, query: &Query, found: Vec<Json>) -> Result<Vec<Json>,
             let select = expand.select.as_deref();
             let come = match expand.name.as_str() {
                 "manager" => match manager_of(call, id).await? {
-                    Some(manager) => typed(call, &read::Object::User(manager), select)?,
+                    Some(manager) => typed(call, &read::Object::User(manager), select),
                     None => continue,
                 },
-                "directReports" => {
-                    members::all(call, &read::reports(&call.ctx, id).await?, select)?
-                }
+                "directReports" => members::all(call, &read::reports(&call.ctx, id).await?, select),
                 _ => {
                     let groups = read::groups_of(&call.ctx, id.into(), false).await?;
                     let groups: Vec<read::Object> =
                         groups.into_iter().map(read::Object::Group).collect();
-                    members::all(call, &groups, select)?
+                    members::all(call, &groups, select)
                 }
             };
             object.insert(expand.name.clone(), come);
@@ -295,7 +293,7 @@ pub(crate) async fn manager(call: Call) -> Result<Answer, Fault> {
     let user = find(&call, call.arg(0)).await?;
     let manager = manager_of(&call, user.id).await?;
     let manager = manager.ok_or_else(|| Fault::not_found("manager"))?;
-    let shown = typed(&call, &read::Object::User(manager), query.select.as_deref())?;
+    let shown = typed(&call, &read::Object::User(manager), query.select.as_deref());
     Ok(Answer::ok(call.entity("directoryObjects/$entity", shown)))
 }
 

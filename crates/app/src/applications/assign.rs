@@ -286,6 +286,22 @@ pub async fn assign_role(
     let entry = audit::entry(ctx, activity::ASSIGN, application.job, assigned);
     let made = ctx.store.write::<_, AppError, _>(move |tx| {
         Box::pin(async move {
+            // They may be gone by now.
+            let is_role = role == RoleId::DEFAULT_ACCESS
+                || applications::role(tx, tenant, id, role).await?.is_some();
+            let is_there = match kind {
+                Kind::User => users::find(tx, tenant, principal.user())
+                    .await?
+                    .is_some_and(|user| user.deleted.is_none()),
+                Kind::Group => groups::find(tx, tenant, principal.group())
+                    .await?
+                    .is_some_and(|group| group.deleted.is_none()),
+            };
+            if !is_role || !is_there {
+                return Err(AppError::NotFound(
+                    "the role, or who is to have it, is gone".to_owned(),
+                ));
+            }
             let of = assignments::of_principal(tx, tenant, principal).await?;
             if of.iter().any(|it| it.application == id && it.role == role) {
                 return Ok(None);

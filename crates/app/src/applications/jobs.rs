@@ -82,7 +82,6 @@ pub async fn offer_job(ctx: &Ctx, application: &Application) -> Result<Job, AppE
 /// Forgets everything of a job; the application gets another one, which nobody sees until it is asked for. Accounts
 /// at the target stay as they are.
 pub async fn delete_job(ctx: &Ctx, application: &Application) -> Result<(), AppError> {
-    crate::jobs::pause(ctx, &application.id.to_string()).await?;
     let document = mappings::defaults(ctx, &application.id.to_string()).await?;
     let next = Job {
         id: JobId::new(),
@@ -107,10 +106,22 @@ pub async fn delete_job(ctx: &Ctx, application: &Application) -> Result<(), AppE
         &*application.display_name,
     );
     let next = Some((next, first, document));
-    Ok(ctx
-        .engine
-        .remove(ctx.tenant, application, next, entry)
-        .await?)
+    let removed = async {
+        Ok(ctx
+            .engine
+            .remove(ctx.tenant, application, next, entry)
+            .await?)
+    };
+    Box::pin(crate::jobs::while_off(ctx, application, removed)).await
+}
+
+/// Removes an application whose job may be on.
+pub async fn remove_anyhow(ctx: &Ctx, application: &Application) -> Result<(), AppError> {
+    let id = application.id.to_string();
+    let removed = super::remove(ctx, &id);
+    Box::pin(crate::jobs::while_off(ctx, application, removed))
+        .await
+        .map(drop)
 }
 
 /// The credentials that are saved.
@@ -196,6 +207,8 @@ pub async fn put_entries(ctx: &Ctx, application: &Application, put: Put) -> Resu
         .filter(|(name, _)| !OWN.contains(&name.as_str()));
     let others: BTreeMap<&String, &String> = others.collect();
     let text = serde_json::to_string(&others).unwrap_or_default();
+    let names: Vec<&str> = put.entries.keys().map(String::as_str).collect();
+    let names = names.join(", ");
     let (store, mut entry) = (
         ctx.store.clone(),
         audit::entry(ctx, activity::SETTINGS, job, ""),
@@ -236,11 +249,9 @@ pub async fn put_entries(ctx: &Ctx, application: &Application, put: Put) -> Resu
             if settings.scope != now.settings.scope {
                 begin_anew(tx, tenant, &now, at).await?;
             }
-            if !told.is_empty() {
-                entry.detail = told.join("; ");
-                audit_log::append(tx, tenant, &entry).await?;
-            }
-            Ok(())
+            told.push(format!("entries: {names}"));
+            entry.detail = told.join("; ");
+            Ok(audit_log::append(tx, tenant, &entry).await?)
         })
     });
     written.await

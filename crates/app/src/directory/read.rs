@@ -1,6 +1,6 @@
 //! Reading the directory page by page.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use muster_model::directory::{Group, Kind, User};
 use muster_model::{GroupId, ObjectId, Position, UserId};
@@ -106,8 +106,8 @@ pub async fn objects(ctx: &Ctx, ids: &[ObjectId]) -> Result<Vec<Object>, AppErro
         .map(|it| (it.id.into(), Object::User(it)))
         .chain(groups.map(|it| (it.id.into(), Object::Group(it))))
         .collect();
-    let place = |id: &ObjectId| ids.iter().position(|it| it == id);
-    found.sort_by_key(|(id, _)| place(id));
+    let places: HashMap<ObjectId, usize> = ids.iter().copied().zip(0..).collect();
+    found.sort_by_key(|(id, _)| places.get(id).copied());
     Ok(found.into_iter().map(|(_, object)| object).collect())
 }
 

@@ -508,6 +508,22 @@ fn wrong_input_is_refused_by_its_place_and_changes_nothing() {
         assert_eq!((status, of.as_str()), (400, code), "{path}: {message}");
         assert!(message.contains(says), "{path}: {message}");
     }
+    // A name that begins as a type is written is nobody else's.
+    assert_eq!(
+        api.refused("DELETE", "/users/graph.ada0@contoso.example", None)
+            .0,
+        404
+    );
+    api.get("/users/ada0@contoso.example");
+    let nested = format!(
+        "/users?$filter={}displayName eq 'a'",
+        "tolower(".repeat(900)
+    );
+    assert_eq!(api.refused("GET", &nested, None).0, 400);
+    let keys = format!("/users?$orderby={}city", "city,".repeat(50));
+    assert_eq!(api.refused("GET", &keys, None).0, 400);
+    let twice = format!("/users?$filter=id in ('{id}','{id}')");
+    assert_eq!(api.get(&twice)["value"].as_array().unwrap().len(), 1);
     for (method, path, status) in [
         ("GET", "/users/nobody@contoso.example", 404),
         ("GET", "/nonsense", 404),
@@ -741,6 +757,21 @@ fn the_tutorial_is_walked_through_the_api() {
     let listed = api.get(&format!("{s}/secrets"));
     assert_eq!(listed["value"].as_array().unwrap().len(), 4, "{listed}");
     assert!(!listed.to_string().contains(&token), "{listed}");
+    // What is masked is for the address before, and goes nowhere else.
+    let elsewhere = json!([
+        { "key": "BaseAddress", "value": "https://elsewhere.example" },
+        { "key": "SecretToken", "value": "*" }
+    ]);
+    for (method, path, body) in [
+        ("PUT", format!("{s}/secrets"), json!({ "value": elsewhere })),
+        (
+            "POST",
+            format!("{job}/validateCredentials"),
+            json!({ "credentials": elsewhere }),
+        ),
+    ] {
+        assert_eq!(api.refused(method, &path, Some(&body)).0, 400);
+    }
     // What is masked stays.
     api.done(
         "PUT",
