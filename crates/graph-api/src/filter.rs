@@ -431,7 +431,7 @@ impl Parser<'_> {
                 return self.any(name.clone());
             }
             if last.eq_ignore_ascii_case("$count") {
-                let (name, _) = self.collection(name)?;
+                let name = self.collection(name)?;
                 let op = self.op()?;
                 return match self.literal() {
                     Some(Literal::Int(number)) => Ok(Filter::Count(name, op, number)),
@@ -506,14 +506,13 @@ impl Parser<'_> {
         if self.variable.is_some() {
             return Err(invalid("`any` within `any` is not supported"));
         }
-        let (name, kind) = self.collection(&name)?;
+        let name = self.collection(&name)?;
         self.expect(&Token::Open)?;
         let Some(Token::Word(variable)) = self.next() else {
             return Err(invalid("`any` begins with a variable and `:`"));
         };
         self.expect(&Token::Colon)?;
         self.variable = Some((variable, name.clone()));
-        let _ = kind;
         let inner = self.any_of()?;
         self.variable = None;
         self.expect(&Token::Close)?;
@@ -623,9 +622,9 @@ impl Parser<'_> {
         }
     }
 
-    fn collection(&self, name: &str) -> Result<(String, Kind), Fault> {
+    fn collection(&self, name: &str) -> Result<String, Fault> {
         match self.shape.find(&[name]) {
-            Some((path, kind @ (Kind::Texts | Kind::Objects))) => Ok((path.concat(), kind)),
+            Some((path, Kind::Texts | Kind::Objects)) => Ok(path.concat()),
             Some(_) => Err(invalid(&format!("`{name}` is no collection"))),
             None => Err(invalid(&format!(
                 "Could not find a property named '{name}' on type '{}'",

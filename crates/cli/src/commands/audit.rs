@@ -5,7 +5,7 @@ use muster_app::audit::{self, Filter};
 use muster_model::audit::Audited;
 use serde_json::json;
 
-use super::log::value_json;
+use super::log::modified_json;
 use crate::args::Audit;
 use crate::exit::Exit;
 use crate::node::Node;
@@ -50,15 +50,6 @@ fn line(entry: &Audited, application: &str, is_json: bool) -> String {
         };
         return format!("{at}  {actor}  {about}{activity}: {detail}");
     }
-    let modified: Vec<_> = changes
-        .iter()
-        .map(|it| {
-            json!({
-                "displayName": it.name, "oldValue": value_json(&it.old),
-                "newValue": value_json(&it.new)
-            })
-        })
-        .collect();
     json!({
         "id": id.to_string(), "activityDateTime": at.to_string(), "activityDisplayName": activity,
         "initiatedBy": actor, "application": application,
@@ -66,7 +57,7 @@ fn line(entry: &Audited, application: &str, is_json: bool) -> String {
         "target": target.as_ref().map(|it| json!({
             "type": it.kind, "id": it.id, "displayName": it.name
         })),
-        "detail": detail, "modifiedProperties": modified
+        "detail": detail, "modifiedProperties": modified_json(changes)
     })
     .to_string()
 }

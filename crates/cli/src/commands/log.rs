@@ -2,7 +2,7 @@
 
 use muster_app::{AppError, applications, directory, log};
 use muster_model::code;
-use muster_model::event::{Event, Status};
+use muster_model::event::{Event, Modified, Status};
 use muster_model::link::SourceAnchor;
 use muster_model::{Timestamp, Value};
 use muster_store::events::EventQuery;
@@ -248,16 +248,6 @@ pub(super) fn event_json(event: &Event) -> Json {
             })
         })
         .collect();
-    let modified: Vec<Json> = event
-        .modified
-        .iter()
-        .map(|it| {
-            json!({
-                "displayName": it.name, "oldValue": value_json(&it.old),
-                "newValue": value_json(&it.new)
-            })
-        })
-        .collect();
     let is_wrong = matches!(event.status, Status::Failure | Status::Warning);
     json!({
         "id": event.id.to_string(), "activityDateTime": event.at.to_string(),
@@ -269,8 +259,19 @@ pub(super) fn event_json(event: &Event) -> Json {
         "durationInMilliseconds": event.duration_ms, "type": event.kind.as_str(),
         "sourceIdentity": { "id": event.source.to_string(), "displayName": event.source_name },
         "targetIdentity": event.target.as_ref().map(|target| json!({ "id": target.0 })),
-        "provisioningSteps": steps, "modifiedProperties": modified
+        "provisioningSteps": steps, "modifiedProperties": modified_json(&event.modified)
     })
+}
+
+/// Properties before and after.
+pub(super) fn modified_json(modified: &[Modified]) -> Vec<Json> {
+    let shown = modified.iter().map(|it| {
+        json!({
+            "displayName": it.name, "oldValue": value_json(&it.old),
+            "newValue": value_json(&it.new)
+        })
+    });
+    shown.collect()
 }
 
 pub(super) fn value_json(value: &Value) -> Json {
