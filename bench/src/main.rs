@@ -1,6 +1,7 @@
 //! Measurements, each beside its reference in the same run. See README.md.
 
 mod bare;
+mod directory;
 mod disable;
 mod flat;
 mod incremental;
@@ -57,6 +58,10 @@ async fn main() -> Result<()> {
             let only = args.next();
             provider::run(kept, users, connections.unwrap_or(64), only.as_deref()).await
         }
+        "directory" => {
+            let connections = args.next().map(|text| text.parse()).transpose()?;
+            directory::run(number.unwrap_or(100_000), connections.unwrap_or(16)).await
+        }
         "large" => large::run(number.unwrap_or(1_000_000)).await,
         "peers" => peers::run(number.unwrap_or(64)).await,
         "bare" => {
@@ -66,7 +71,7 @@ async fn main() -> Result<()> {
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | flat [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
-             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | large [USERS] | \
+             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | directory [USERS [CONNECTIONS]] | large [USERS] | \
              peers [CONNECTIONS]"
         ),
     }

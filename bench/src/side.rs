@@ -310,7 +310,7 @@ impl Side {
 }
 
 /// A command of the program that stands beside this one.
-fn muster(folder: &Path, database: Option<&str>) -> Result<Command> {
+pub(crate) fn muster(folder: &Path, database: Option<&str>) -> Result<Command> {
     let program = std::env::current_exe()?.with_file_name("muster");
     let mut command = Command::new(program);
     command.args(["--json", "--data"]).arg(folder);
@@ -320,7 +320,7 @@ fn muster(folder: &Path, database: Option<&str>) -> Result<Command> {
     Ok(command)
 }
 
-fn serve(folder: &Path, database: Option<&str>) -> Result<Command> {
+pub(crate) fn serve(folder: &Path, database: Option<&str>) -> Result<Command> {
     let mut command = muster(folder, database)?;
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Ok(command)
@@ -348,7 +348,7 @@ async fn database(kept: Kept, name: &str) -> Result<Option<String>> {
 
 /// Starts a server and reads what it says until it listens: a line of JSON, or `BASE=…` and
 /// `TOKEN=…` if it has them, and `listening on http://…`.
-async fn start(mut command: Command) -> Result<(Child, Server)> {
+pub(crate) async fn start(mut command: Command) -> Result<(Child, Server)> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -479,7 +479,7 @@ fn members(group: &str, op: &str, ids: &[String]) -> Sent {
     )
 }
 
-fn id_of(body: &Bytes) -> Option<String> {
+pub(crate) fn id_of(body: &Bytes) -> Option<String> {
     #[derive(Deserialize)]
     struct Made {
         id: String,

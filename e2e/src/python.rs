@@ -12,6 +12,10 @@ use crate::Said;
 use crate::process::without_proxy;
 use crate::project;
 
+/// What schemathesis looks at in every answer.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance,unsupported_method,\
+                      allow_header_conformance,ignored_auth";
 /// Time for one check.
 const CHECK: Duration = Duration::from_mins(5);
 
@@ -56,6 +60,42 @@ impl Python {
     pub async fn graph_walk(&self, base: &str, token: &str, to: (&str, &str)) -> Result<Said> {
         let mut command = self.script("graph_walk.py");
         command.args([base, token, to.0, to.1]);
+        run(command).await
+    }
+
+    /// Sends to the control API what its description permits, and what it does not, with schemathesis; every exchange
+    /// stands in the report.
+    pub async fn schemathesis(
+        &self,
+        base: &str,
+        token: &str,
+        to: (&str, &str),
+        report: &Path,
+    ) -> Result<Said> {
+        let mut command = Command::new(self.program.with_file_name("schemathesis"));
+        command
+            .current_dir(report.parent().context("a folder")?)
+            .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+            .env("PYTHONPATH", project("e2e/peers/python"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MUSTER_BASE", base)
+            .env("MUSTER_TOKEN", token)
+            .env("MUSTER_SCIM_URL", to.0)
+            .env("MUSTER_SECRET", to.1)
+            .arg("run")
+            .arg(project("crates/graph-api/openapi.json"))
+            .args([
+                "--url",
+                base,
+                "-H",
+                &format!("Authorization: Bearer {token}"),
+            ])
+            .args(["--phases", "coverage,fuzzing", "--max-examples", "15"])
+            .args(["--seed", "1", "--generation-database", "none"])
+            .args(["--checks", CHECKS, "--continue-on-failure", "--no-shrink"])
+            .args(["--suppress-health-check", "all", "--warnings", "off"])
+            .args(["--report", "ndjson", "--report-ndjson-path"])
+            .arg(report);
         run(command).await
     }
 

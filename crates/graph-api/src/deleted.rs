@@ -26,7 +26,10 @@ pub(crate) async fn users(call: Call) -> Result<Answer, Fault> {
         names.push("deletedDateTime".to_owned());
         query.select = Some(names);
     }
-    let page = crate::users::users(&call, &query, true).await?;
+    let mut page = crate::users::users(&call, &query, true).await?;
+    for user in &mut page.value {
+        user["@odata.type"] = "#microsoft.graph.user".into();
+    }
     query.select = None;
     Ok(Answer::ok(page.answer(&call, &query, "directoryObjects")))
 }

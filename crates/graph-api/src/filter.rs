@@ -1,5 +1,6 @@
 //! `$filter`: its grammar, what it may name, and whether an object passes (graph-api 3.2, 3.3).
 
+use muster_app::directory::read::Keys;
 use muster_model::Timestamp;
 use serde_json::Value as Json;
 
@@ -117,6 +118,20 @@ impl Filter {
                 if operand.path == [name] && operand.case.is_none() =>
             {
                 Some(text)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the values of a property begin with, or are, for anything to pass, when the filter says so.
+    pub(crate) fn bounds(&self, name: &str) -> Option<Keys> {
+        match self {
+            Self::And(all) => all.iter().find_map(|it| it.bounds(name)),
+            Self::Compare(operand, Op::Eq, Literal::Text(text)) if operand.path == [name] => {
+                Some(Keys::Exactly(text.clone()))
+            }
+            Self::Text(TextOp::Starts, operand, text) if operand.path == [name] => {
+                Some(Keys::Beginning(text.clone()))
             }
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use muster_app::directory::read::Key;
 use muster_app::directory::{self, read};
 use muster_model::GroupId;
 use muster_model::directory::{Group, Kind as Of};
@@ -13,7 +14,7 @@ use crate::members;
 use crate::page::{Page, of_all, open};
 use crate::query::{DIRECTORY, Query, Takes, shown};
 use crate::request::Call;
-use crate::rows::{self, Rows};
+use crate::rows::{self, By, Rows};
 use crate::shape::{GROUP, USER};
 
 /// What a list of groups takes.
@@ -31,28 +32,46 @@ pub(crate) async fn find(call: &Call, text: &str) -> Result<Group, Fault> {
     found.ok_or_else(|| Fault::not_found(text))
 }
 
-struct Groups<'c>(&'c Call);
+struct Groups<'c> {
+    call: &'c Call,
+    by: Option<By>,
+}
 
 impl Rows for Groups<'_> {
     async fn after(
         &self,
-        after: Option<String>,
+        after: Option<Json>,
         portion: u32,
-    ) -> Result<(Vec<Map<String, Json>>, Option<String>), Fault> {
-        let after = after.and_then(|id| id.parse().ok());
-        let (groups, next) = read::groups_after(&self.0.ctx, after, portion).await?;
+    ) -> Result<(Vec<Map<String, Json>>, Option<Json>), Fault> {
+        if let Some(by) = &self.by {
+            let listing = by.after(after.as_ref())?;
+            let groups = read::groups_by(&self.call.ctx, &listing, portion).await?;
+            let objects: Vec<_> = groups.iter().map(group_object).collect();
+            let is_whole = objects.len() == portion as usize;
+            let next = objects.last().filter(|_| is_whole).map(|it| by.place(it));
+            return Ok((objects, next));
+        }
+        let after = after.and_then(|place| place["id"].as_str()?.parse().ok());
+        let (groups, next) = read::groups_after(&self.call.ctx, after, portion).await?;
         let objects = groups.iter().map(group_object).collect();
-        Ok((objects, next.map(|id: GroupId| id.to_string())))
+        Ok((objects, next.map(|id| json!({ "id": id.to_string() }))))
+    }
+
+    fn by(&self) -> Option<&By> {
+        self.by.as_ref()
     }
 
     async fn one(&self, id: &str) -> Result<Option<Map<String, Json>>, Fault> {
         let Ok(id) = id.parse() else { return Ok(None) };
-        let group = read::group(&self.0.ctx, id).await?;
+        let group = read::group(&self.call.ctx, id).await?;
         Ok(group.map(|group| group_object(&group)))
     }
 
     async fn total(&self) -> Result<Option<u64>, Fault> {
-        Ok(Some(directory::counts(&self.0.ctx).await?.groups))
+        if self.by.as_ref().is_some_and(By::is_narrow) {
+            return Ok(None);
+        }
+        Ok(Some(directory::counts(&self.call.ctx).await?.groups))
     }
 }
 
@@ -65,19 +84,17 @@ pub(crate) async fn list(call: Call) -> Result<Answer, Fault> {
 
 async fn groups(call: &Call, query: &Query) -> Result<Page, Fault> {
     let ids = query.filter.as_ref().and_then(|filter| filter.one_of("id"));
-    let mut page = match ids {
-        Some(ids) => {
-            let mut found = Vec::new();
-            let ids: BTreeSet<GroupId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-            for id in ids {
-                {
-                    let group = read::group(&call.ctx, id).await?;
-                    found.extend(group.map(|group| Json::Object(group_object(&group))));
-                }
-            }
-            of_all(found, query)?
+    let mut page = if let Some(ids) = ids {
+        let mut found = Vec::new();
+        let ids: BTreeSet<GroupId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        for id in ids {
+            let group = read::group(&call.ctx, id).await?;
+            found.extend(group.map(|group| Json::Object(group_object(&group))));
         }
-        None => rows::page(&Groups(call), query).await?,
+        of_all(found, query)?
+    } else {
+        let by = By::of(query, &[("displayName", Key::DisplayName)]);
+        rows::page(&Groups { call, by }, query).await?
     };
     page.value = show(call, query, page.value).await?;
     Ok(page)

@@ -16,7 +16,7 @@ use crate::ids;
 use crate::page::{Page, open};
 use crate::query::{PLAIN, Query, Takes};
 use crate::request::Call;
-use crate::shape::PROVISIONING;
+use crate::shape::{AUDIT, PROVISIONING};
 use crate::synchronization::{job_id, template_of};
 
 /// What the log takes.
@@ -285,53 +285,65 @@ pub(crate) async fn get(call: Call) -> Result<Answer, Fault> {
 
 /// `GET /auditLogs/directoryAudits`
 pub(crate) async fn audits(call: Call) -> Result<Answer, Fault> {
-    let mut query = Query {
-        top: 100,
-        ..Query::default()
-    };
-    for (name, value) in &call.pairs {
-        match name.as_str() {
-            "top" => {
-                let top = value.parse().ok().filter(|top| (1..=500).contains(top));
-                query.top =
-                    top.ok_or_else(|| Fault::bad_request("'$top' is between 1 and 500 here."))?;
-                query.repeated.push((name.clone(), value.clone()));
+    let query = call.query(&AUDIT, &LIST)?;
+    let is_usual = |(name, descending): &(String, bool)| name == "activityDateTime" && *descending;
+    if !query.order.iter().all(is_usual) {
+        return Err(Fault::bad_request(
+            "The audit log is ordered by activityDateTime desc alone.",
+        ));
+    }
+    let mut wanted = audit::Filter::default();
+    if let Some(filter) = &query.filter {
+        let mut bounds = EventQuery::default();
+        narrowed(Some(filter), &mut bounds);
+        wanted.since = bounds.since;
+    }
+    if let Some(token) = &query.skiptoken {
+        let last = open(token, "skiptoken")?;
+        wanted.before = last["id"].as_str().and_then(|id| id.parse().ok());
+    }
+    let page = entries(&call, &query, wanted).await?;
+    let name = "auditLogs/directoryAudits";
+    Ok(Answer::ok(page.answer(&call, &query, name)))
+}
+
+async fn entries(call: &Call, query: &Query, mut wanted: audit::Filter) -> Result<Page, Fault> {
+    let (mut value, mut skipped) = (Vec::new(), 0);
+    let mut last: Option<EventId> = None;
+    loop {
+        let page = audit::list(&call.ctx, wanted.clone(), audit::PAGE).await?;
+        let is_last = page.len() < audit::PAGE as usize;
+        for (entry, name) in page {
+            wanted.before = Some(entry.id);
+            let row = audited(&entry, &name);
+            let passes = |filter: &Filter| filter.passes(&row, false);
+            if !query.filter.as_ref().is_none_or(passes) {
+                continue;
             }
-            "skiptoken" => query.skiptoken = Some(value.clone()),
-            "filter" | "search" => {
-                return Err(Fault::unsupported(
-                    "The audit log is not filtered yet; read it page by page.",
-                ));
+            if skipped < query.skip {
+                skipped += 1;
+                continue;
             }
-            _ => {}
+            if value.len() == query.top as usize {
+                return Ok(Page {
+                    value,
+                    next: last.map(|last| json!({ "id": last.to_string() })),
+                    count: None,
+                });
+            }
+            last = Some(entry.id);
+            value.push(match row {
+                Json::Object(row) => query.shown(row, &AUDIT),
+                other => other,
+            });
+        }
+        if is_last {
+            return Ok(Page {
+                value,
+                ..Page::default()
+            });
         }
     }
-    let before = match &query.skiptoken {
-        Some(token) => open(token, "skiptoken")?["id"]
-            .as_str()
-            .and_then(|id| id.parse().ok()),
-        None => None,
-    };
-    let filter = audit::Filter {
-        before,
-        ..audit::Filter::default()
-    };
-    let entries = audit::list(&call.ctx, filter, query.top.min(audit::PAGE)).await?;
-    let is_full = entries.len() == query.top as usize;
-    let last = entries.last().filter(|_| is_full);
-    let page = Page {
-        next: last.map(|(last, _)| json!({ "id": last.id.to_string() })),
-        value: entries
-            .iter()
-            .map(|(entry, name)| audited(entry, name))
-            .collect(),
-        count: None,
-    };
-    Ok(Answer::ok(page.answer(
-        &call,
-        &query,
-        "auditLogs/directoryAudits",
-    )))
 }
 
 fn audited(entry: &Audited, application: &str) -> Json {

@@ -1,11 +1,13 @@
-//! The OpenAPI 3.1 description of this API, made from the table of its routes.
+//! The OpenAPI 3.1 description of this API, made from the table of its routes and the shapes of its resources.
+
+mod schemas;
 
 use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use crate::answer::{Answer, Fault};
 use crate::request::Call;
-use crate::route::Route;
+use crate::route::{Gives, Route};
 use crate::routes::all;
 
 /// `GET /openapi.json`
@@ -32,42 +34,102 @@ pub(crate) fn document() -> Json {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": {
-                "error": {
-                    "type": "object", "required": ["error"],
-                    "properties": { "error": {
-                        "type": "object", "required": ["code", "message", "innerError"],
-                        "properties": {
-                            "code": { "type": "string", "minLength": 1 },
-                            "message": { "type": "string", "minLength": 1 },
-                            "details": { "type": "array", "items": {
-                                "type": "object", "properties": {
-                                    "code": { "type": "string" }, "target": { "type": "string" },
-                                    "message": { "type": "string" }
-                                }
-                            }},
-                            "innerError": { "type": "object", "required": ["request-id", "date"] }
-                        }
-                    }}
-                },
-                "object": { "type": "object" }
-            },
+            "schemas": schemas::all(),
             "responses": { "refused": {
                 "description": "It was not done, and why.",
-                "content": { "application/json": {
-                    "schema": { "$ref": "#/components/schemas/error" }
-                }}
+                "headers": {
+                    "request-id": { "schema": { "type": "string" }, "required": true },
+                    "client-request-id": { "schema": { "type": "string" }, "required": true }
+                },
+                "content": { "application/json": { "schema": reference("error") } }
             }}
         }
     })
 }
 
+fn reference(schema: &str) -> Json {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
 /// What one operation takes and answers.
 fn operation(route: &Route) -> Json {
-    let mut parameters: Vec<Json> = route
+    let mut statuses = vec![400, 401, 403, 404, 405, 429, 503];
+    let (status, success) = success(route.gives);
+    let mut responses = Map::new();
+    responses.insert(status.to_owned(), success);
+    if let Gives::Kept(of) = route.gives {
+        let kept = with_body("Done, with what it is now.", reference(of));
+        responses.insert("200".to_owned(), kept);
+    }
+    if matches!(route.gives, Gives::Delta(_)) {
+        statuses.push(410);
+    }
+    if route.reads_body() {
+        statuses.push(413);
+    }
+    for status in statuses {
+        responses.insert(
+            status.to_string(),
+            json!({ "$ref": "#/components/responses/refused" }),
+        );
+    }
+    let mut operation = json!({
+        "summary": route.does, "parameters": parameters(route), "responses": responses
+    });
+    if !route.right.permissions().is_empty() {
+        let needs = route.right.permissions().join(", ");
+        operation["description"] = format!("The token needs one of: {needs}.").into();
+    }
+    if let Some(takes) = route.takes {
+        operation["requestBody"] = json!({
+            "required": true, "content": { "application/json": { "schema": reference(takes) } }
+        });
+    }
+    operation
+}
+
+/// The status of a success, and what comes with it.
+fn success(gives: Gives) -> (&'static str, Json) {
+    let page = |items: Json, links: &[&str]| {
+        let mut properties = json!({
+            "@odata.context": { "type": "string" }, "@odata.count": { "type": "integer" },
+            "value": { "type": "array", "items": items }
+        });
+        for link in links {
+            properties[link] = json!({ "type": "string" });
+        }
+        let page = json!({
+            "type": "object", "required": ["@odata.context", "value"], "properties": properties
+        });
+        with_body("A page.", page)
+    };
+    let found = match gives {
+        Gives::One(of) => with_body("It.", reference(of)),
+        Gives::List(of) => page(reference(of), &["@odata.nextLink"]),
+        Gives::Delta(of) => page(reference(of), &["@odata.nextLink", "@odata.deltaLink"]),
+        Gives::Ids => page(json!({ "type": "string" }), &[]),
+        Gives::Count => {
+            let text = json!({ "schema": { "type": "string", "pattern": "^[0-9]+$" } });
+            json!({ "description": "How many there are.", "content": { "text/plain": text } })
+        }
+        Gives::Made(of) => return ("201", with_body("It, as it is now.", reference(of))),
+        Gives::Kept(_) | Gives::Done => return ("204", json!({ "description": "Done." })),
+    };
+    ("200", found)
+}
+
+fn with_body(description: &str, schema: Json) -> Json {
+    json!({
+        "description": description, "content": { "application/json": { "schema": schema } }
+    })
+}
+
+fn parameters(route: &Route) -> Vec<Json> {
+    let in_path = route
         .path
         .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Json> = in_path
         .map(|name| {
             json!({
                 "name": name, "in": "path", "required": true,
@@ -75,87 +137,63 @@ fn operation(route: &Route) -> Json {
             })
         })
         .collect();
-    let is_list = route.method == Method::GET
-        && !route.path.ends_with('}')
-        && !route.path.ends_with("$count");
-    if is_list {
-        parameters.extend(
-            [
+    let text = json!({ "type": "string" });
+    let mut takes = |name: &str, schema: &Json| {
+        parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
+    };
+    let is_of_directory = !route.path.contains("synchronization");
+    match route.gives {
+        Gives::List(_) if route.method == Method::GET && is_of_directory => {
+            for name in [
                 "$select",
                 "$filter",
                 "$orderby",
                 "$expand",
                 "$search",
                 "$skiptoken",
-            ]
-            .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } })),
-        );
-        let top = json!({ "type": "integer", "minimum": 1, "maximum": 999 });
-        parameters.push(json!({ "name": "$top", "in": "query", "schema": top }));
-        parameters
-            .push(json!({ "name": "$count", "in": "query", "schema": { "type": "boolean" } }));
+            ] {
+                takes(name, &text);
+            }
+            takes(
+                "$top",
+                &json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
+            );
+            takes("$count", &json!({ "type": "boolean" }));
+        }
+        Gives::Delta(_) => {
+            for name in ["$select", "$filter", "$skiptoken", "$deltatoken"] {
+                takes(name, &text);
+            }
+            takes(
+                "$top",
+                &json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
+            );
+        }
+        Gives::One(_) if route.method == Method::GET && is_of_directory => {
+            takes("$select", &text);
+            takes("$expand", &text);
+        }
+        Gives::Count => {
+            takes("$filter", &text);
+            takes("$search", &text);
+        }
+        _ if route.path.ends_with("members/$ref") => takes("@id", &text),
+        _ => {}
     }
-    if route.method == Method::GET {
+    if route.method == Method::GET && is_of_directory {
         parameters.push(json!({
-            "name": "ConsistencyLevel", "in": "header", "schema": { "type": "string", "enum": ["eventual"] }
+            "name": "ConsistencyLevel", "in": "header",
+            "schema": { "type": "string", "enum": ["eventual"] }
         }));
     }
-    let mut responses = Map::new();
-    let body = |description: &str, kind: &str| {
-        json!({
-            "description": description,
-            "content": { (kind): { "schema": { "$ref": "#/components/schemas/object" } } }
-        })
-    };
-    let json_type = "application/json";
-    match route.method {
-        Method::GET if route.path.ends_with("$count") => {
-            let text = json!({ "schema": { "type": "string", "pattern": "^[0-9]+$" } });
-            let of =
-                json!({ "description": "How many there are.", "content": { "text/plain": text } });
-            responses.insert("200".to_owned(), of);
-        }
-        Method::GET => drop(responses.insert("200".to_owned(), body(route.does, json_type))),
-        Method::POST => {
-            for (status, what) in [("200", "Done, with a result."), ("201", "Created.")] {
-                responses.insert(status.to_owned(), body(what, json_type));
-            }
-            responses.insert("204".to_owned(), json!({ "description": "Done." }));
-        }
-        _ => {
-            responses.insert(
-                "200".to_owned(),
-                body("Done, with the object as it is now.", json_type),
-            );
-            responses.insert("204".to_owned(), json!({ "description": "Done." }));
-        }
-    }
-    for status in [
-        "400", "401", "403", "404", "405", "413", "429", "501", "503",
-    ] {
-        responses.insert(
-            status.to_owned(),
-            json!({ "$ref": "#/components/responses/refused" }),
-        );
-    }
-    let mut operation = json!({
-        "summary": route.does, "parameters": parameters, "responses": responses
-    });
-    if !route.right.permissions().is_empty() {
-        let needs = route.right.permissions().join(", ");
-        operation["description"] = format!("The token needs one of: {needs}.").into();
-    }
-    if route.reads_body() {
-        operation["requestBody"] = json!({
-            "content": { (json_type): { "schema": { "$ref": "#/components/schemas/object" } } }
-        });
-    }
-    operation
+    parameters
 }
 
 #[cfg(test)]
 mod tests {
     use super::document;
+    use crate::route::Gives;
+    use crate::routes::all;
 
     /// What is committed is what the table says: write it anew with `MUSTER_WRITE_OPENAPI=1`.
     #[test]
@@ -170,5 +208,24 @@ mod tests {
             kept == now,
             "crates/graph-api/openapi.json is not what the routes say"
         );
+    }
+
+    #[test]
+    fn every_schema_that_a_route_names_is_described() {
+        let document = document();
+        for route in all() {
+            let gives = match route.gives {
+                Gives::One(of)
+                | Gives::List(of)
+                | Gives::Delta(of)
+                | Gives::Made(of)
+                | Gives::Kept(of) => Some(of),
+                Gives::Ids | Gives::Count | Gives::Done => None,
+            };
+            for name in gives.into_iter().chain(route.takes) {
+                let schema = &document["components"]["schemas"][name];
+                assert!(schema.is_object(), "{route:?}: {name}");
+            }
+        }
     }
 }

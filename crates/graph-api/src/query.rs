@@ -78,6 +78,9 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Fault> {
                 .map_err(|_| Fault::bad_request("The query is not UTF-8."))
         };
         let (name, value) = (decode(name)?, decode(value)?);
+        if value.contains('\0') {
+            return Err(Fault::bad_request("The query holds a NUL."));
+        }
         let is_option = name.starts_with('$');
         let name = name.trim_start_matches('$').to_ascii_lowercase();
         if is_option && !OPTIONS.contains(&name.as_str()) {

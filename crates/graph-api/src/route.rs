@@ -73,6 +73,27 @@ impl Right {
     }
 }
 
+/// What an operation answers when all is well; the schemas are those of the description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// 200 with one.
+    One(&'static str),
+    /// 200 with a page of them.
+    List(&'static str),
+    /// 200 with a page of them, and a link to what will have changed.
+    Delta(&'static str),
+    /// 200 with texts.
+    Ids,
+    /// 200 with a number as text.
+    Count,
+    /// 201 with the new one.
+    Made(&'static str),
+    /// 204, or 200 with what it is now for who prefers that.
+    Kept(&'static str),
+    /// 204.
+    Done,
+}
+
 /// Answers a request.
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Answer, Fault>>;
 
@@ -82,6 +103,9 @@ pub(crate) struct Route {
     /// What is in braces is whatever stands there.
     pub(crate) path: &'static str,
     pub(crate) right: Right,
+    /// The schema of the body, if it reads one.
+    pub(crate) takes: Option<&'static str>,
+    pub(crate) gives: Gives,
     /// What it does, in a few words.
     pub(crate) does: &'static str,
     pub(crate) answer: Handler,
@@ -95,7 +119,7 @@ impl std::fmt::Debug for Route {
 
 impl Route {
     pub(crate) fn reads_body(&self) -> bool {
-        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+        self.takes.is_some()
     }
 }
 
@@ -154,19 +178,15 @@ const ELSEWHERE: &[&str] = &[
 /// The route of a path after the version.
 pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Fault> {
     let segments = segments(path)?;
-    let mut allowed = Vec::new();
-    for route in crate::routes::all() {
-        if let Some(args) = fits(route.path, &segments) {
-            if route.method == *method {
-                return Ok(Found { route, args });
-            }
-            if !allowed.contains(&route.method) {
-                allowed.push(route.method.clone());
-            }
+    let fitting = crate::routes::all()
+        .iter()
+        .find_map(|route| Some((route.path, fits(route.path, &segments)?)));
+    if let Some((path, args)) = fitting {
+        let of_path = || crate::routes::all().iter().filter(|it| it.path == path);
+        if let Some(route) = of_path().find(|route| route.method == *method) {
+            return Ok(Found { route, args });
         }
-    }
-    if !allowed.is_empty() {
-        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let allowed: Vec<&str> = of_path().map(|route| route.method.as_str()).collect();
         return Err(Fault::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "Request_BadRequest",
@@ -275,6 +295,16 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: &[&str]) {
         assert_eq!(segments(path).unwrap(), expected, "{path}");
+    }
+
+    #[test]
+    fn every_route_is_found() {
+        for route in crate::routes::all() {
+            let path = route.path.replace(['{', '}'], "");
+            let found = find(&route.method, &path).unwrap_or_else(|_| panic!("{route:?}"));
+            assert_eq!(found.route.path, route.path);
+            assert!(find(&Method::OPTIONS, &path).is_err(), "{route:?}");
+        }
     }
 
     #[test]

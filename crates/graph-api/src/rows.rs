@@ -1,5 +1,7 @@
 //! Lists that are read from the store portion by portion, in the order of ids or in another one (3.4, 4.1).
 
+use muster_app::directory::read::{Key, Keys, Listing};
+use muster_model::ObjectId;
 use serde_json::{Map, Value as Json, json};
 
 use crate::answer::Fault;
@@ -11,12 +13,15 @@ const PORTION: u32 = 1000;
 
 /// Objects of one kind.
 pub(crate) trait Rows {
-    /// Some of them after an id, in the order of ids, and the id after which there may be more.
+    /// Some of them after a place, in their order, and the place after which there may be more.
     async fn after(
         &self,
-        after: Option<String>,
+        after: Option<Json>,
         portion: u32,
-    ) -> Result<(Vec<Map<String, Json>>, Option<String>), Fault>;
+    ) -> Result<(Vec<Map<String, Json>>, Option<Json>), Fault>;
+
+    /// The order in which they come, when it is not that of ids.
+    fn by(&self) -> Option<&By>;
 
     /// The one with this id.
     async fn one(&self, id: &str) -> Result<Option<Map<String, Json>>, Fault>;
@@ -25,10 +30,87 @@ pub(crate) trait Rows {
     async fn total(&self) -> Result<Option<u64>, Fault>;
 }
 
+/// A part of a list, in an order that the store has at hand.
+#[derive(Debug)]
+pub(crate) struct By {
+    name: &'static str,
+    listing: Listing,
+}
+
+impl By {
+    /// What answers a query without a look at everybody: the order or the beginning of a name that it asks for.
+    pub(crate) fn of(query: &Query, known: &[(&'static str, Key)]) -> Option<Self> {
+        let keys = |name| query.filter.as_ref()?.bounds(name);
+        let order = match query.order.as_slice() {
+            [(name, descending)] => known
+                .iter()
+                .find(|(it, key)| it == name && *key != Key::Mail)
+                .map(|(name, key)| (*name, *key, *descending)),
+            _ => None,
+        };
+        let listing = |key, keys, descending| Listing {
+            keys,
+            descending,
+            ..Listing::by(key)
+        };
+        let bound = known.iter().find_map(|(name, key)| {
+            let descending = order.is_some_and(|(it, _, descending)| it == *name && descending);
+            Some(Self {
+                name,
+                listing: listing(*key, keys(name)?, descending),
+            })
+        });
+        bound.or_else(|| {
+            let (name, key, descending) = order?;
+            Some(Self {
+                name,
+                listing: listing(key, Keys::All, descending),
+            })
+        })
+    }
+
+    /// What comes after a place.
+    pub(crate) fn after(&self, place: Option<&Json>) -> Result<Listing, Fault> {
+        let mut listing = self.listing.clone();
+        if let Some(place) = place {
+            let id = place["id"].as_str().and_then(|id| id.parse().ok());
+            let id: Option<ObjectId> = id;
+            let key = place["key"].as_str().map(str::to_owned);
+            let place = key.zip(id).ok_or_else(|| {
+                Fault::bad_request("The value of '$skiptoken' belongs to another list.")
+            })?;
+            listing.after = Some(place);
+        }
+        Ok(listing)
+    }
+
+    /// The place of an object.
+    pub(crate) fn place(&self, object: &Map<String, Json>) -> Json {
+        let key = object.get(self.name).and_then(Json::as_str);
+        json!({ "id": object.get("id"), "key": key.unwrap_or_default() })
+    }
+
+    pub(crate) const fn is_narrow(&self) -> bool {
+        !matches!(self.listing.keys, Keys::All)
+    }
+
+    fn is_order_of(&self, query: &Query) -> bool {
+        match query.order.as_slice() {
+            [] => true,
+            [(name, descending)] => name == self.name && *descending == self.listing.descending,
+            _ => false,
+        }
+    }
+}
+
 /// A page of them: whole objects that pass.
 pub(crate) async fn page(rows: &impl Rows, query: &Query) -> Result<Page, Fault> {
-    if query.order.is_empty() {
-        in_order_of_ids(rows, query).await
+    let comes_so = match rows.by() {
+        Some(by) => by.is_order_of(query),
+        None => query.order.is_empty(),
+    };
+    if comes_so {
+        as_they_come(rows, query).await
     } else {
         ordered(rows, query).await
     }
@@ -50,9 +132,9 @@ fn passes(query: &Query, object: Map<String, Json>) -> Option<Map<String, Json>>
     }
 }
 
-async fn in_order_of_ids(rows: &impl Rows, query: &Query) -> Result<Page, Fault> {
+async fn as_they_come(rows: &impl Rows, query: &Query) -> Result<Page, Fault> {
     let mut after = match &query.skiptoken {
-        Some(token) => open(token, "skiptoken")?["id"].as_str().map(str::to_owned),
+        Some(token) => Some(open(token, "skiptoken")?),
         None => None,
     };
     let counts = query.count && query.skiptoken.is_none();
@@ -87,9 +169,12 @@ async fn in_order_of_ids(rows: &impl Rows, query: &Query) -> Result<Page, Fault>
             _ => break,
         }
     }
-    let last = found.last().filter(|_| has_more);
+    let last = found.last().filter(|_| has_more).and_then(Json::as_object);
     Ok(Page {
-        next: last.map(|last| json!({ "id": last["id"] })),
+        next: last.map(|last| match rows.by() {
+            Some(by) => by.place(last),
+            None => json!({ "id": last["id"] }),
+        }),
         value: found,
         count: total.or(counts_all.then_some(passed)),
     })
@@ -97,7 +182,7 @@ async fn in_order_of_ids(rows: &impl Rows, query: &Query) -> Result<Page, Fault>
 
 /// Of everybody no more is kept than what the order needs, and the id.
 async fn ordered(rows: &impl Rows, query: &Query) -> Result<Page, Fault> {
-    let (mut keys, mut after): (Vec<Json>, Option<String>) = (Vec::new(), None);
+    let (mut keys, mut after): (Vec<Json>, Option<Json>) = (Vec::new(), None);
     loop {
         let (objects, next) = rows.after(after, PORTION).await?;
         for object in objects {

@@ -380,3 +380,29 @@ pub(crate) const PROVISIONING: Shape = Shape {
         ("provisioningSteps", Kind::Objects),
     ],
 };
+
+/// Entries of the audit log (10.3).
+pub(crate) const AUDIT: Shape = Shape {
+    type_name: "directoryAudit",
+    usual: &[],
+    properties: &[
+        ("id", Kind::Guid),
+        ("activityDateTime", Kind::Time),
+        ("activityDisplayName", Kind::Text),
+        ("category", Kind::Text),
+        ("result", Kind::Text),
+        ("resultReason", Kind::Text),
+        ("correlationId", Kind::Guid),
+        ("loggedByService", Kind::Text),
+        ("operationType", Kind::Text),
+        ("initiatedBy", Kind::Object),
+        ("initiatedBy/user", Kind::Object),
+        ("initiatedBy/app", Kind::Object),
+        ("initiatedBy/app/displayName", Kind::Text),
+        ("targetResources", Kind::Objects),
+        ("targetResources/id", Kind::Text),
+        ("targetResources/displayName", Kind::Text),
+        ("targetResources/type", Kind::Text),
+        ("additionalDetails", Kind::Objects),
+    ],
+};

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use muster_app::directory::read::Key;
 use muster_app::directory::{self, read};
 use muster_model::directory::{Kind as Of, User};
 use muster_model::{UserId, Value};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::answer::{Answer, Fault};
 use crate::directory::{conflict, read as read_body, tail, user_object};
@@ -13,7 +14,7 @@ use crate::members::{self, typed};
 use crate::page::Page;
 use crate::query::{DIRECTORY, Query, Takes, shown};
 use crate::request::Call;
-use crate::rows::{self, Rows};
+use crate::rows::{self, By, Rows};
 use crate::shape::USER;
 
 /// What a list of users takes.
@@ -43,29 +44,50 @@ pub(crate) async fn users(call: &Call, query: &Query, deleted: bool) -> Result<P
         page.value = show(call, query, page.value).await?;
         return Ok(page);
     }
-    let rows = Users { call, deleted };
+    let by = By::of(query, KEYS).filter(|_| !deleted);
+    let rows = Users { call, deleted, by };
     let mut page = rows::page(&rows, query).await?;
     page.value = show(call, query, page.value).await?;
     Ok(page)
 }
 
-/// All users, living or deleted ones.
+/// What the store finds users by.
+const KEYS: &[(&str, Key)] = &[
+    ("userPrincipalName", Key::SignInName),
+    ("mail", Key::Mail),
+    ("displayName", Key::DisplayName),
+];
+
+/// Users, living or deleted ones.
 struct Users<'c> {
     call: &'c Call,
     deleted: bool,
+    by: Option<By>,
 }
 
 impl Rows for Users<'_> {
     async fn after(
         &self,
-        after: Option<String>,
+        after: Option<Json>,
         portion: u32,
-    ) -> Result<(Vec<Map<String, Json>>, Option<String>), Fault> {
-        let after = after.and_then(|id| id.parse().ok());
+    ) -> Result<(Vec<Map<String, Json>>, Option<Json>), Fault> {
+        if let Some(by) = &self.by {
+            let listing = by.after(after.as_ref())?;
+            let users = read::users_by(&self.call.ctx, &listing, portion).await?;
+            let objects: Vec<_> = users.iter().map(user_object).collect();
+            let is_whole = objects.len() == portion as usize;
+            let next = objects.last().filter(|_| is_whole).map(|it| by.place(it));
+            return Ok((objects, next));
+        }
+        let after = after.and_then(|place| place["id"].as_str()?.parse().ok());
         let found = read::users_after(&self.call.ctx, after, self.deleted, portion);
         let (users, next) = found.await?;
         let objects = users.iter().map(user_object).collect();
-        Ok((objects, next.map(|id: UserId| id.to_string())))
+        Ok((objects, next.map(|id| json!({ "id": id.to_string() }))))
+    }
+
+    fn by(&self) -> Option<&By> {
+        self.by.as_ref()
     }
 
     async fn one(&self, id: &str) -> Result<Option<Map<String, Json>>, Fault> {
@@ -75,7 +97,7 @@ impl Rows for Users<'_> {
     }
 
     async fn total(&self) -> Result<Option<u64>, Fault> {
-        if self.deleted {
+        if self.deleted || self.by.as_ref().is_some_and(By::is_narrow) {
             return Ok(None);
         }
         Ok(Some(directory::counts(&self.call.ctx).await?.users))

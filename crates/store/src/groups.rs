@@ -4,6 +4,7 @@ use muster_model::directory::Group;
 use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
+use crate::listing::Listing;
 use crate::lists::{LIST, id_list};
 use crate::users::{name_key, read_doc};
 use crate::{FromRow, Row, StoreError, Tx, attributes_to_json};
@@ -58,6 +59,18 @@ pub async fn page(
         format!("SELECT {COLUMNS} FROM groups WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3");
     tx.all(&sql, &[tenant.into(), after.into(), limit.into()])
         .await
+}
+
+/// Living groups in the order of their names, whatever the key.
+pub async fn listed(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    listing: &Listing,
+    limit: u32,
+) -> Result<Vec<Group>, StoreError> {
+    let (rest, params) = listing.sql(tenant, "name_key", limit);
+    let sql = format!("SELECT {COLUMNS} FROM groups {rest}");
+    tx.all(&sql, &params).await
 }
 
 /// The groups with these ids, in no order; ids of nothing are left out.

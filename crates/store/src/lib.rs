@@ -40,6 +40,7 @@ pub mod jobs;
 mod json;
 mod lanes;
 pub mod links;
+pub mod listing;
 mod lists;
 pub mod memberships;
 mod migrate;

@@ -4,6 +4,7 @@ use muster_model::directory::User;
 use muster_model::{Attributes, ObjectId, TenantId, Timestamp, UserId};
 
 use crate::feed::{self, Change};
+use crate::listing::{Key, Listing};
 use crate::lists::{LIST, id_list};
 use crate::{FromRow, Row, StoreError, Tx, attributes_from_json, attributes_to_json};
 
@@ -98,6 +99,23 @@ pub async fn page(
         .await
 }
 
+/// Living users in the order of a key of theirs.
+pub async fn listed(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    listing: &Listing,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let column = match listing.key {
+        Key::DisplayName => "display_key",
+        Key::SignInName => "name_key",
+        Key::Mail => "mail_key",
+    };
+    let (rest, params) = listing.sql(tenant, column, limit);
+    let sql = format!("SELECT {COLUMNS} FROM users {rest}");
+    tx.all(&sql, &params).await
+}
+
 /// The users with these ids, in no order; ids of nobody are left out.
 pub async fn by_ids(
     tx: &mut Tx<'_>,
@@ -122,15 +140,18 @@ pub async fn put(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO users \
-               (tenant, id, name_key, user_principal_name, enabled, manager, doc, deleted) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+               (tenant, id, name_key, display_key, mail_key, user_principal_name, enabled, \
+               manager, doc, deleted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
                ON CONFLICT (tenant, id) DO UPDATE SET name_key = excluded.name_key, \
+               display_key = excluded.display_key, mail_key = excluded.mail_key, \
                user_principal_name = excluded.user_principal_name, enabled = excluded.enabled, \
                manager = excluded.manager, doc = excluded.doc, deleted = excluded.deleted";
     let params = [
         tenant.into(),
         user.id.into(),
         name_key(&user.user_principal_name).into(),
+        name_key(user.attributes.text("displayName").unwrap_or_default()).into(),
+        user.attributes.text("mail").map(name_key).into(),
         (&user.user_principal_name).into(),
         user.account_enabled.into(),
         user.manager.into(),

@@ -1,5 +1,8 @@
 //! The control API, with the clients that others wrote for Microsoft Graph.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use muster_e2e::{Muster, Python, Said, graph_walk};
 use serde_json::Value;
@@ -26,6 +29,59 @@ fn walked(said: &Said, steps: usize) -> Result<()> {
     let told = told?;
     ensure!(told.len() == steps, "{said:?}");
     ensure!(told[steps - 1]["step"] == "deleted", "{said:?}");
+    Ok(())
+}
+
+/// What the control API was asked and what it answered, by operation and status.
+fn exchanges(report: &Path) -> Result<BTreeMap<String, BTreeMap<u64, usize>>> {
+    let mut exchanges: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
+    for line in std::fs::read_to_string(report)?.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        let recorder = &event["ScenarioFinished"]["recorder"];
+        let all = recorder["interactions"].as_object().into_iter().flatten();
+        for (_, exchange) in all {
+            let status = exchange["response"]["status_code"].as_u64();
+            let operation = recorder["label"].as_str().context("an operation")?;
+            let of = exchanges.entry(operation.to_owned()).or_default();
+            *of.entry(status.context("a status")?).or_default() += 1;
+        }
+    }
+    Ok(exchanges)
+}
+
+/// schemathesis makes requests from the description, right and wrong ones. None is answered in a way that is not
+/// described, nothing breaks, nothing is left half-written; and it comes further than to refusals: all operations but
+/// these few are done at least once.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_one_that_is_described() -> Result<()> {
+    let muster = Muster::new()?;
+    let server = muster.serve().await?;
+    let (token, scim, secret) = prepared(&muster).await?;
+    let base = format!("{}/v1.0", server.address());
+    let report = muster.data().join("report.ndjson");
+    let python = Python::find()?;
+    let said = python.schemathesis(&base, &token, (&scim, &secret), &report);
+    let said = said.await?;
+    ensure!(said.code == 0, "{}\n{}", said.stdout, said.stderr);
+    let exchanges = exchanges(&report)?;
+    let of = |from: u64, to: u64| -> usize {
+        let statuses = exchanges.values().flatten();
+        statuses
+            .filter(|(status, _)| (from..to).contains(status))
+            .map(|(_, count)| count)
+            .sum()
+    };
+    ensure!(of(0, 1000) >= 5000, "{} requests", of(0, 1000));
+    ensure!(of(500, 1000) == 0, "{exchanges:?}");
+    let refused: Vec<&String> = exchanges
+        .iter()
+        .filter(|(_, answers)| answers.keys().all(|status| *status >= 300))
+        .map(|(operation, _)| operation)
+        .collect();
+    ensure!(refused == ["GET /directory/deletedItems"], "{refused:?}");
+    drop(server);
+    let checked = muster.run(&["check"]).await?;
+    ensure!(checked.code == 0, "{checked:?}");
     Ok(())
 }
 

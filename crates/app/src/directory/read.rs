@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use muster_model::directory::{Group, Kind, User};
 use muster_model::{GroupId, ObjectId, Position, UserId};
 pub use muster_store::feed::Change;
+pub use muster_store::listing::{Key, Keys, Listing};
 use muster_store::{StoreError, feed, groups, memberships, users};
 
 use crate::{AppError, Ctx};
@@ -56,6 +57,26 @@ pub async fn groups_after(
     let next = page.last().map(|last| last.id).filter(|_| !is_last);
     page.retain(|group| group.deleted.is_none());
     Ok((page, next))
+}
+
+/// Living users in the order of a name or an address; at most 1,000.
+pub async fn users_by(ctx: &Ctx, listing: &Listing, limit: u32) -> Result<Vec<User>, AppError> {
+    let (tenant, limit) = (ctx.tenant, limit.min(PORTION));
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        let listing = listing.clone();
+        Box::pin(async move { Ok(users::listed(tx, tenant, &listing, limit).await?) })
+    });
+    read.await
+}
+
+/// Living groups in the order of their names; at most 1,000.
+pub async fn groups_by(ctx: &Ctx, listing: &Listing, limit: u32) -> Result<Vec<Group>, AppError> {
+    let (tenant, limit) = (ctx.tenant, limit.min(PORTION));
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        let listing = listing.clone();
+        Box::pin(async move { Ok(groups::listed(tx, tenant, &listing, limit).await?) })
+    });
+    read.await
 }
 
 /// The living user with this id or sign-in name.

@@ -314,6 +314,100 @@ fn users_and_groups_are_made_found_changed_and_deleted() {
 }
 
 #[test]
+fn lists_come_in_the_order_of_names_and_by_how_they_begin() {
+    let (folder, server) = started();
+    let api = Api::new(&folder.path().join("data"), &server, &[]);
+    for number in 0..7 {
+        let id = api.user(number);
+        // Names that two share, of either case, and one that is not there before it is asked for.
+        let name = ["Bo", "ada", "Ada", "bo", "Ärla", "ada x", "Zoe"][number];
+        let body = json!({ "displayName": name, "mail": format!("{name}@mail.example") });
+        api.done("PATCH", &format!("/users/{id}"), Some(&body));
+        let body = json!({
+            "displayName": name, "mailEnabled": false, "mailNickname": "x", "securityEnabled": true
+        });
+        api.post("/groups", &body);
+    }
+    let names = |first: &str, headers: &[(&str, &str)]| {
+        let (mut names, mut ids, mut at) = (Vec::new(), Vec::new(), first.to_owned());
+        loop {
+            let (status, _, page) = api.exchange("GET", &at, None, headers);
+            assert_eq!(status, 200, "{at}: {page}");
+            for object in page["value"].as_array().unwrap() {
+                names.push(object["displayName"].as_str().unwrap().to_lowercase());
+                ids.push(object["id"].as_str().unwrap().to_owned());
+            }
+            match page["@odata.nextLink"].as_str() {
+                Some(next) => next.clone_into(&mut at),
+                None => break,
+            }
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), names.len(), "{first}: nobody comes twice");
+        names.join(" ")
+    };
+    let all = "ada ada ada x bo bo zoe ärla";
+    let back = "ärla zoe bo bo ada x ada ada";
+    let eventual = [("consistencylevel", "eventual")];
+    for of in ["users", "groups"] {
+        for top in [1, 2, 3, 7] {
+            let list = format!("/{of}?$top={top}&");
+            assert_eq!(names(&format!("{list}$orderby=displayName"), &[]), all);
+            assert_eq!(
+                names(&format!("{list}$orderby=displayName desc"), &[]),
+                back
+            );
+            let begins = format!("{list}$filter=startswith(displayName,'AD')");
+            assert_eq!(names(&begins, &[]), "ada ada ada x");
+            let both = format!("{begins}&$orderby=displayName desc&$count=true");
+            assert_eq!(names(&both, &eventual), "ada x ada ada");
+            let begins =
+                format!("{list}$filter=startsWith(displayName,'a') and id ne 'x'&$count=true");
+            assert_eq!(names(&begins, &eventual), "ada ada ada x");
+            assert_eq!(
+                names(&format!("{list}$filter=displayName eq 'BO'"), &[]),
+                "bo bo"
+            );
+            let none = format!("{list}$filter=displayName eq 'b'");
+            assert_eq!(names(&none, &[]), "");
+        }
+    }
+    let users = "/users?$top=2&";
+    assert_eq!(
+        names(&format!("{users}$filter=mail eq 'bo@mail.example'"), &[]),
+        "bo bo"
+    );
+    assert_eq!(
+        names(
+            &format!("{users}$filter=startswith(userPrincipalName,'ada1')"),
+            &[]
+        ),
+        "ada"
+    );
+    let other =
+        format!("{users}$filter=startswith(mail,'a')&$orderby=displayName desc&$count=true");
+    assert_eq!(names(&other, &eventual), "ada x ada ada");
+    let by_name = format!("{users}$orderby=userPrincipalName desc");
+    assert_eq!(names(&by_name, &[]), "zoe ada x ärla bo ada ada bo");
+    let counted = "/users?$count=true&$top=1&$filter=startswith(displayName,'ad')";
+    let (_, _, page) = api.exchange("GET", counted, None, &eventual);
+    assert_eq!(page["@odata.count"], 3);
+    // Somebody who is deleted is in no list.
+    let ada = api.get("/users?$filter=displayName eq 'ada x'")["value"][0]["id"].clone();
+    api.done("DELETE", &format!("/users/{}", ada.as_str().unwrap()), None);
+    assert_eq!(
+        names("/users?$filter=startswith(displayName,'ad')", &[]),
+        "ada ada"
+    );
+    assert_eq!(
+        api.refused("GET", "/users?$filter=displayName eq 'a%00'", None)
+            .0,
+        400
+    );
+}
+
+#[test]
 fn a_delta_says_what_has_changed_also_after_a_restart() {
     // 4.2
     let (folder, server) = started();

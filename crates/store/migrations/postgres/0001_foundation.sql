@@ -4,7 +4,9 @@
 CREATE TABLE users (
     tenant BIGINT NOT NULL,
     id BYTEA NOT NULL,
-    name_key TEXT NOT NULL,
+    name_key TEXT COLLATE "C" NOT NULL,
+    display_key TEXT COLLATE "C" NOT NULL,
+    mail_key TEXT COLLATE "C",
     user_principal_name TEXT NOT NULL,
     enabled BOOLEAN NOT NULL,
     manager BYTEA,
@@ -16,6 +18,9 @@ CREATE UNIQUE INDEX users_id ON users (tenant, id);
 CREATE UNIQUE INDEX users_name ON users (tenant, name_key) WHERE deleted IS NULL;
 -- who reports to this user
 CREATE INDEX users_manager ON users (tenant, manager) WHERE manager IS NOT NULL;
+-- listed by name, found by the beginning of a name or of an address
+CREATE INDEX users_display ON users (tenant, display_key, id) WHERE deleted IS NULL;
+CREATE INDEX users_mail ON users (tenant, mail_key, id) WHERE deleted IS NULL AND mail_key IS NOT NULL;
 -- the recycle bin
 CREATE INDEX users_deleted ON users (tenant, deleted, id) WHERE deleted IS NOT NULL;
 
@@ -23,14 +28,14 @@ CREATE TABLE groups (
     tenant BIGINT NOT NULL,
     id BYTEA NOT NULL,
     display_name TEXT NOT NULL,
-    name_key TEXT NOT NULL,
+    name_key TEXT COLLATE "C" NOT NULL,
     security_enabled BOOLEAN NOT NULL,
     doc TEXT NOT NULL,
     deleted BIGINT
 );
 CREATE UNIQUE INDEX groups_id ON groups (tenant, id);
--- find_by_name
-CREATE INDEX groups_name ON groups (tenant, name_key);
+-- find_by_name; listed by name
+CREATE INDEX groups_name ON groups (tenant, name_key, id);
 
 CREATE TABLE memberships (
     tenant BIGINT NOT NULL,
