@@ -1,0 +1,207 @@
+//! One tenant never sees another.
+
+use muster_model::TenantId;
+use muster_testkit::{FixedClock, sqlite_store};
+use serde_json::{Value, json};
+
+use crate::api::{Api, id, operations};
+
+/// What a tenant has.
+struct Owned {
+    user: String,
+    group: String,
+    deleted: String,
+    application: String,
+    principal: String,
+    role: String,
+    template: String,
+    job: String,
+    directory: String,
+    assignments: [String; 2],
+}
+
+async fn owned(api: &Api, name: &str) -> Owned {
+    let (user, group) = (api.user(name).await, api.group(name).await);
+    let reference = json!({ "@odata.id": format!("http://localhost/v1.0/users/{user}") });
+    api.done(
+        "POST",
+        &format!("/groups/{group}/members/$ref"),
+        Some(&reference),
+    )
+    .await;
+    let deleted = api.user(&format!("{name}.gone")).await;
+    api.done("DELETE", &format!("/users/{deleted}"), None).await;
+    let found = api
+        .get("/applicationTemplates?$filter=startswith(displayName,'Symantec')")
+        .await;
+    let template = id(&found["value"][0]);
+    let path = format!("/applicationTemplates/{template}/instantiate");
+    let made = api
+        .done("POST", &path, Some(&json!({ "displayName": name })))
+        .await;
+    let principal = id(&made["servicePrincipal"]);
+    let role = id(&made["servicePrincipal"]["appRoles"][0]);
+    let mut assignments = Vec::new();
+    for who in [&user, &group] {
+        let body = json!({ "principalId": who, "resourceId": principal, "appRoleId": role });
+        let path = format!("/servicePrincipals/{principal}/appRoleAssignedTo");
+        assignments.push(id(&api.done("POST", &path, Some(&body)).await));
+    }
+    let place = format!("/servicePrincipals/{principal}/synchronization");
+    let template = id(&api.get(&format!("{place}/templates")).await["value"][0]);
+    let body = json!({ "templateId": template });
+    let job = id(&api
+        .done("POST", &format!("{place}/jobs"), Some(&body))
+        .await);
+    let schema = api.get(&format!("{place}/jobs/{job}/schema")).await;
+    Owned {
+        user,
+        group,
+        deleted,
+        application: id(&made["application"]),
+        principal,
+        role,
+        template,
+        job,
+        directory: id(&schema["directories"][0]),
+        assignments: assignments.try_into().unwrap(),
+    }
+}
+
+impl Owned {
+    /// The path with what is in braces filled in.
+    fn at(&self, path: &str) -> String {
+        let first = path.split('/').nth(1).unwrap();
+        let of_user = first == "users";
+        let one = match first {
+            "users" | "directoryObjects" => &self.user,
+            "groups" => &self.group,
+            "directory" => &self.deleted,
+            "applications" => &self.application,
+            _ => &self.principal,
+        };
+        let assignment = &self.assignments[usize::from(!of_user)];
+        path.replace("{id}", one)
+            .replace("{member}", &self.user)
+            .replace("{assignment}", assignment)
+            .replace("{template}", &self.template)
+            .replace("{job}", &self.job)
+            .replace("{directory}", &self.directory)
+    }
+
+    /// A body that names what the tenant has.
+    fn body(&self) -> Value {
+        json!({
+            "displayName": "Taken over", "ids": [self.user, self.group, self.deleted],
+            "@odata.id": format!("http://localhost/v1.0/directoryObjects/{}", self.user),
+            "principalId": self.user, "resourceId": self.principal, "appRoleId": self.role,
+            "templateId": self.template, "securityEnabledOnly": false
+        })
+    }
+
+    fn ids(&self) -> [&String; 8] {
+        let [first, second] = &self.assignments;
+        [
+            &self.user,
+            &self.group,
+            &self.deleted,
+            &self.application,
+            &self.principal,
+            &self.job,
+            first,
+            second,
+        ]
+    }
+}
+
+/// Everything that a tenant can read of its own.
+async fn picture(api: &Api, owned: &Owned) -> Vec<(String, Value)> {
+    let mut picture = Vec::new();
+    for (method, path, _) in operations() {
+        // A delta's link tells the time, and a job when it was looked at.
+        let moves = ["delta", "/jobs", "/jobs/{job}", "directoryAudits"];
+        if method == "GET" && !moves.iter().any(|it| path.ends_with(it)) {
+            let at = owned.at(&path);
+            let (status, _, answer) = api.exchange("GET", &at, None).await;
+            // A refusal has an id of its own.
+            let answer = if status < 300 { answer } else { Value::Null };
+            picture.push((format!("{at} {status}"), answer));
+        }
+    }
+    picture
+}
+
+/// Every operation with what another tenant has, in the path and in the body; and every list.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_reaches_what_another_tenant_has() {
+    let test = sqlite_store().await;
+    let clock = FixedClock::at("2026-03-01T09:00:00Z");
+    let (one, other) = (
+        Api::of(&test, &clock, TenantId::FIRST).await,
+        Api::of(&test, &clock, TenantId(2)).await,
+    );
+    let (theirs, ours) = (owned(&one, "ada").await, owned(&other, "bo").await);
+    let before = picture(&one, &theirs).await;
+    let read = before.iter().filter(|(at, _)| at.ends_with("200")).count();
+    assert!(read > 40, "{read} of {}", before.len());
+
+    for (method, path, _) in operations() {
+        let (status, _, answer) = one
+            .exchange_with(&other.token, &method, &theirs.at(&path), None)
+            .await;
+        assert_eq!(
+            status, 401,
+            "{method} {path}: the token of another tenant: {answer}"
+        );
+
+        let body = theirs.body();
+        let at = theirs.at(&path);
+        let names_theirs = path.contains('{') && !path.starts_with("/applicationTemplates");
+        let (status, _, answer) = other.exchange(&method, &at, Some(&body)).await;
+        if names_theirs {
+            assert!(
+                matches!(status, 400 | 404 | 405),
+                "{method} {at}: {status} {answer}"
+            );
+        }
+        let told = answer.to_string();
+        for id in theirs.ids() {
+            // A refusal names what was asked for.
+            let is_refusal = status >= 400
+                && (at.contains(id.as_str()) || body.to_string().contains(id.as_str()));
+            assert!(
+                is_refusal || !told.contains(id.as_str()),
+                "{method} {at} tells of {id}: {told}"
+            );
+        }
+        // What is one's own, with what the other has in the body: nobody else comes in.
+        if method == "POST" && path.contains('{') && !path.ends_with("restore") {
+            let (status, _, answer) = other.exchange(&method, &ours.at(&path), Some(&body)).await;
+            let told = answer.to_string();
+            assert!(
+                status >= 400 || !told.contains(&theirs.user),
+                "{method} {path}: {status} {told}"
+            );
+        }
+    }
+    let members = other.get(&format!("/groups/{}/members", ours.group)).await;
+    assert_eq!(members["value"].as_array().unwrap().len(), 1, "{members}");
+    let assigned = other
+        .get(&format!(
+            "/servicePrincipals/{}/appRoleAssignedTo",
+            ours.principal
+        ))
+        .await;
+    assert_eq!(assigned["value"].as_array().unwrap().len(), 2, "{assigned}");
+    let batch = json!({ "requests": [
+        { "id": "1", "method": "GET", "url": format!("/users/{}", theirs.user) },
+        { "id": "2", "method": "DELETE", "url": format!("/groups/{}", theirs.group) }
+    ]});
+    let told = other.done("POST", "/$batch", Some(&batch)).await;
+    for answer in told["responses"].as_array().unwrap() {
+        assert_eq!(answer["status"], 404, "{told}");
+    }
+    for (after, before) in picture(&one, &theirs).await.into_iter().zip(before) {
+        assert_eq!(after, before, "nothing of theirs has changed");
+    }
+}
