@@ -11,8 +11,8 @@ use muster_app::applications::{self, Template};
 use muster_app::{Ctx, jobs};
 use muster_connect::{DirectorySource, Http, OutboundPolicy};
 use muster_engine::port::{
-    Connector, Keeper, Page, Probe, Shape, Source, Target, TargetError, TargetObject, TestFailure,
-    Write,
+    Connector, Definitions, Keeper, Page, Probe, Shape, Source, Target, TargetError, TargetObject,
+    TestFailure, Write,
 };
 use muster_engine::{Engine, EngineOptions};
 use muster_model::directory::Kind;
@@ -83,6 +83,10 @@ impl Target for InProcess {
 
     async fn probe(&self, _: Option<&str>) -> Result<Probe, TestFailure> {
         Ok(Probe::default())
+    }
+
+    async fn definitions(&self) -> Result<Definitions, TestFailure> {
+        Ok(Definitions::default())
     }
 
     fn chunk(&self) -> usize {

@@ -6,7 +6,8 @@ mod jobs;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use muster_engine::port::{Keeper, Probe, Target, TestFailure};
+pub use muster_engine::port::TestFailure;
+use muster_engine::port::{Definitions, Keeper, Probe, Target};
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::audit::{activity, origin};
 use muster_model::directory::Kind;
@@ -395,6 +396,17 @@ pub async fn probe(
     let application = find(ctx, application).await?;
     match given_or_saved(ctx, &application, credentials).await? {
         Ok(target) => Ok(target.probe(canary).await),
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
+/// What the target says it has, asked for with the saved credentials (2.5).
+pub(crate) async fn definitions(
+    ctx: &Ctx,
+    application: &Application,
+) -> Result<Result<Definitions, TestFailure>, AppError> {
+    match given_or_saved(ctx, application, None).await? {
+        Ok(target) => Ok(target.definitions().await),
         Err(failure) => Ok(Err(failure)),
     }
 }

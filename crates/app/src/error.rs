@@ -35,6 +35,14 @@ impl AppError {
         )
     }
 
+    /// Does the guard hold it back, or does what it rests on hold no more? Nothing was done then.
+    pub const fn is_outdated(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine(EngineError::HeldBack(_) | EngineError::Moved(_))
+        )
+    }
+
     /// Is it ours, and not of whoever asks?
     pub const fn is_ours(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Engine(EngineError::Store(_)))

@@ -7,18 +7,19 @@ mod tokens;
 
 use std::sync::Arc;
 
+use muster_model::audit::{Audited, activity};
 use muster_model::integration::{Integration, Purpose, ResourceKind, Settings, Token};
 use muster_model::{IntegrationId, Secret};
 use muster_scim::dialect::Deviation;
 use muster_store::dialects::{self, Seen};
 use muster_store::resources::{self, Place};
-use muster_store::{StoreError, Tx, integrations};
+use muster_store::{StoreError, Tx, audit as audit_log, integrations};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::definitions::{self, Definitions};
 use crate::received::{Profile, unique_name};
-use crate::{AppError, Ctx};
+use crate::{AppError, Ctx, audit};
 
 pub(crate) use clients::exchange;
 pub use clients::{Client, IssuedClient, add_client, clients, remove_client};
@@ -27,6 +28,7 @@ pub use setup::{Setup, open_setup, setup_link, take_setup};
 pub use tokens::{revoke, rotate};
 
 use tokens::issue;
+pub(crate) use tokens::new_secret;
 
 /// Fewest bytes to which bodies may be limited.
 const SMALLEST_BODY: u64 = 1024;
@@ -68,6 +70,11 @@ pub(crate) fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// An entry of the audit log about an integration.
+pub(crate) fn audited(ctx: &Ctx, name: &str, what: &str) -> Audited {
+    audit::general(ctx, activity::INTEGRATION, format!("{name}: {what}"))
+}
+
 /// A new integration of the kind "Third-party Users & Groups Sync", with its first token.
 pub async fn create(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
     let name = valid_name("integration", name)?;
@@ -84,6 +91,7 @@ pub async fn create(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
         None,
     )?;
     let (tenant, kept, hash) = (ctx.tenant, integration.clone(), token_hash(secret.expose()));
+    let entry = audited(ctx, &kept.name, "created, with a token");
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -96,7 +104,7 @@ pub async fn create(ctx: &Ctx, name: &str) -> Result<Issued, AppError> {
                     other => other.into(),
                 })?;
                 integrations::add_token(tx, tenant, &token, &hash).await?;
-                Ok::<_, AppError>(())
+                Ok::<_, AppError>(audit_log::append(tx, tenant, &entry).await?)
             })
         })
         .await?;
@@ -154,11 +162,13 @@ pub async fn set_settings(
     change(&mut integration.settings);
     check(&mut integration.settings)?;
     let (tenant, id, settings) = (ctx.tenant, integration.id, integration.settings.clone());
+    let entry = audited(ctx, &integration.name, &format!("settings {settings:?}"));
     ctx.store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(
-                async move { Ok(integrations::set_settings(tx, tenant, id, &settings).await?) },
-            )
+            Box::pin(async move {
+                integrations::set_settings(tx, tenant, id, &settings).await?;
+                Ok(audit_log::append(tx, tenant, &entry).await?)
+            })
         })
         .await?;
     Ok(integration)
@@ -228,6 +238,7 @@ pub async fn set_definitions(ctx: &Ctx, name: &str, text: Option<&str>) -> Resul
         }
         _ => Vec::new(),
     };
+    let entry = audited(ctx, name, "schemas and resource types");
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -239,7 +250,8 @@ pub async fn set_definitions(ctx: &Ctx, name: &str, text: Option<&str>) -> Resul
                         )));
                     }
                 }
-                Ok(integrations::set_definitions(tx, tenant, id, kept).await?)
+                integrations::set_definitions(tx, tenant, id, kept).await?;
+                Ok(audit_log::append(tx, tenant, &entry).await?)
             })
         })
         .await

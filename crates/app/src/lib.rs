@@ -1,6 +1,7 @@
 //! What a person may do: the use cases. Each takes a [`Ctx`] first, runs one transaction, and
 //! answers in terms of the model; no use case knows of a status code or a page.
 
+pub mod administrators;
 pub mod api_tokens;
 pub mod applications;
 pub mod audit;
@@ -23,6 +24,7 @@ pub mod plans;
 pub mod provision;
 pub mod received;
 pub mod surprises;
+pub mod told;
 pub mod webhooks;
 
 pub use ctx::Ctx;

@@ -3,15 +3,16 @@
 //! Every document that was ever in force is kept as a version. A change begins the job anew, because it
 //! may mean another thing for everybody (5.8).
 
-use muster_model::JobId;
+use muster_engine::port::TestFailure;
 use muster_model::application::Application;
 use muster_model::audit::activity;
+use muster_model::{EventId, JobId};
 use muster_rules::Schema;
 use muster_rules::schema::{SchemaChange, SchemaProblem};
 use muster_store::schemas::{self, SchemaVersion};
 use muster_store::{StoreError, audit as audit_log, jobs};
 
-use crate::applications::{begin_anew, find, gallery};
+use crate::applications::{begin_anew, definitions, find, gallery};
 use crate::{AppError, Ctx, audit};
 
 /// Characters of a note at most.
@@ -70,7 +71,38 @@ pub async fn import(
         // What is in force cannot be read any more: the new one stands for itself.
         Err(_) => parse(text)?,
     };
-    save(ctx, application.job, schema, note, Some(based_on)).await
+    save(ctx, application.job, schema, note, (Some(based_on), true)).await
+}
+
+/// Asks the target which attributes it has, and adds those that are not defined yet (2.5); answers their names.
+/// Nothing is removed, and no mapping is touched: the job goes on as it was.
+pub async fn discover(
+    ctx: &Ctx,
+    application: &str,
+) -> Result<Result<Vec<String>, TestFailure>, AppError> {
+    let application = find(ctx, application).await?;
+    let found = match definitions(ctx, &application).await? {
+        Ok(found) => found,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let based_on = latest(ctx, application.job).await?;
+    let mut schema = parse(&document(ctx, &application, Some(based_on)).await?)?;
+    let added = schema.add_discovered(&found.schemas, &found.resource_types);
+    let targets: Vec<String> = schema
+        .rules
+        .iter()
+        .map(|rule| rule.target_directory.clone())
+        .collect();
+    for directory in &mut schema.directories {
+        if targets.contains(&directory.name) {
+            directory.discovered = Some(ctx.clock.now().to_string());
+            directory.version = Some(EventId::new().to_string());
+        }
+    }
+    let note = format!("{} attributes discovered at the target", added.len());
+    let saved = save(ctx, application.job, schema, &note, (Some(based_on), false));
+    saved.await?;
+    Ok(Ok(added))
 }
 
 /// Puts the document in force with which the application began (*Restore default mappings*).
@@ -82,7 +114,7 @@ pub async fn restore(ctx: &Ctx, application: &str) -> Result<Saved, AppError> {
         application.job,
         schema,
         "default mappings restored",
-        None,
+        (None, true),
     )
     .await
 }
@@ -92,7 +124,7 @@ pub async fn roll_back(ctx: &Ctx, application: &str, version: u32) -> Result<Sav
     let application = find(ctx, application).await?;
     let schema = parse(&document(ctx, &application, Some(version)).await?)?;
     let note = format!("rolled back to version {version}");
-    save(ctx, application.job, schema, &note, None).await
+    save(ctx, application.job, schema, &note, (None, true)).await
 }
 
 /// What is different between two versions; without them, what the last change changed.
@@ -178,13 +210,14 @@ fn default_schema(application: &Application) -> Result<Schema, AppError> {
     })
 }
 
-/// Saves a document that differs from the one in force; `based_on` is the version it was made from.
+/// Saves a document that differs from the one in force; `based_on` is the version it was made from. The job begins
+/// anew when it is `anew`.
 async fn save(
     ctx: &Ctx,
     job: JobId,
     schema: Schema,
     note: &str,
-    based_on: Option<u32>,
+    (based_on, anew): (Option<u32>, bool),
 ) -> Result<Saved, AppError> {
     schema.compile().map_err(|problems| invalid(&problems))?;
     let note = note.trim();
@@ -223,7 +256,7 @@ async fn save(
                     StoreError::Duplicate(_) => moved_on(),
                     other => other.into(),
                 })?;
-                if let Some(now) = jobs::find_to_change(tx, tenant, job).await? {
+                if anew && let Some(now) = jobs::find_to_change(tx, tenant, job).await? {
                     begin_anew(tx, tenant, &now, at).await?;
                 }
                 // One that cannot be read any more is replaced all the same.

@@ -6,7 +6,9 @@ use muster_engine::Progress;
 use muster_model::application::Application;
 use muster_model::audit::activity;
 use muster_model::cycle::Cycle;
-use muster_store::plans::{self, At, Kept, Placed};
+use muster_store::plans::{self, Placed};
+pub use muster_store::plans::{At, Kept};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::applications::{find as find_application, job_of};
@@ -54,6 +56,11 @@ pub async fn find(ctx: &Ctx, id: &str) -> Result<Kept, AppError> {
             "there is no plan {id}, or it is kept no more; plan again"
         ))),
     }
+}
+
+/// What a plan says, without its operations.
+pub fn told(plan: &Kept) -> Value {
+    serde_json::from_str(&plans::to_json(&plan.plan)).unwrap_or_default()
 }
 
 /// Operations of a plan after a place, as JSON text.

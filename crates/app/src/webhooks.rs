@@ -13,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use muster_model::integration::Webhook;
 use muster_model::secret::random_bytes;
 use muster_model::{Position, Secret, Timestamp, WebhookId};
-use muster_store::{received, webhooks};
+use muster_store::{audit as audit_log, received, webhooks};
 
-use crate::integrations::place;
+use crate::integrations::{audited, place};
 use crate::{AppError, Ctx};
 
 pub use delivery::{Deliverer, signature};
@@ -62,12 +62,14 @@ pub async fn add(
         last_success: None,
     };
     let (place, kept, sealed) = (place(ctx, name).await?, webhook.clone(), secret.clone());
-    let store = ctx.store.clone();
+    let (store, tenant) = (ctx.store.clone(), ctx.tenant);
+    let entry = audited(ctx, name, &format!("webhook {} to {url}", webhook.id));
     ctx.store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(
-                async move { Ok(webhooks::create(tx, store.key(), place, &kept, &sealed).await?) },
-            )
+            Box::pin(async move {
+                webhooks::create(tx, store.key(), place, &kept, &sealed).await?;
+                Ok(audit_log::append(tx, tenant, &entry).await?)
+            })
         })
         .await?;
     Ok((webhook, secret))
@@ -90,11 +92,18 @@ pub async fn list(ctx: &Ctx, name: &str) -> Result<Vec<Webhook>, AppError> {
 
 /// Removes a webhook; what was not delivered stays in the feed.
 pub async fn remove(ctx: &Ctx, name: &str, id: WebhookId) -> Result<(), AppError> {
-    let place = place(ctx, name).await?;
+    let (place, tenant) = (place(ctx, name).await?, ctx.tenant);
+    let entry = audited(ctx, name, &format!("webhook {id} removed"));
     let removed = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(async move { Ok(webhooks::remove(tx, place, id).await?) })
+            Box::pin(async move {
+                let removed = webhooks::remove(tx, place, id).await?;
+                if removed {
+                    audit_log::append(tx, tenant, &entry).await?;
+                }
+                Ok(removed)
+            })
         })
         .await?;
     if removed {

@@ -538,6 +538,12 @@ pub(crate) enum SchemaTask {
         /// Name or id of the application.
         app: String,
     },
+    /// Ask the target which attributes it has, and add those that are not defined yet; no mapping is touched.
+    #[command(after_help = "Example:\n  muster schema discover \"Symantec Web Security Service\"")]
+    Discover {
+        /// Name or id of the application.
+        app: String,
+    },
     /// Restore the default mappings.
     #[command(after_help = "Example:\n  muster schema restore \"Symantec Web Security Service\"")]
     Restore {

@@ -29,7 +29,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 use muster_app::AppError;
-use muster_engine::EngineError;
 use muster_store::StoreUrl;
 
 use crate::args::{
@@ -393,7 +392,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Err(error) => {
             let exit = match error {
                 AppError::Invalid(_) => Exit::BadUsage,
-                AppError::Engine(EngineError::HeldBack(_) | EngineError::Moved(_)) => Exit::Refused,
+                ref outdated if outdated.is_outdated() => Exit::Refused,
                 _ => Exit::Failed,
             };
             out.note(format!(

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Keeper, Page, Probe, References, Shape, Target, TargetError, TargetObject, TestFailure, Write,
-    is_plain,
+    Definitions, Keeper, Page, Probe, References, Shape, Target, TargetError, TargetObject,
+    TestFailure, Write, is_plain,
 };
 use muster_model::Value;
 use muster_model::directory::Kind;
@@ -389,6 +389,10 @@ impl Target for ScimTarget {
 
     async fn probe(&self, canary: Option<&str>) -> Result<Probe, TestFailure> {
         probe::probe(self, canary).await
+    }
+
+    async fn definitions(&self) -> Result<Definitions, TestFailure> {
+        test::definitions(self).await
     }
 
     fn chunk(&self) -> usize {

@@ -384,10 +384,7 @@ impl Engine {
                 if !matches!(cycle.state, CycleState::Failed { .. }) {
                     status::after_cycle(tx, lease, &cycle.state, expires, now).await?;
                 }
-                if worth_keeping(&cycle) {
-                    cycles::put(tx, lease.tenant, &cycle).await?;
-                }
-                Ok(())
+                Ok(cycles::end(tx, lease.tenant, &cycle, worth_keeping(&cycle), now).await?)
             })
         });
         kept.await

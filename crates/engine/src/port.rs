@@ -491,11 +491,23 @@ pub trait Target: Send + Sync {
     /// given a name: then an object of that name is made, tried out, and removed again.
     async fn probe(&self, canary: Option<&str>) -> Result<Probe, TestFailure>;
 
+    /// The schemas and the resource types that it says it has (2.5).
+    async fn definitions(&self) -> Result<Definitions, TestFailure>;
+
     /// How many references go into one request.
     fn chunk(&self) -> usize;
 
     /// How many requests were sent so far.
     fn requests(&self) -> u64;
+}
+
+/// What a target says it has, as SCIM's discovery documents have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definitions {
+    /// `/Schemas`
+    pub schemas: Vec<serde_json::Value>,
+    /// `/ResourceTypes`; none when it has no such thing.
+    pub resource_types: Vec<serde_json::Value>,
 }
 
 /// What was found out about a target.

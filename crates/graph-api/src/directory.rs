@@ -1,29 +1,13 @@
 //! Users and groups as the API shows them, and what somebody may say of them (chapter 6).
 
 use http::StatusCode;
-use muster_app::AppError;
+use muster_app::{AppError, told};
 use muster_model::directory::{Group, Kind as Of, User};
 use muster_model::{Attributes, ObjectId, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::answer::Fault;
 use crate::shape::{GROUP, Kind, Shape, USER};
-
-/// A value as JSON.
-pub(crate) fn json_of(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Bool(flag) => (*flag).into(),
-        Value::Int(number) => (*number).into(),
-        Value::Text(text) => text.as_str().into(),
-        Value::List(items) => items.iter().map(json_of).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.to_owned(), json_of(value)))
-            .collect::<Map<String, Json>>()
-            .into(),
-    }
-}
 
 /// A user with all properties that have a value.
 pub(crate) fn user_object(user: &User) -> Map<String, Json> {
@@ -34,7 +18,7 @@ pub(crate) fn user_object(user: &User) -> Map<String, Json> {
     object.insert("accountEnabled".to_owned(), user.account_enabled.into());
     let (mut extensions, mut organization) = (Map::new(), Map::new());
     for (name, value) in &user.attributes {
-        let (name, value) = (name.as_str(), json_of(value));
+        let (name, value) = (name.as_str(), told::value(value));
         if name.starts_with("extensionAttribute") {
             extensions.insert(name.to_owned(), value);
         } else if matches!(name, "costCenter" | "division") {
@@ -80,7 +64,7 @@ pub(crate) fn group_object(group: &Group) -> Map<String, Json> {
 fn attributes_of(attributes: &Attributes) -> Map<String, Json> {
     attributes
         .iter()
-        .map(|(name, value)| (name.to_owned(), json_of(value)))
+        .map(|(name, value)| (name.to_owned(), told::value(value)))
         .collect()
 }
 

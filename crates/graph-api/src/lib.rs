@@ -13,6 +13,7 @@ mod groups;
 mod ids;
 mod logs;
 mod members;
+mod muster;
 mod openapi;
 mod page;
 mod query;

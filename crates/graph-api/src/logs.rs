@@ -352,8 +352,8 @@ fn audited(entry: &Audited, application: &str) -> Json {
         .iter()
         .map(|it| {
             json!({
-                "displayName": it.name, "oldValue": crate::directory::json_of(&it.old).to_string(),
-                "newValue": crate::directory::json_of(&it.new).to_string()
+                "displayName": it.name, "oldValue": muster_app::told::value(&it.old).to_string(),
+                "newValue": muster_app::told::value(&it.new).to_string()
             })
         })
         .collect();

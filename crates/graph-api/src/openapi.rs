@@ -61,8 +61,15 @@ fn operation(route: &Route) -> Json {
         let kept = with_body("Done, with what it is now.", reference(of));
         responses.insert("200".to_owned(), kept);
     }
+    if route.gives == Gives::Cycle {
+        let goes_on = json!({ "description": "It goes on." });
+        responses.insert("202".to_owned(), goes_on);
+    }
     if matches!(route.gives, Gives::Delta(_)) {
         statuses.push(410);
+    }
+    if route.gives == Gives::Cycle || route.path.ends_with("/allow") {
+        statuses.push(409);
     }
     if route.reads_body() {
         statuses.push(413);
@@ -107,6 +114,7 @@ fn success(gives: Gives) -> (&'static str, Json) {
         Gives::One(of) => with_body("It.", reference(of)),
         Gives::List(of) => page(reference(of), &["@odata.nextLink"]),
         Gives::Delta(of) => page(reference(of), &["@odata.nextLink", "@odata.deltaLink"]),
+        Gives::Cycle => with_body("The cycle.", reference("object")),
         Gives::Ids => page(json!({ "type": "string" }), &[]),
         Gives::Count => {
             let text = json!({ "schema": { "type": "string", "pattern": "^[0-9]+$" } });
@@ -141,8 +149,14 @@ fn parameters(route: &Route) -> Vec<Json> {
     let mut takes = |name: &str, schema: &Json| {
         parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
     };
-    let is_of_directory = !route.path.contains("synchronization");
+    let is_of_directory =
+        !route.path.contains("synchronization") && !route.path.starts_with("/muster");
     match route.gives {
+        Gives::List("link") => {
+            for name in ["type", "state", "target", "$skiptoken"] {
+                takes(name, &text);
+            }
+        }
         Gives::List(_) if route.method == Method::GET && is_of_directory => {
             for name in [
                 "$select",
@@ -177,6 +191,7 @@ fn parameters(route: &Route) -> Vec<Json> {
             takes("$filter", &text);
             takes("$search", &text);
         }
+        _ if route.path.ends_with("/explanation") => takes("subject", &text),
         _ if route.path.ends_with("members/$ref") => takes("@id", &text),
         _ => {}
     }
@@ -220,7 +235,7 @@ mod tests {
                 | Gives::Delta(of)
                 | Gives::Made(of)
                 | Gives::Kept(of) => Some(of),
-                Gives::Ids | Gives::Count | Gives::Done => None,
+                Gives::Ids | Gives::Count | Gives::Cycle | Gives::Done => None,
             };
             for name in gives.into_iter().chain(route.takes) {
                 let schema = &document["components"]["schemas"][name];

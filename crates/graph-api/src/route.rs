@@ -90,6 +90,8 @@ pub(crate) enum Gives {
     Made(&'static str),
     /// 204, or 200 with what it is now for who prefers that.
     Kept(&'static str),
+    /// 200 with a cycle that has ended, or 202: it goes on.
+    Cycle,
     /// 204.
     Done,
 }

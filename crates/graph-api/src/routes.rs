@@ -4,8 +4,8 @@ use http::Method;
 
 use crate::route::{Gives, Right, Route};
 use crate::{
-    applications, assignments, batch, deleted, delta, demand, groups, logs, openapi, schema,
-    secrets, synchronization, templates, users,
+    applications, assignments, batch, deleted, delta, demand, groups, logs, muster, openapi,
+    schema, secrets, synchronization, templates, users,
 };
 
 macro_rules! routes {
@@ -133,6 +133,7 @@ routes! {
     DELETE "/servicePrincipals/{id}/synchronization/jobs/{job}/schema" WriteSynchronization schema::restore => Done: "Restore the default schema of a job",
     GET "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/directories" ReadSynchronization schema::directories => List("directoryDefinition"): "List the directories of a schema",
     GET "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/directories/{directory}" ReadSynchronization schema::directory => One("directoryDefinition"): "Read a directory of a schema",
+    POST "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/directories/{directory}/discover" WriteSynchronization schema::discover => One("directoryDefinition"): "Add the attributes that the target says it has",
     GET "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/filterOperators" ReadSynchronization schema::operators => List("filterOperatorSchema"): "List the operators of scoping filters",
     GET "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/functions" ReadSynchronization schema::functions => List("attributeMappingFunctionSchema"): "List the functions of expressions",
     POST "/servicePrincipals/{id}/synchronization/jobs/{job}/schema/parseExpression" ReadSynchronization schema::parse, "expression" => One("parseExpressionResponse"): "Parse and try out an expression",
@@ -142,4 +143,23 @@ routes! {
     GET "/auditLogs/provisioning" ReadLogs logs::provisioning => List("provisioningObjectSummary"): "List what was provisioned",
     GET "/auditLogs/provisioning/{id}" ReadLogs logs::get => One("provisioningObjectSummary"): "Read an event of the provisioning log",
     GET "/auditLogs/directoryAudits" ReadLogs logs::audits => List("directoryAudit"): "List who changed what",
+
+    GET "/muster/integrations" ReadApplications muster::list_integrations => List("integration"): "List the receiving sides",
+    POST "/muster/integrations" WriteApplications muster::create_integration, "newIntegration" => Made("issued"): "Create a receiving side, with its SCIM URL and token",
+    GET "/muster/integrations/{id}" ReadApplications muster::get_integration => One("integration"): "Read a receiving side",
+    POST "/muster/integrations/{id}/rotate" WriteApplications muster::rotate => One("issued"): "Get another token for a receiving side",
+    POST "/muster/integrations/{id}/revoke" WriteApplications muster::revoke => Done: "Shut everybody out of a receiving side",
+    GET "/muster/integrations/{id}/dialect" ReadApplications muster::dialect => List("object"): "List how senders depart from the RFCs",
+    GET "/muster/servicePrincipals/{id}/explanation" ReadSynchronization muster::explanation => One("object"): "Explain why somebody is, or is not, provisioned",
+    POST "/muster/servicePrincipals/{id}/plans" WriteSynchronization muster::plan => Made("plan"): "Work out what the next cycle would do",
+    GET "/muster/plans/{plan}" ReadSynchronization muster::get_plan => One("plan"): "Read a plan",
+    GET "/muster/plans/{plan}/operations" ReadSynchronization muster::operations => List("object"): "List what a plan would do",
+    POST "/muster/plans/{plan}/apply" WriteSynchronization muster::apply => Cycle: "Do exactly what a plan says",
+    GET "/muster/servicePrincipals/{id}/links" ReadSynchronization muster::list_links => List("link"): "List which object of the target is whose",
+    PUT "/muster/servicePrincipals/{id}/links/{subject}" WriteSynchronization muster::set_link, "linked" => Done: "Link somebody to an object of the target",
+    DELETE "/muster/servicePrincipals/{id}/links/{subject}" WriteSynchronization muster::drop_link => Done: "Drop a link",
+    GET "/muster/servicePrincipals/{id}/heldBack" ReadSynchronization muster::held => List("object"): "List what the guard holds back",
+    POST "/muster/servicePrincipals/{id}/heldBack/allow" WriteSynchronization muster::allow, "allowed" => One("allowed"): "Let the job do what its guard holds back",
+    GET "/muster/notices" ReadSynchronization muster::list_notices => List("object"): "List what somebody should know",
+    POST "/muster/servicePrincipals/{id}/acknowledge" WriteSynchronization muster::acknowledge => Done: "Say that somebody knows",
 }

@@ -203,6 +203,16 @@ pub(crate) async fn directory(call: Call) -> Result<Answer, Fault> {
     ))
 }
 
+/// `POST S/jobs/{id}/schema/directories/{directory}/discover` (9.8)
+pub(crate) async fn discover(call: Call) -> Result<Answer, Fault> {
+    let (found, _, one) = named_directory(&call).await?;
+    if one["discoverabilities"] != "None" {
+        let discovered = mappings::discover(&call.ctx, &found.application.id.to_string()).await?;
+        discovered.map_err(|failure| crate::secrets::failed(&failure))?;
+    }
+    directory(call).await
+}
+
 /// Operators of scoping filters, with whether they take a value, and the types that they compare (9.7).
 const OPERATORS: &[(&str, bool, &[&str])] = &[
     (

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use muster_app::applications::{self, Put, Shown};
+use muster_app::applications::{self, Put, Shown, TestFailure};
 use muster_model::Secret;
 use muster_model::job::{Access, Credentials, Scope};
 use serde_json::{Value as Json, json};
@@ -309,15 +309,20 @@ async fn test(call: &Call, found: &Shown) -> Result<Answer, Fault> {
     let given = (!uses_saved).then_some(given);
     let id = found.application.id.to_string();
     let tested = applications::test_connection(&call.ctx, &id, given).await?;
-    tested.map(|()| Answer::done()).map_err(|failure| {
-        let code = match failure.category {
-            "NotAllowed" => "InvalidCredentials",
-            "CannotConnect" | "Tls" | "Timeout" => "CredentialValidationUnavailable",
-            "NotScim" | "NotScimCompliant" => "ServiceIncompatible",
-            _ => "CredentialValidationFailure",
-        };
-        refused(code, &failure.message)
-    })
+    tested
+        .map(|()| Answer::done())
+        .map_err(|failure| failed(&failure))
+}
+
+/// A target that does not answer as it should, by the code of that (9.3).
+pub(crate) fn failed(failure: &TestFailure) -> Fault {
+    let code = match failure.category {
+        "NotAllowed" => "InvalidCredentials",
+        "CannotConnect" | "Tls" | "Timeout" => "CredentialValidationUnavailable",
+        "NotScim" | "NotScimCompliant" => "ServiceIncompatible",
+        _ => "CredentialValidationFailure",
+    };
+    refused(code, &failure.message)
 }
 
 fn refused(code: &str, message: &str) -> Fault {

@@ -118,7 +118,7 @@ fn status(report: &JobReport) -> Json {
 }
 
 /// One cycle (11.3).
-fn execution(cycle: &Cycle) -> Json {
+pub(crate) fn execution(cycle: &Cycle) -> Json {
     let counts = &cycle.counts;
     let error = match &cycle.state {
         CycleState::Failed { code, detail } => json!({

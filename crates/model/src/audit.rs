@@ -78,8 +78,12 @@ pub mod activity {
     pub const APPLY: &str = "Apply plan";
     /// Somebody was provisioned on demand.
     pub const DEMAND: &str = "Provision on demand";
+    /// A receiving side was made, or what lets in to it, or what it accepts, was changed.
+    pub const INTEGRATION: &str = "Update integration";
     /// A token of the control API was made or revoked.
     pub const TOKEN: &str = "Update API token";
+    /// Somebody who may use the pages came, went, or got another role or password.
+    pub const ADMINISTRATOR: &str = "Update administrator";
     /// A user was created.
     pub const ADD_USER: &str = "Add user";
     /// Properties of a user were changed.

@@ -81,6 +81,10 @@ typed_id! {
     IntegrationId,
     /// A token of an integration.
     TokenId,
+    /// Somebody who may use the pages.
+    AdministratorId,
+    /// Somebody's being signed in.
+    SessionId,
     /// A resource that an integration received.
     ResourceId,
     /// A webhook of an integration.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock on its own, or knows a wire or a row format.
 
+pub mod administrator;
 pub mod api_token;
 pub mod application;
 pub mod audit;
@@ -23,8 +24,8 @@ pub mod value;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{
-    ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId, ObjectId,
-    ResourceId, RoleId, TenantId, TokenId, UserId, WebhookId,
+    AdministratorId, ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId,
+    ObjectId, ResourceId, RoleId, SessionId, TenantId, TokenId, UserId, WebhookId,
 };
 pub use position::Position;
 pub use secret::Secret;

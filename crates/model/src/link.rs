@@ -45,3 +45,8 @@ pub enum LinkState {
     /// Left scope by assignment or filter; a later deletion in the source sends nothing.
     Released,
 }
+
+impl LinkState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Managed, Self::Disabled, Self::Leaving, Self::Released];
+}

@@ -1,7 +1,7 @@
 //! Cycles and what they did. Written by the engine.
 
-use muster_model::cycle::{Counts, Cycle, CycleState};
-use muster_model::{JobId, TenantId};
+use muster_model::cycle::{Counts, Cycle, CycleKind, CycleState};
+use muster_model::{CycleId, JobId, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::{FromRow, Row, StoreError, Tx};
@@ -76,7 +76,8 @@ pub async fn put(tx: &mut Tx<'_>, tenant: TenantId, cycle: &Cycle) -> Result<(),
     };
     let sql = "INSERT INTO cycles (tenant, id, job, kind, state, error, began, ended, counts, exported) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-               ON CONFLICT (tenant, job, id) DO UPDATE SET state = excluded.state, \
+               ON CONFLICT (tenant, job, id) DO UPDATE SET kind = excluded.kind, \
+               began = excluded.began, state = excluded.state, \
                error = excluded.error, ended = excluded.ended, counts = excluded.counts, \
                exported = excluded.exported";
     let params = [
@@ -93,6 +94,64 @@ pub async fn put(tx: &mut Tx<'_>, tenant: TenantId, cycle: &Cycle) -> Result<(),
     ];
     tx.exec(sql, &params).await.map(|_| ())
 }
+
+/// Keeps that a cycle runs which has done something worth telling, unless that is kept already: what it has told of
+/// belongs to something also when the process ends before the cycle does.
+pub(crate) async fn note_running(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    (job, id): (JobId, CycleId),
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM cycles WHERE tenant = $1 AND job = $2 AND id = $3";
+    let known: Option<(i64,)> = tx.one(sql, &[tenant.into(), job.into(), id.into()]).await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    let running = Cycle {
+        id,
+        job,
+        // What it is, and when it began, is said when it ends.
+        kind: CycleKind::Incremental,
+        state: CycleState::Running,
+        began: at,
+        ended: None,
+        counts: Counts::default(),
+    };
+    put(tx, tenant, &running).await
+}
+
+/// A cycle has ended: it is not kept unless it told of something, and others that were running are no more.
+pub async fn end(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    cycle: &Cycle,
+    is_kept: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let of = [tenant.into(), cycle.job.into(), cycle.id.into()];
+    let sql = "SELECT 1 FROM cycles WHERE tenant = $1 AND job = $2 AND id = $3";
+    let told = tx.one::<(i64,)>(sql, &of).await?.is_some();
+    if is_kept || told {
+        put(tx, tenant, cycle).await?;
+    }
+    if cycle.state == CycleState::Running {
+        return Ok(());
+    }
+    let sql = "UPDATE cycles SET state = 'Failed', error = $1, ended = $2 \
+               WHERE tenant = $3 AND job = $4 AND state = 'Running' AND id < $5";
+    let params = [
+        BROKEN_OFF.into(),
+        now.into(),
+        tenant.into(),
+        cycle.job.into(),
+        cycle.id.into(),
+    ];
+    tx.exec(sql, &params).await.map(|_| ())
+}
+
+/// What is kept of a cycle that came to no end.
+const BROKEN_OFF: &str = "Interrupted\nthe process ended, or the job began anew, while it ran";
 
 /// The latest cycles of a job, newest first.
 pub async fn latest(

@@ -9,7 +9,7 @@ use muster_model::{CycleId, EventId, JobId, TenantId, Timestamp, Value};
 use serde_json::Value as Json;
 
 use crate::json::{print, print_text, value_from_json};
-use crate::{FromRow, Row, StoreError, Tx, Val};
+use crate::{FromRow, Row, StoreError, Tx, Val, cycles};
 
 const COLUMNS: &str = "id, job, cycle, at, duration_ms, action, status, code, kind, source, \
                        source_name, target, body";
@@ -179,7 +179,15 @@ pub async fn append(tx: &mut Tx<'_>, tenant: TenantId, events: &[Event]) -> Resu
         .collect();
     let head = "INSERT INTO events (tenant, job, id, cycle, at, duration_ms, action, status, code, \
                 kind, source, source_name, target, body)";
-    tx.insert_many(head, "", rows).await.map(|_| ())
+    tx.insert_many(head, "", rows).await?;
+    let mut told: Option<(JobId, CycleId)> = None;
+    for event in events {
+        let of = (event.job, event.cycle);
+        if told.replace(of) != Some(of) {
+            cycles::note_running(tx, tenant, of, event.at).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Which events to list; everything that is set must hold.

@@ -19,6 +19,7 @@
 //! ```
 
 pub mod access;
+pub mod administrators;
 pub mod api_tokens;
 pub mod applications;
 pub mod assignments;

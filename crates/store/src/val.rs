@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use muster_model::{
-    ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId, ObjectId,
-    ResourceId, RoleId, TenantId, Timestamp, TokenId, UserId, WebhookId,
+    AdministratorId, ApplicationId, AssignmentId, CycleId, EventId, GroupId, IntegrationId, JobId,
+    ObjectId, ResourceId, RoleId, SessionId, TenantId, Timestamp, TokenId, UserId, WebhookId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -243,4 +243,6 @@ id_val!(
     TokenId,
     UserId,
     WebhookId,
+    AdministratorId,
+    SessionId,
 );

@@ -93,6 +93,10 @@ for _ in range(100):
     time.sleep(0.1)
 
 
+integrations = [ask("POST", "/muster/integrations", {"name": f"Integration {n}"})["id"] for n in range(3)]
+plans = [ask("POST", f"/muster/servicePrincipals/{it.principal}/plans")["id"] for it in applications[1:3]]
+
+
 def chosen(pool, number):
     return pool[number % len(pool)]
 
@@ -132,6 +136,14 @@ def before_call(context, case, kwargs):
                 given["member"] = chosen(users, number)
         elif path.startswith("/directory/deletedItems"):
             given["id"] = chosen(deleted, number)
+        elif path.startswith("/muster/integrations"):
+            given["id"] = chosen(integrations, number)
+        elif path.startswith("/muster/plans"):
+            given["plan"] = chosen(plans, number)
+        elif path.startswith("/muster/servicePrincipals"):
+            given["id"] = main.principal if "links" in path else application.principal
+            if "subject" in given:
+                given["subject"] = chosen(users[:4], number)
         elif path.startswith("/auditLogs"):
             given["id"] = chosen(events, number)
         elif path.startswith("/directoryObjects"):
@@ -153,6 +165,8 @@ def before_call(context, case, kwargs):
     if path == "/groups/{id}/members/$ref" and is_deletion:
         case.query["@id"] = f"{BASE}/directoryObjects/{chosen(users, number)}"
         given["id"] = chosen(groups[:5], number)
+    if path.endswith("/explanation"):
+        case.query["subject"] = chosen(users, number)
     body = case.body
     if not isinstance(body, dict):
         return

@@ -4,11 +4,11 @@
 use muster_model::integration::{Purpose, Token};
 use muster_model::{IntegrationId, Secret, TenantId, Timestamp, TokenId};
 use muster_store::clients::{self as store_clients, Kept};
-use muster_store::{Store, StoreError, integrations};
+use muster_store::{Store, StoreError, audit as audit_log, integrations};
 use subtle::ConstantTimeEq;
 
 use crate::integrations::tokens::{issue, new_secret};
-use crate::integrations::{find, token_hash};
+use crate::integrations::{audited, find, token_hash};
 use crate::{AppError, Ctx};
 
 /// How long an access token is good for, in seconds.
@@ -57,11 +57,13 @@ pub async fn add_client(ctx: &Ctx, name: &str) -> Result<IssuedClient, AppError>
         hash: token_hash(secret.expose()).to_vec(),
     };
     let tenant = ctx.tenant;
+    let entry = audited(ctx, name, &format!("OAuth client {} made", client.id));
     ctx.store
         .write::<_, AppError, _>(move |tx| {
-            Box::pin(
-                async move { Ok(store_clients::create(tx, tenant, integration, &kept).await?) },
-            )
+            Box::pin(async move {
+                store_clients::create(tx, tenant, integration, &kept).await?;
+                Ok(audit_log::append(tx, tenant, &entry).await?)
+            })
         })
         .await?;
     Ok(IssuedClient {
@@ -90,6 +92,7 @@ pub async fn clients(ctx: &Ctx, name: &str) -> Result<Vec<Client>, AppError> {
 /// Removes a client and revokes its access tokens.
 pub async fn remove_client(ctx: &Ctx, name: &str, id: TokenId) -> Result<(), AppError> {
     let (tenant, integration) = (ctx.tenant, find(ctx, name).await?.id);
+    let entry = audited(ctx, name, &format!("OAuth client {id} removed"));
     let removed = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
@@ -97,6 +100,7 @@ pub async fn remove_client(ctx: &Ctx, name: &str, id: TokenId) -> Result<(), App
                 let removed = store_clients::remove(tx, tenant, integration, id).await?;
                 if removed {
                     store_clients::forget_tokens(tx, tenant, id, 0).await?;
+                    audit_log::append(tx, tenant, &entry).await?;
                 }
                 Ok(removed)
             })

@@ -3,10 +3,10 @@
 
 use muster_model::integration::Purpose;
 use muster_model::{Secret, Timestamp};
-use muster_store::clients;
+use muster_store::{audit as audit_log, clients};
 
 use crate::integrations::tokens::{add, issue, new_secret};
-use crate::integrations::{Issued, find, token_hash};
+use crate::integrations::{Issued, audited, find, token_hash};
 use crate::{AppError, Ctx};
 
 /// What a link shows.
@@ -28,10 +28,12 @@ pub async fn setup_link(
     let code = new_secret()?;
     let (tenant, hash) = (ctx.tenant, token_hash(code.expose()));
     let expires = ctx.clock.now().plus_seconds(i64::from(days) * 86_400);
+    let entry = audited(ctx, name, &format!("setup link made, good until {expires}"));
     ctx.store
         .write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
-                Ok(clients::create_link(tx, tenant, integration, &hash, expires).await?)
+                clients::create_link(tx, tenant, integration, &hash, expires).await?;
+                Ok(audit_log::append(tx, tenant, &entry).await?)
             })
         })
         .await?;
@@ -62,6 +64,7 @@ pub async fn take_setup(ctx: &Ctx, code: &str) -> Result<Option<Issued>, AppErro
     let (tenant, hash, now) = (ctx.tenant, token_hash(code), ctx.clock.now());
     let (token, secret) = issue(now, integration.id, Purpose::Provision, None)?;
     let kept = token_hash(secret.expose());
+    let entry = audited(ctx, &integration.name, "a token was taken by a setup link");
     let taken = ctx
         .store
         .write::<_, AppError, _>(move |tx| {
@@ -69,6 +72,7 @@ pub async fn take_setup(ctx: &Ctx, code: &str) -> Result<Option<Issued>, AppErro
                 let taken = clients::take_link(tx, tenant, &hash, now).await?;
                 if taken {
                     add(tx, tenant, token, &kept, now).await?;
+                    audit_log::append(tx, tenant, &entry).await?;
                 }
                 Ok(taken)
             })

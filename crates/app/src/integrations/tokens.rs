@@ -3,9 +3,9 @@
 use muster_model::integration::{Purpose, Token};
 use muster_model::secret::new_token;
 use muster_model::{IntegrationId, Secret, TenantId, Timestamp, TokenId};
-use muster_store::{StoreError, Tx, clients, integrations};
+use muster_store::{StoreError, Tx, audit as audit_log, clients, integrations};
 
-use crate::integrations::{Issued, find, token_hash};
+use crate::integrations::{Issued, audited, find, token_hash};
 use crate::{AppError, Ctx};
 
 /// Tokens of one integration and purpose that may be live at a time.
@@ -31,7 +31,7 @@ pub(super) fn issue(
 }
 
 /// 256 random bits with the prefix of a token.
-pub(super) fn new_secret() -> Result<Secret<String>, AppError> {
+pub(crate) fn new_secret() -> Result<Secret<String>, AppError> {
     new_token()
         .map_err(|error| AppError::Refused(format!("no randomness from the system: {error}")))
 }
@@ -85,10 +85,15 @@ pub async fn rotate(
     let (token, secret) = issue(now, integration.id, purpose, expires)?;
     let tenant = ctx.tenant;
     let hash = token_hash(secret.expose());
+    let entry = audited(ctx, &integration.name, &format!("token {} made", token.id));
     let revoked = ctx
         .store
         .write(move |tx| {
-            Box::pin(async move { Ok::<_, AppError>(add(tx, tenant, token, &hash, now).await?) })
+            Box::pin(async move {
+                let revoked = add(tx, tenant, token, &hash, now).await?;
+                audit_log::append(tx, tenant, &entry).await?;
+                Ok::<_, AppError>(revoked)
+            })
         })
         .await?;
     let issued = Issued {
@@ -103,6 +108,7 @@ pub async fn rotate(
 pub async fn revoke(ctx: &Ctx, name: &str) -> Result<u64, AppError> {
     let integration = find(ctx, name).await?;
     let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let entry = audited(ctx, &integration.name, "all tokens and clients revoked");
     ctx.store
         .write(move |tx| {
             Box::pin(async move {
@@ -113,6 +119,7 @@ pub async fn revoke(ctx: &Ctx, name: &str) -> Result<u64, AppError> {
                     revoked += u64::from(ended && was_live);
                 }
                 clients::remove_all(tx, tenant, integration.id).await?;
+                audit_log::append(tx, tenant, &entry).await?;
                 Ok(revoked)
             })
         })

@@ -7,10 +7,10 @@ use muster_model::directory::{Group, Kind, User};
 use serde_json::{Value as Json, json};
 
 use crate::args::{Group as GroupTask, MemberArg, User as UserTask};
-use crate::commands::log::value_json;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
+use muster_app::told::value as value_json;
 
 pub(super) async fn users(node: &Node, task: UserTask, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use muster_app::{AppError, explain};
 use muster_engine::explain::{Explanation, MappedTo};
-use muster_engine::port::Life;
 use muster_model::event::{Action, Status, StepName};
 use muster_model::job::JobStatus;
 use muster_model::link::LinkState;
@@ -14,17 +13,20 @@ use muster_store::references::State;
 use serde_json::{Value as Json, json};
 
 use crate::args::Explain;
-use crate::commands::log::{event_json, value_json};
+use crate::commands::log::event_json;
 use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
+use muster_app::told::{self, life, state, value as value_json};
 
 pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exit, AppError> {
     let explained = explain::explain(&node.ctx, &task.app, &task.subject);
     let (application, subject, explanation) = Box::pin(explained).await?;
     if out.json {
-        let mut told = explanation.as_ref().map_or_else(|| json!({}), as_json);
+        let mut told = explanation
+            .as_ref()
+            .map_or_else(|| json!({}), told::explanation);
         told["application"] = application.display_name.into();
         told["event"] = subject.event.as_ref().map_or(Json::Null, event_json);
         out.line(told.to_string()).await;
@@ -74,14 +76,6 @@ fn lines(head: &str, rest: impl IntoIterator<Item = String>) -> String {
         text.push('\n');
     }
     text
-}
-
-fn life(life: Life) -> &'static str {
-    match life {
-        Life::Active => "in use",
-        Life::Disabled => "the account is disabled in the directory",
-        Life::SoftDeleted => "deleted in the directory, can be restored",
-    }
 }
 
 fn import(it: &Explanation) -> String {
@@ -209,17 +203,6 @@ fn mapping(it: &Explanation) -> String {
     lines("Map        what the target should have", rest)
 }
 
-const fn state(state: State) -> &'static str {
-    match state {
-        State::Add => "to be added",
-        State::Exported => "at the target",
-        State::Remove => "to be removed",
-        State::Waiting => "waiting for an account of whom they refer to",
-        State::Sending => "sent without an answer",
-        State::Refused => "refused by the target, tried again later",
-    }
-}
-
 fn references(it: &Explanation) -> String {
     if it.references.is_empty() {
         return String::new();
@@ -295,71 +278,4 @@ pub(super) async fn decision(it: &Explanation, out: &Out) {
     if let Some(waits) = waits {
         out.line(format!("  {waits}")).await;
     }
-}
-
-pub(super) fn as_json(it: &Explanation) -> Json {
-    let operation = muster_store::plans::operation_to_json(&it.operation);
-    let operation: Json = serde_json::from_str(&operation).unwrap_or_default();
-    let record = it.record.as_ref().map(|record| {
-        let attributes: serde_json::Map<String, Json> = attributes(&record.attributes)
-            .map(|(name, value)| (name.clone(), value))
-            .collect();
-        json!({ "life": life(record.life), "attributes": attributes })
-    });
-    let scope = it.judged.as_ref().map(|judged| {
-        let clauses = judged.filter.clauses.iter().map(|clause| {
-            json!({
-                "clause": clause.label, "passed": clause.passed, "decided": clause.decided,
-                "seen": value_json(&clause.seen)
-            })
-        });
-        json!({
-            "inScope": judged.in_scope(), "active": judged.active, "assigned": judged.assigned,
-            "entitledBy": it.entitled_by, "role": judged.role, "filterPassed": judged.filter.passed,
-            "clauses": clauses.collect::<Vec<_>>(), "leftOut": it.left_out,
-            "reason": judged.reason(),
-            "problem": judged.filter.problem.as_ref().map(ToString::to_string)
-        })
-    });
-    let steps = it
-        .steps
-        .iter()
-        .filter(|step| step.name == StepName::Matching);
-    let attempts = steps.clone().flat_map(|step| &step.details);
-    let attempts = attempts.map(|(path, said)| json!({ "attribute": path, "found": said }));
-    let link = it.link.as_ref().map(|link| {
-        json!({ "target": link.target.0, "state": format!("{:?}", link.state).to_lowercase(),
-                "since": link.since.to_string() })
-    });
-    let mapped = it.mapped.iter().map(|mapped| {
-        let (value, problem) = match &mapped.value {
-            Ok(value) => (value_json(value), Json::Null),
-            Err(why) => (Json::Null, why.as_str().into()),
-        };
-        json!({
-            "target": mapped.target, "source": mapped.source, "value": value,
-            "problem": problem, "apply": format!("{:?}", mapped.apply),
-            "matchingPriority": mapped.matching
-        })
-    });
-    let references = it.references.iter().map(|(attribute, standing, count)| {
-        json!({ "attribute": attribute, "state": state(*standing), "count": count })
-    });
-    let escrow = it.escrow.as_ref().map(|escrow| {
-        json!({
-            "code": escrow.code, "attempts": escrow.attempts,
-            "firstFailed": escrow.first_failed.to_string(),
-            "nextAttempt": escrow.next_attempt.to_string()
-        })
-    });
-    json!({
-        "import": record, "scope": scope,
-        "match": {
-            "link": link, "attempts": attempts.collect::<Vec<_>>(),
-            "result": steps.map(|step| step.description.as_str()).next()
-        },
-        "map": mapped.collect::<Vec<_>>(), "references": references.collect::<Vec<_>>(),
-        "decision": operation, "heldByGuard": it.held.is_some(), "escrow": escrow,
-        "turnsAround": it.flips, "jobStatus": it.status.code()
-    })
 }

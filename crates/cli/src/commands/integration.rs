@@ -4,11 +4,11 @@ mod clients;
 mod feed;
 mod settings;
 
-use muster_app::AppError;
 use muster_app::integrations::{self, Issued};
+use muster_app::{AppError, told};
 use muster_model::Timestamp;
 use muster_model::integration::{Purpose, Token};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::Integration;
 use crate::commands::Input;
@@ -86,10 +86,7 @@ async fn print(node: &Node, issued: &Issued, out: &Out) {
     let url = scim_url(node, issued);
     let (integration, token) = (&issued.integration, issued.token.expose());
     if out.json {
-        let shown = json!({
-            "id": integration.id.to_string(), "name": integration.name,
-            "scimUrl": url, "token": token
-        });
+        let shown = told::issued(issued, &node.public_url);
         out.line(shown.to_string()).await;
     } else {
         out.line(format!("Integration: {}", integration.name)).await;
@@ -104,14 +101,7 @@ async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
     if out.json {
         let shown: Vec<_> = all
             .iter()
-            .map(|(integration, tokens)| {
-                let tokens: Vec<Value> = tokens.iter().map(token_json).collect();
-                let path = integrations::scim_path(integration.id);
-                json!({
-                    "id": integration.id.to_string(), "name": integration.name,
-                    "scimUrl": format!("{}{path}", node.public_url), "tokens": tokens
-                })
-            })
+            .map(|(it, tokens)| told::integration(it, tokens, &node.public_url))
             .collect();
         out.line(json!(shown).to_string()).await;
         return Ok(());
@@ -138,23 +128,4 @@ async fn list(node: &Node, out: &Out) -> Result<(), AppError> {
 /// Can it still be used?
 fn is_live(token: &Token, now: Timestamp) -> bool {
     token.revoked.is_none() && token.expires.is_none_or(|at| now < at)
-}
-
-const fn purpose(token: &Token) -> &'static str {
-    match token.purpose {
-        Purpose::Provision => "provision",
-        Purpose::Read => "read",
-    }
-}
-
-fn token_json(token: &Token) -> Value {
-    json!({
-        "id": token.id.to_string(),
-        "purpose": purpose(token),
-        "client": token.client.map(|id| id.to_string()),
-        "created": token.created.to_string(),
-        "expires": token.expires.map(|at| at.to_string()),
-        "revoked": token.revoked.map(|at| at.to_string()),
-        "lastUsed": token.last_used.map(|at| at.to_string()),
-    })
 }

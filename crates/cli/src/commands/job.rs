@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use crate::args::{Job, ResetArg, WriteArg};
 use crate::commands::job_words::{
     MIB, about, dialect_json, dialect_text, every_text, exchanges_text, guard_json, guard_text,
-    held_json, held_line, time_text,
+    held_line, time_text,
 };
-use crate::commands::link::link_state;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
+use muster_app::told::link_state;
 
 pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;
@@ -189,7 +189,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             let (held, all) = jobs::held_back(ctx, &app, limit).await?;
             for one in &held {
                 out.line(if out.json {
-                    held_json(one).to_string()
+                    muster_app::told::withdrawal(one).to_string()
                 } else {
                     held_line(one)
                 })

@@ -117,15 +117,6 @@ pub(super) fn guard_text(guard: Guard) -> String {
     )
 }
 
-pub(super) fn held_json(held: &Withdrawal) -> Value {
-    json!({
-        "type": held.kind.as_str(), "source": held.anchor.to_string(), "name": held.name,
-        "target": held.target.0, "action": held.action.as_str(), "reason": held.reason,
-        "members": held.members.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "allowed": held.allowed
-    })
-}
-
 pub(super) fn held_line(held: &Withdrawal) -> String {
     let (what, kind) = (held.action.as_str(), held.kind.as_str());
     let allowed = if held.allowed { " (allowed)" } else { "" };

@@ -2,13 +2,13 @@
 
 use muster_app::AppError;
 use muster_app::links::{self, Filter};
+use muster_app::told::{link as link_json, link_state, value as value_json};
 use muster_engine::linking::Inspected;
 use muster_model::directory::Kind;
 use muster_model::link::{Link, LinkState};
 use serde_json::{Map, Value as Json, json};
 
 use crate::args::{KindArg, Link as Task, LinkStateArg};
-use crate::commands::log::value_json;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
@@ -114,24 +114,6 @@ impl From<LinkStateArg> for LinkState {
     }
 }
 
-/// A state in a word, as it is asked for.
-const fn state_word(state: LinkState) -> &'static str {
-    match state {
-        LinkState::Leaving => "leaving",
-        other => link_state(other),
-    }
-}
-
-/// A state in words.
-pub(super) const fn link_state(state: LinkState) -> &'static str {
-    match state {
-        LinkState::Managed => "managed",
-        LinkState::Disabled => "disabled",
-        LinkState::Leaving => "disabled, to be deleted",
-        LinkState::Released => "released",
-    }
-}
-
 async fn show(Inspected { link, at_target }: &Inspected, out: &Out) {
     if out.json {
         let mut told = link_json(link, None);
@@ -173,16 +155,4 @@ fn line(link: &Link, name: Option<&str>) -> String {
         link_state(link.state),
         link.since
     )
-}
-
-fn link_json(link: &Link, name: Option<&str>) -> Json {
-    let mut told = json!({
-        "type": link.kind.to_string(), "source": link.anchor.to_string(),
-        "target": link.target.0, "state": state_word(link.state),
-        "since": link.since.to_string()
-    });
-    if let Some(name) = name {
-        told["name"] = name.into();
-    }
-    told
 }

@@ -1,10 +1,11 @@
 //! `muster log …`
 
+use muster_app::told::value as value_json;
 use muster_app::{AppError, applications, directory, log};
+use muster_model::Timestamp;
 use muster_model::code;
 use muster_model::event::{Event, Modified, Status};
 use muster_model::link::SourceAnchor;
-use muster_model::{Timestamp, Value};
 use muster_store::events::EventQuery;
 use serde_json::{Value as Json, json};
 
@@ -272,22 +273,6 @@ pub(super) fn modified_json(modified: &[Modified]) -> Vec<Json> {
         })
     });
     shown.collect()
-}
-
-pub(super) fn value_json(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Bool(flag) => json!(flag),
-        Value::Int(number) => json!(number),
-        Value::Text(text) => json!(text),
-        Value::List(items) => Json::Array(items.iter().map(value_json).collect()),
-        Value::Object(members) => Json::Object(
-            members
-                .iter()
-                .map(|(name, it)| (name.clone(), value_json(it)))
-                .collect(),
-        ),
-    }
 }
 
 pub(super) async fn show(event: &Event, out: &Out) {

@@ -2,8 +2,8 @@
 
 use muster_model::event::Event;
 
-use super::log::value_json;
 use crate::args::LogTable;
+use muster_app::told::value as value_json;
 
 const EVENTS: &[&str] = &[
     "changeId",

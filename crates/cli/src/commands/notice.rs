@@ -1,6 +1,6 @@
 //! `muster notice …`
 
-use muster_app::{AppError, notices};
+use muster_app::{AppError, notices, told};
 use serde_json::json;
 
 use crate::args::Notice;
@@ -15,13 +15,7 @@ pub(super) async fn perform(node: &Node, task: Notice, out: &Out) -> Result<Exit
             let all = notices::list(ctx).await?;
             for (application, notice) in &all {
                 out.line(if out.json {
-                    let told = json!({
-                        "application": application.display_name, "topic": notice.topic.as_str(),
-                        "reason": notice.reason, "detail": notice.detail,
-                        "since": notice.since.to_string(), "acknowledged": notice.acknowledged,
-                        "told": notice.told, "problem": notice.problem
-                    });
-                    told.to_string()
+                    told::notice(application, notice).to_string()
                 } else {
                     let state = if notice.acknowledged {
                         " (acknowledged)"

@@ -7,7 +7,7 @@ use muster_model::Value;
 use muster_model::event::{Action, Status};
 use muster_model::plan::Operation;
 use muster_store::plans::{At, Kept, operation_from_json, to_json};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::args::{Apply, Plan};
@@ -28,8 +28,7 @@ pub(super) async fn plan(node: &Node, task: Plan, out: &Out) -> Result<Exit, App
     let (application, kept) = Box::pin(shown(watched, made, out)).await?;
     let to_file = task.out.is_some();
     if out.json {
-        let plan: Json = serde_json::from_str(&to_json(&kept.plan)).unwrap_or_default();
-        out.line(json!({ "id": kept.id, "plan": plan }).to_string())
+        out.line(json!({ "id": kept.id, "plan": plans::told(&kept) }).to_string())
             .await;
     } else {
         out.line(summary(&kept, &application.display_name)).await;
@@ -154,7 +153,7 @@ async fn tell(operation: &Operation, out: &Out) {
 }
 
 fn shown_value(value: &Value) -> String {
-    super::log::value_json(value).to_string()
+    muster_app::told::value(value).to_string()
 }
 
 pub(super) async fn apply(node: &Node, task: Apply, out: &Out) -> Result<Exit, AppError> {

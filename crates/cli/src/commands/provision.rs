@@ -6,12 +6,13 @@ use muster_model::event::{Action, Event, Status};
 use serde_json::json;
 
 use crate::args::Provision;
-use crate::commands::explain::{as_json, decision, steps};
-use crate::commands::log::{event_json, value_json};
+use crate::commands::explain::{decision, steps};
+use crate::commands::log::event_json;
 use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
+use muster_app::told::{explanation as as_json, value as value_json};
 
 pub(super) async fn perform(node: &Node, task: Provision, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;

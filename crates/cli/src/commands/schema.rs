@@ -40,6 +40,23 @@ pub(super) async fn perform(
             let saved = mappings::import(ctx, &app, &document(input).await?, &note).await?;
             tell_saved(&app, &saved, out).await;
         }
+        SchemaTask::Discover { app } => {
+            let found = mappings::discover(ctx, &app).await?;
+            let added = found.map_err(|failure| AppError::Refused(failure.message))?;
+            if out.json {
+                out.line(json!({ "added": added }).to_string()).await;
+                return Ok(Exit::Done);
+            }
+            for name in &added {
+                out.line(format!("+ {name}")).await;
+            }
+            out.line(match added.len() {
+                0 => format!("{app}: every attribute of the target is defined already"),
+                1 => format!("{app}: 1 attribute added; no mapping was touched"),
+                count => format!("{app}: {count} attributes added; no mapping was touched"),
+            })
+            .await;
+        }
         SchemaTask::Restore { app } => {
             tell_saved(&app, &mappings::restore(ctx, &app).await?, out).await;
         }

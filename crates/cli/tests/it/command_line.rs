@@ -131,6 +131,7 @@ fn every_command_has_help_with_an_example() {
         &["schema", "import"],
         &["schema", "check"],
         &["schema", "diff"],
+        &["schema", "discover"],
         &["schema", "history"],
         &["schema", "restore"],
         &["schema", "rollback"],

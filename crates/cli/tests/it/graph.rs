@@ -1055,3 +1055,194 @@ fn title_broken(api: &Api, job: &str, schema: &mut Value, rows: &str) {
     assert!(place.contains("attributeMappings/0"), "{body}");
     assert_eq!(api.get(&format!("{job}/schema"))["version"], version);
 }
+
+/// An integration made through the API, and an application that provisions two users into it: its place below
+/// `/muster`, its place in Graph, its job.
+fn provisioned(api: &Api) -> (String, String, String) {
+    let made = api.post("/muster/integrations", &json!({ "name": "Proxy" }));
+    let found = api.get("/applicationTemplates?$filter=startswith(displayName,'Symantec Web')");
+    let template = found["value"][0]["id"].as_str().unwrap();
+    let path = format!("/applicationTemplates/{template}/instantiate");
+    let made_app = api.post(&path, &json!({ "displayName": "Web proxy" }));
+    let principal = made_app["servicePrincipal"]["id"].as_str().unwrap();
+    let role = &made_app["servicePrincipal"]["appRoles"][0]["id"];
+    for number in 0..2 {
+        let who = api.user(number);
+        let body = json!({ "principalId": who, "resourceId": principal, "appRoleId": role });
+        api.post(
+            &format!("/servicePrincipals/{principal}/appRoleAssignedTo"),
+            &body,
+        );
+    }
+    let place = format!("/servicePrincipals/{principal}/synchronization");
+    let template = api.get(&format!("{place}/templates"))["value"][0]["id"].clone();
+    let job = api.post(&format!("{place}/jobs"), &json!({ "templateId": template }));
+    let secrets = json!({ "value": [
+        { "key": "BaseAddress", "value": made["scimUrl"] },
+        { "key": "SecretToken", "value": made["token"] }
+    ]});
+    api.done("PUT", &format!("{place}/secrets"), Some(&secrets));
+    let job = format!("{place}/jobs/{}", job["id"].as_str().unwrap());
+    (
+        format!("/muster/servicePrincipals/{principal}"),
+        job,
+        made["id"].as_str().unwrap().to_owned(),
+    )
+}
+
+#[test]
+fn what_graph_has_no_shape_for_is_below_muster() {
+    let (folder, server) = started();
+    let data = folder.path().join("data");
+    let api = Api::new(&data, &server, &[]);
+    let (at, job, integration) = provisioned(&api);
+    let subject = format!("{at}/explanation?subject=ada0@contoso.example");
+    let before = api.get(&subject);
+    assert_eq!(before["decision"]["action"], "create", "{before}");
+
+    let plan = api.post(&format!("{at}/plans"), &json!({}));
+    assert_eq!(plan["plan"]["counts"]["created"], 2, "{plan}");
+    let plan = plan["id"].as_str().unwrap();
+    let operations = |top: u32| {
+        let mut names = Vec::new();
+        let mut next = format!("/muster/plans/{plan}/operations?$top={top}");
+        loop {
+            let page = api.get(&next);
+            names.extend(
+                page["value"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|it| it["name"].clone()),
+            );
+            match page["@odata.nextLink"].as_str() {
+                Some(link) => link.clone_into(&mut next),
+                None => return names,
+            }
+        }
+    };
+    assert_eq!(operations(1), operations(500));
+    assert!(operations(500).len() >= 2);
+
+    let cycle = api.post(&format!("/muster/plans/{plan}/apply"), &json!({}));
+    assert_eq!(
+        (&cycle["state"], &cycle["countExported"]),
+        (&"Succeeded".into(), &2.into())
+    );
+    // What it rested on is not so any more.
+    let again = api.refused("POST", &format!("/muster/plans/{plan}/apply"), None);
+    assert_eq!((again.0, again.1.as_str()), (409, "Request_Conflict"));
+    assert_eq!(
+        api.refused("GET", "/muster/plans/0123456789ab", None).0,
+        404
+    );
+
+    let links = api.get(&format!("{at}/links?$top=1"));
+    let first = links["value"][0].clone();
+    assert_eq!(
+        (&first["type"], &first["state"]),
+        (&"User".into(), &"managed".into())
+    );
+    let rest = api.get(links["@odata.nextLink"].as_str().unwrap());
+    assert_ne!(rest["value"][0]["source"], first["source"]);
+    assert_eq!(
+        api.get(&format!("{at}/links?state=released"))["value"],
+        json!([])
+    );
+    assert_eq!(
+        api.refused("GET", &format!("{at}/links?state=none"), None)
+            .0,
+        400
+    );
+    let one = format!("{at}/links/{}", first["source"].as_str().unwrap());
+    api.done("DELETE", &one, None);
+    assert_eq!(api.refused("DELETE", &one, None).0, 400);
+    api.done("PUT", &one, Some(&json!({ "target": first["target"] })));
+    let links = api.get(&format!(
+        "{at}/links?target={}",
+        first["target"].as_str().unwrap()
+    ));
+    assert_eq!(links["value"][0]["source"], first["source"]);
+    let held = api.get(&format!("{at}/heldBack"));
+    assert_eq!((&held["count"], &held["value"]), (&0.into(), &json!([])));
+    let allow = format!("{at}/heldBack/allow");
+    assert_eq!(api.post(&allow, &json!({ "count": 0 }))["count"], 0);
+    assert_eq!(
+        api.refused("POST", &allow, Some(&json!({ "count": 1 }))).0,
+        409
+    );
+    assert_eq!(api.get("/muster/notices")["value"], json!([]));
+    api.done("POST", &format!("{at}/acknowledge"), None);
+
+    // 9.8: our own receiving side has more than the template maps.
+    let schema = api.get(&format!("{job}/schema"));
+    let directories = schema["directories"].as_array().unwrap();
+    let source = format!(
+        "{job}/schema/directories/{}",
+        directories[0]["id"].as_str().unwrap()
+    );
+    let target = format!(
+        "{job}/schema/directories/{}",
+        directories[1]["id"].as_str().unwrap()
+    );
+    let same = api.post(&format!("{source}/discover"), &json!({}));
+    assert_eq!(same["objects"], directories[0]["objects"]);
+    let found = api.post(&format!("{target}/discover"), &json!({}));
+    assert!(
+        found["discoveryDateTime"].is_string() && found["version"].is_string(),
+        "{found}"
+    );
+    let names = |directory: &Value| -> Vec<String> {
+        let all = directory["objects"][0]["attributes"].as_array().unwrap();
+        all.iter()
+            .map(|it| it["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (before, after) = (names(&directories[1]), names(&found));
+    assert!(
+        after.starts_with(&before) && after.contains(&"nickName".to_owned()),
+        "{after:?}"
+    );
+    let now = api.get(&format!("{job}/schema"));
+    assert_eq!(now["synchronizationRules"], schema["synchronizationRules"]);
+    let again = muster_json(&data, &["schema", "discover", "Web proxy"]);
+    assert_eq!(again["added"], json!([]));
+    // The job goes on as it was.
+    let cycles = muster_json(&data, &["job", "run", "Web proxy"]);
+    assert_eq!(cycles["kind"], "incremental", "{cycles}");
+
+    let at = format!("/muster/integrations/{integration}");
+    assert_eq!(api.get("/muster/integrations")["value"][0], {
+        let mut one = api.get(&at);
+        one.as_object_mut().unwrap().remove("@odata.context");
+        one
+    });
+    let other = api.post(&format!("{at}/rotate"), &json!({}));
+    assert!(other["token"].as_str().unwrap().starts_with("mst_"));
+    assert_eq!(
+        api.get("/muster/integrations/Proxy")["tokens"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    api.get(&format!("{at}/dialect"));
+    api.done("POST", &format!("{at}/revoke"), None);
+    let taken = api.refused(
+        "POST",
+        "/muster/integrations",
+        Some(&json!({ "name": "proxy" })),
+    );
+    assert_eq!(taken.0, 400, "{taken:?}");
+    let audits =
+        api.get("/auditLogs/directoryAudits?$filter=activityDisplayName eq 'Update integration'");
+    let told: Vec<&str> = audits["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["resultReason"].as_str().unwrap())
+        .collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], "Proxy: all tokens and clients revoked");
+    assert_eq!(told[2], "Proxy: created, with a token");
+}

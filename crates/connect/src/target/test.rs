@@ -1,8 +1,10 @@
 //! Test connection (CR-6 to CR-13): asks for somebody who cannot exist; never writes.
 
-use muster_engine::port::{TargetError, TestFailure};
+use muster_engine::port::{Definitions, TargetError, TestFailure};
 use muster_model::directory::Kind;
 use muster_model::{ObjectId, Value};
+use reqwest::Method;
+use serde_json::{Map, Value as Json};
 
 use crate::target::{ScimTarget, body};
 
@@ -32,6 +34,35 @@ pub(super) async fn connection(target: &ScimTarget, with_groups: bool) -> Result
 /// Users by the first matching attribute (CR-6).
 pub(super) async fn users(target: &ScimTarget) -> Result<(), TestFailure> {
     probe(target, Kind::User, &target.user_match).await
+}
+
+/// What it says it has (2.5): a list, or in older servers the documents alone.
+pub(super) async fn definitions(target: &ScimTarget) -> Result<Definitions, TestFailure> {
+    let schemas = target.ask(Method::GET, "/Schemas");
+    let schemas = target.json(schemas).await.map_err(|error| {
+        let (category, message) = told(&target.host, Kind::User, "/Schemas", &error);
+        TestFailure { category, message }
+    })?;
+    let types = target.ask(Method::GET, "/ResourceTypes");
+    let types = target.json(types).await.unwrap_or_default();
+    let list = |mut answer: Map<String, Json>| match answer.remove("Resources") {
+        Some(Json::Array(all)) => all,
+        _ => Vec::new(),
+    };
+    let schemas = list(schemas);
+    if schemas.is_empty() {
+        return Err(TestFailure {
+            category: "NotScim",
+            message: format!(
+                "{} lists no schemas at /Schemas; add its attributes to the mappings by hand",
+                target.host
+            ),
+        });
+    }
+    Ok(Definitions {
+        schemas,
+        resource_types: list(types),
+    })
 }
 
 async fn probe(target: &ScimTarget, kind: Kind, attribute: &str) -> Result<(), TestFailure> {

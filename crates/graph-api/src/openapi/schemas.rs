@@ -29,6 +29,7 @@ pub(super) fn all() -> Json {
         .into_iter()
         .chain(answered())
         .chain(synchronization())
+        .chain(of_muster())
     {
         schemas.insert(name.to_owned(), schema);
     }
@@ -184,6 +185,21 @@ fn sent() -> Vec<(&'static str, Json)> {
             ),
         ),
         (
+            "newIntegration",
+            object(
+                json!({ "name": { "type": "string", "minLength": 1, "maxLength": 200 } }),
+                &["name"],
+            ),
+        ),
+        ("linked", object(json!({ "target": text() }), &["target"])),
+        (
+            "allowed",
+            object(
+                json!({ "count": { "type": "integer", "minimum": 0 } }),
+                &["count"],
+            ),
+        ),
+        (
             "newJob",
             object(json!({ "templateId": text() }), &["templateId"]),
         ),
@@ -306,6 +322,36 @@ fn answered() -> Vec<(&'static str, Json)> {
                 ) } }),
                 &["responses"],
             ),
+        ),
+    ]
+}
+
+/// What Graph has no shape for.
+fn of_muster() -> Vec<(&'static str, Json)> {
+    let integration = |besides: &str, schema: Json| {
+        let mut properties = json!({ "id": text(), "name": text(), "scimUrl": text() });
+        properties[besides] = schema;
+        object(properties, &["id", "name", "scimUrl", besides])
+    };
+    let link = json!({
+        "type": { "type": "string", "enum": ["User", "Group"] }, "source": text(), "target": text(),
+        "state": { "type": "string", "enum": ["managed", "disabled", "leaving", "released"] },
+        "since": { "type": "string", "format": "date-time" }, "name": text()
+    });
+    let tokens = json!({ "type": "array", "items": { "type": "object" } });
+    vec![
+        ("integration", integration("tokens", tokens)),
+        ("issued", integration("token", text())),
+        (
+            "plan",
+            object(
+                json!({ "id": text(), "plan": { "type": "object" } }),
+                &["id", "plan"],
+            ),
+        ),
+        (
+            "link",
+            object(link, &["type", "source", "target", "state", "since"]),
         ),
     ]
 }

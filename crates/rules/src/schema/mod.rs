@@ -6,6 +6,7 @@
 
 mod compile;
 mod diff;
+mod discovered;
 mod merge;
 mod read;
 mod source;

@@ -341,6 +341,44 @@ CREATE TABLE audit (
 );
 CREATE UNIQUE INDEX audit_id ON audit (tenant, id);
 
+-- Who may use the pages; passwords as argon2id.
+CREATE TABLE administrators (
+    tenant BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    role TEXT NOT NULL,
+    password TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    last_signed_in BIGINT,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX administrators_name ON administrators (tenant, name_key);
+
+-- Who is signed in; tokens as hashes.
+CREATE TABLE sessions (
+    tenant BIGINT NOT NULL,
+    id BLOB NOT NULL,
+    administrator BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    csrf TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    agent TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX sessions_hash ON sessions (tenant, hash);
+CREATE INDEX sessions_administrator ON sessions (tenant, administrator);
+
+-- The link with which the first administrator is made, as a hash.
+CREATE TABLE welcome_links (
+    tenant BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (tenant, hash)
+);
+
 -- Tokens of the control API, as hashes.
 CREATE TABLE api_tokens (
     tenant BIGINT NOT NULL,

@@ -4,11 +4,12 @@ use muster_app::{AppError, integrations};
 use muster_model::integration::{self as model, Integration};
 use serde_json::json;
 
-use super::{is_live, purpose, token_json};
+use super::is_live;
 use crate::args::Settings;
 use crate::commands::{Input, schema};
 use crate::node::Node;
 use crate::output::Out;
+use muster_app::told::{purpose, token as token_json};
 
 pub(super) async fn show(node: &Node, name: &str, out: &Out) -> Result<(), AppError> {
     let wanted = integrations::find(&node.ctx, name).await?;
@@ -158,13 +159,7 @@ pub(super) async fn dialect(node: &Node, name: &str, out: &Out) -> Result<(), Ap
     if out.json {
         let shown: Vec<_> = all
             .iter()
-            .map(|(deviation, seen)| {
-                json!({
-                    "client": seen.client, "deviation": deviation.code(), "name": seen.name,
-                    "clause": deviation.clause(), "says": deviation.says(), "count": seen.count,
-                    "firstSeen": seen.first.to_string(), "lastSeen": seen.last.to_string(),
-                })
-            })
+            .map(|(deviation, seen)| muster_app::told::dialect(*deviation, seen))
             .collect();
         out.line(json!(shown).to_string()).await;
         return Ok(());

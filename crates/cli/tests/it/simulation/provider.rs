@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use muster_engine::port::{
-    Change, Connector, Keeper, Page, Probe, References, Shape, Source, Target, TargetError,
-    TargetObject, TestFailure, Write,
+    Change, Connector, Definitions, Keeper, Page, Probe, References, Shape, Source, Target,
+    TargetError, TargetObject, TestFailure, Write,
 };
 use muster_model::directory::Kind;
 use muster_model::job::{Credentials, Job};
@@ -440,6 +440,10 @@ impl Target for Connection {
 
     async fn probe(&self, _: Option<&str>) -> Result<Probe, TestFailure> {
         Ok(Probe::default())
+    }
+
+    async fn definitions(&self) -> Result<Definitions, TestFailure> {
+        Ok(Definitions::default())
     }
 
     fn chunk(&self) -> usize {
