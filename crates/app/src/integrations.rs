@@ -326,6 +326,20 @@ pub(crate) async fn place(ctx: &Ctx, name: &str) -> Result<Place, AppError> {
     Ok(profile(ctx, name).await?.place)
 }
 
+/// How many users and groups an integration holds.
+pub async fn received(ctx: &Ctx, name: &str) -> Result<(u64, u64), AppError> {
+    let place = place(ctx, name).await?;
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move {
+            Ok((
+                resources::total(tx, place, ResourceKind::USER).await?,
+                resources::total(tx, place, ResourceKind::GROUP).await?,
+            ))
+        })
+    });
+    read.await
+}
+
 /// In which ways the senders of an integration depart from the RFCs, as far as they were seen a second ago.
 pub async fn dialect(ctx: &Ctx, name: &str) -> Result<Vec<(Deviation, Seen)>, AppError> {
     let place = place(ctx, name).await?;

@@ -115,16 +115,20 @@ async fn serve(place: &Place, serve: Serve) -> Result<Exit> {
     }
     let address = server.address;
     let url = &server.node.public_url;
+    let welcome = welcome(&server).await?;
     if place.json {
         println!(
             "{}",
             serde_json::json!({
-                "listening": address.to_string(), "url": url,
+                "listening": address.to_string(), "url": url, "welcome": welcome,
                 "metrics": metrics_at.map(|at| format!("http://{at}/metrics"))
             })
         );
     } else {
         println!("Muster listens on {address} and is reached at {url}");
+        if let Some(link) = welcome {
+            println!("There is no administrator yet; make the first one, within a day, at {link}");
+        }
         if let Some(at) = metrics_at {
             println!("Metrics are at http://{at}/metrics");
         }
@@ -132,6 +136,13 @@ async fn serve(place: &Place, serve: Serve) -> Result<Exit> {
     asked_to_end().await;
     server.stop().await;
     Ok(Exit::Done)
+}
+
+/// The link with which the first administrator is made, as long as there is none.
+async fn welcome(server: &Server) -> Result<Option<String>> {
+    let node = &server.node;
+    let code = muster_app::administrators::welcome(&node.ctx).await?;
+    Ok(code.map(|code| format!("{}/welcome/{}", node.public_url, code.expose())))
 }
 
 /// The data folder for this process alone.

@@ -54,12 +54,14 @@ impl Server {
         let (node, stop) = (Arc::new(node), CancellationToken::new());
         let provider = Provider::new(node.ctx.store.clone(), Arc::clone(&node.ctx.clock));
         let router = muster_scim_api::router(provider.clone(), node.public_url.clone());
+        let worker = Worker::new(Arc::clone(&node.ctx.engine));
+        let poke = worker.poke();
         let router = router.merge(muster_portal::router(
             node.ctx.clone(),
             node.public_url.clone(),
+            node.tls.is_some(),
+            Arc::clone(&poke),
         ));
-        let worker = Worker::new(Arc::clone(&node.ctx.engine));
-        let poke = worker.poke();
         let router = router.merge(muster_graph_api::router(
             node.ctx.clone(),
             node.configured_url.clone(),

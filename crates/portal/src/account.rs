@@ -1,0 +1,87 @@
+//! One's own sessions, and who else may sign in.
+
+use askama::Template;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use muster_app::administrators;
+use muster_model::administrator::{Administrator, Role, Session};
+
+use crate::failure::Failure;
+use crate::form::Form;
+use crate::shell::{Shell, page};
+use crate::who::Who;
+use crate::words::ago;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Account {
+    shell: Shell,
+    sessions: Vec<(Session, String, bool)>,
+    everybody: Vec<(Administrator, String)>,
+    may_change: bool,
+}
+
+/// `GET /account`
+pub(crate) async fn show(who: Who) -> Result<Response, Failure> {
+    let now = who.ctx.clock.now();
+    let sessions = administrators::sessions(&who.ctx, who.administrator.id).await?;
+    let may_change = who.may(Role::Administrator);
+    let everybody = if may_change {
+        administrators::list(&who.ctx).await?
+    } else {
+        Vec::new()
+    };
+    Ok(page(&Account {
+        shell: Shell::new("Account", "account", &who),
+        sessions: sessions
+            .into_iter()
+            .map(|it| {
+                let is_this = it.id == who.session.id;
+                let seen = ago(it.last_seen, now);
+                (it, seen, is_this)
+            })
+            .collect(),
+        everybody: everybody
+            .into_iter()
+            .map(|it| {
+                let seen = it.last_signed_in;
+                let seen = seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
+                (it, seen)
+            })
+            .collect(),
+        may_change,
+    }))
+}
+
+/// `POST /account/sessions`
+pub(crate) async fn end_session(Form(who, fields): Form) -> Result<Response, Failure> {
+    let id = fields
+        .text("id")
+        .parse()
+        .map_err(|_| Failure::not_found())?;
+    administrators::sign_out(&who.ctx, who.administrator.id, Some(id)).await?;
+    Ok(Redirect::to("/account?done=ended").into_response())
+}
+
+/// `POST /account/administrators`
+pub(crate) async fn administrator(Form(who, fields): Form) -> Result<Response, Failure> {
+    who.needs(Role::Administrator)?;
+    let role = fields.text("role");
+    let parsed: Option<Role> = role.parse().ok();
+    let unknown = || Failure::Said(StatusCode::BAD_REQUEST, "Choose a role.".to_owned());
+    if fields.is_on("id") {
+        let id = fields
+            .text("id")
+            .parse()
+            .map_err(|_| Failure::not_found())?;
+        let role = match role {
+            "none" => None,
+            _ => Some(parsed.ok_or_else(unknown)?),
+        };
+        administrators::set_role(&who.ctx, id, role).await?;
+        return Ok(Redirect::to("/account?done=saved").into_response());
+    }
+    let (name, password) = (fields.text("name"), fields.raw("password"));
+    administrators::add(&who.ctx, name, parsed.ok_or_else(unknown)?, password).await?;
+    Ok(Redirect::to("/account?done=created").into_response())
+}

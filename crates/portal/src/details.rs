@@ -1,0 +1,323 @@
+//! Synchronization Details: how the current cycle comes on, what the last ones did, what is held back.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use axum::response::{IntoResponse, Redirect, Response};
+use futures::stream;
+use muster_app::jobs::{self, JobReport};
+use muster_app::log::{self, EventQuery};
+use muster_model::administrator::Role;
+use muster_model::cycle::{Cycle, CycleState};
+use muster_model::event::{Event, Status};
+use muster_model::job::{JobStatus, ResetScope, Withdrawal};
+
+use crate::Face;
+use crate::application::{Tabs, find};
+use crate::failure::Failure;
+use crate::form::Form;
+use crate::home::Health;
+use crate::shell::{Shell, page, protect};
+use crate::who::Who;
+use crate::words::{ago, number, took};
+
+/// Events and withdrawals that are shown.
+const SHOWN: u32 = 12;
+/// How often a page that stays open is told what is new.
+const EVERY: Duration = Duration::from_millis(700);
+/// How long a page is told; the browser asks again then, and is looked at again.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// A cycle in a table.
+struct Past {
+    kind: &'static str,
+    state: String,
+    tone: &'static str,
+    when: String,
+    took: String,
+    created: String,
+    updated: String,
+    disabled: String,
+    deleted: String,
+    failed: String,
+}
+
+impl Past {
+    fn of(cycle: &Cycle, now: muster_model::Timestamp) -> Self {
+        let (state, tone) = match &cycle.state {
+            CycleState::Running => ("running".to_owned(), "info"),
+            CycleState::Succeeded => ("succeeded".to_owned(), "success"),
+            CycleState::EntryLevelErrors => ("some objects failed".to_owned(), "warning"),
+            CycleState::Failed { detail, .. } => (format!("failed: {detail}"), "danger"),
+        };
+        let counts = &cycle.counts;
+        Self {
+            kind: cycle.kind.as_str(),
+            state,
+            tone,
+            when: ago(cycle.began, now),
+            took: took(cycle.began, cycle.ended.unwrap_or(now)),
+            created: number(counts.created),
+            updated: number(counts.updated),
+            disabled: number(counts.disabled),
+            deleted: number(counts.deleted),
+            failed: number(counts.failed),
+        }
+    }
+}
+
+/// How far the current cycle has come.
+struct Current {
+    kind: &'static str,
+    phase: &'static str,
+    done: u64,
+    total: u64,
+    done_text: String,
+    total_text: String,
+    left: String,
+}
+
+/// Something that happened lately.
+pub(crate) struct Happened {
+    pub(crate) id: String,
+    pub(crate) what: String,
+    pub(crate) tone: &'static str,
+    pub(crate) name: String,
+    pub(crate) detail: String,
+    pub(crate) when: String,
+    pub(crate) at: String,
+}
+
+impl Happened {
+    pub(crate) fn of(event: &Event, now: muster_model::Timestamp) -> Self {
+        Self {
+            id: event.id.to_string(),
+            what: event.action.as_str().to_owned(),
+            tone: match event.status {
+                Status::Success => "success",
+                Status::Failure => "danger",
+                Status::Skipped => "secondary",
+                Status::Warning => "warning",
+            },
+            name: event.source_name.clone(),
+            detail: event.detail.clone(),
+            when: ago(event.at, now),
+            at: event.at.readable(),
+        }
+    }
+}
+
+/// One hour of the chart.
+struct Bar {
+    x: u64,
+    done: u64,
+    done_y: u64,
+    failed: u64,
+    failed_y: u64,
+    says: String,
+}
+
+/// What changes while somebody looks.
+#[derive(Template)]
+#[template(path = "details_partial.html")]
+struct Live {
+    id: String,
+    health: Health,
+    current: Option<Current>,
+    cycles: Vec<Past>,
+    lately: Vec<Happened>,
+    quarantine: Option<(String, String)>,
+    held: Vec<Withdrawal>,
+    held_back: String,
+    escrows: String,
+    next_retry: String,
+    bars: Vec<Bar>,
+    totals: (String, String),
+}
+
+/// Pixels of the chart's height.
+const HIGH: u64 = 60;
+
+async fn live(who: &Who, report: &JobReport) -> Result<Live, Failure> {
+    let now = who.ctx.clock.now();
+    let id = report.application.id.to_string();
+    let lately = log::list(&who.ctx, Some(&id), EventQuery::default(), SHOWN).await?;
+    let held = if report.held_back > 0 {
+        jobs::held_back(&who.ctx, &id, SHOWN).await?.0
+    } else {
+        Vec::new()
+    };
+    let since = now.plus_seconds(-23 * 3600);
+    let tally = log::tally(&who.ctx, &id, since, 3600).await?;
+    let first = since.as_micros() / 3_600_000_000;
+    let mut hours = vec![(0_u64, 0_u64); 24];
+    for it in &tally {
+        let hour = it.begin.as_micros() / 3_600_000_000 - first;
+        let Some(hour) = usize::try_from(hour).ok().and_then(|at| hours.get_mut(at)) else {
+            continue;
+        };
+        match it.status.as_str() {
+            "failure" => hour.1 += it.count,
+            "success" => hour.0 += it.count,
+            _ => {}
+        }
+    }
+    let most = hours
+        .iter()
+        .map(|(done, failed)| done + failed)
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    let total = |of: fn(&(u64, u64)) -> u64| number(hours.iter().map(of).sum());
+    let totals = (total(|it| it.0), total(|it| it.1));
+    let bars = hours.iter().enumerate().map(|(at, (done, failed))| {
+        let scaled = |count: u64| {
+            if count == 0 {
+                0
+            } else {
+                (count * HIGH / most).max(1)
+            }
+        };
+        let (done_high, failed_high) = (scaled(*done), scaled(*failed));
+        Bar {
+            x: at as u64 * 12,
+            done: done_high,
+            done_y: HIGH.saturating_sub(done_high + failed_high),
+            failed: failed_high,
+            failed_y: HIGH - failed_high.min(HIGH),
+            says: format!("{} hours ago: {done} done, {failed} failed", 23 - at),
+        }
+    });
+    let current = report.progress.map(|it| Current {
+        kind: it.kind.as_str(),
+        phase: it.phase.as_str(),
+        done: it.done,
+        total: it.total.max(it.done).max(1),
+        done_text: number(it.done),
+        total_text: number(it.total),
+        left: it.left().map_or_else(String::new, |left| {
+            format!("about {} s left of this phase", left.as_secs())
+        }),
+    });
+    Ok(Live {
+        health: Health::of(report, now),
+        current,
+        cycles: report.cycles.iter().map(|it| Past::of(it, now)).collect(),
+        lately: lately.iter().map(|it| Happened::of(it, now)).collect(),
+        quarantine: match &report.job.status {
+            JobStatus::Quarantined {
+                detail,
+                next_attempt,
+                ..
+            } => Some((detail.clone(), next_attempt.readable())),
+            _ => None,
+        },
+        held,
+        held_back: number(report.held_back),
+        escrows: number(report.escrows),
+        next_retry: report
+            .next_retry
+            .map(muster_model::Timestamp::readable)
+            .unwrap_or_default(),
+        bars: bars.collect(),
+        totals,
+        id,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "details.html")]
+struct Details {
+    shell: Shell,
+    tabs: Tabs,
+    live: String,
+    held_back: u64,
+    is_configured: bool,
+    is_on: bool,
+    may_run: bool,
+}
+
+/// `GET /applications/{id}/details`
+pub(crate) async fn show(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
+    let shown = find(&who, &id).await?;
+    let report = jobs::status(&who.ctx, &id).await?;
+    let live = live(&who, &report).await?.render().unwrap_or_default();
+    Ok(page(&Details {
+        shell: Shell::new("Synchronization Details", "applications", &who),
+        tabs: Tabs::of(&shown, "details"),
+        live,
+        held_back: report.held_back,
+        is_configured: report.job.status != JobStatus::NotConfigured,
+        is_on: matches!(
+            report.job.status,
+            JobStatus::Active | JobStatus::Quarantined { .. }
+        ),
+        may_run: who.may(Role::Operator),
+    }))
+}
+
+/// `GET /applications/{id}/details/stream`: the same again whenever it has changed.
+pub(crate) async fn stream(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
+    find(&who, &id).await?;
+    let begun = tokio::time::Instant::now();
+    let messages = stream::unfold(
+        (who, id, String::new()),
+        move |(who, id, before)| async move {
+            let mut first = before.is_empty();
+            loop {
+                if begun.elapsed() > LONGEST {
+                    return None;
+                }
+                if !std::mem::take(&mut first) {
+                    tokio::time::sleep(EVERY).await;
+                }
+                let report = jobs::status(&who.ctx, &id).await.ok()?;
+                let now = live(&who, &report).await.ok()?.render().ok()?;
+                if now != before {
+                    let lines = now.replace('\r', "");
+                    let message = Message::default().event("live").data(lines);
+                    return Some((Ok::<_, Infallible>(message), (who, id, now)));
+                }
+            }
+        },
+    );
+    let mut response = Sse::new(messages)
+        .keep_alive(KeepAlive::default())
+        .into_response();
+    protect(&mut response);
+    Ok(response)
+}
+
+/// `POST /applications/{id}/details`: start, pause, restart, run, allow.
+pub(crate) async fn act(
+    State(face): State<Face>,
+    Path(id): Path<String>,
+    Form(who, fields): Form,
+) -> Result<Response, Failure> {
+    who.needs(Role::Operator)?;
+    let done = match fields.text("act") {
+        "start" => {
+            jobs::start(&who.ctx, &id).await?;
+            "started"
+        }
+        "pause" => {
+            jobs::pause(&who.ctx, &id).await?;
+            "paused"
+        }
+        "restart" => {
+            jobs::restart_and_start(&who.ctx, &id, ResetScope::USUAL).await?;
+            "restarted"
+        }
+        "allow" => {
+            let expected = fields.text("count").parse().ok();
+            jobs::allow(&who.ctx, &id, expected).await?;
+            "allowed"
+        }
+        _ => return Err(Failure::not_found()),
+    };
+    face.poke.notify_one();
+    Ok(Redirect::to(&format!("/applications/{id}/details?done={done}")).into_response())
+}

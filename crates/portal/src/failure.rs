@@ -1,0 +1,64 @@
+//! What is shown when something was not done.
+
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use muster_app::AppError;
+
+use crate::shell;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Somebody must go elsewhere first.
+    Elsewhere(String),
+    /// A status, and what to do.
+    Said(StatusCode, String),
+}
+
+impl Failure {
+    pub(crate) fn not_found() -> Self {
+        Self::Said(
+            StatusCode::NOT_FOUND,
+            "There is nothing here. It may have been removed.".to_owned(),
+        )
+    }
+
+    pub(crate) fn forbidden(what: &str) -> Self {
+        Self::Said(StatusCode::FORBIDDEN, what.to_owned())
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let status = match &error {
+            AppError::NotFound(_) => StatusCode::NOT_FOUND,
+            error if error.is_ours() => {
+                tracing::error!(error = %error, "a page could not be shown");
+                let said = "The database does not answer. Try again in a moment.";
+                return Self::Said(StatusCode::SERVICE_UNAVAILABLE, said.to_owned());
+            }
+            error if error.is_busy() => StatusCode::SERVICE_UNAVAILABLE,
+            error if error.is_outdated() => StatusCode::CONFLICT,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::Said(status, capital(&error.to_string()))
+    }
+}
+
+/// A sentence.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next();
+    first.map_or_else(String::new, |first| {
+        format!("{}{}", first.to_uppercase(), letters.as_str())
+    })
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Elsewhere(to) => Redirect::to(&to).into_response(),
+            Self::Said(status, message) => shell::failed(status, message),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Numbers and times as people read them.
+
+use muster_model::Timestamp;
+
+/// `12,345`
+pub(crate) fn number(of: u64) -> String {
+    let digits = of.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How long ago, in the largest unit that fits.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.millis_since(at) / 1000;
+    match seconds {
+        0..=4 => "just now".to_owned(),
+        5..=119 => format!("{seconds} seconds ago"),
+        120..=7199 => format!("{} minutes ago", seconds / 60),
+        7200..=172_799 => format!("{} hours ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// How long something took.
+pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
+    let millis = to.millis_since(from);
+    match millis {
+        0..=999 => format!("{millis} ms"),
+        1000..=119_999 => format!("{:.1} s", millis as f64 / 1000.0),
+        _ => format!("{} min", millis / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        assert_eq!(number(0), "0");
+        assert_eq!(number(999), "999");
+        assert_eq!(number(1000), "1,000");
+        assert_eq!(number(1_234_567), "1,234,567");
+    }
+}
