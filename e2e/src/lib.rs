@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use conversation::{Conversation, conversations};
 pub use mail::{MailServer, Strict};
 pub use muster::{Muster, Said};
-pub use node::graph_walk;
+pub use node::{browser, graph_walk};
 pub use peer::{Peer, TOKEN, client};
 pub use picture::{Account, Picture};
 pub use process::Server;

@@ -28,3 +28,15 @@ pub async fn graph_walk(
         .env("NODE_EXTRA_CA_CERTS", authority);
     run(command).await
 }
+
+/// Runs a script of `peers/portal`, which drives Debian's Chromium.
+pub async fn browser(script: &str, args: &[&str]) -> Result<Said> {
+    let folder = project("e2e/peers/portal");
+    ensure!(
+        folder.join("node_modules").is_dir(),
+        "e2e/peers/portal/node_modules is missing: run script/test, or npm ci in e2e/peers/portal"
+    );
+    let mut command = Command::new("node");
+    command.arg(folder.join(script)).args(args);
+    run(command).await
+}

@@ -30,6 +30,7 @@ pub struct Server {
     child: Child,
     pid: u32,
     address: String,
+    first_line: String,
 }
 
 impl Server {
@@ -57,6 +58,7 @@ impl Server {
             child,
             pid,
             address: String::new(),
+            first_line: String::new(),
         };
 
         let mut lines = BufReader::new(stdout).lines();
@@ -77,6 +79,7 @@ impl Server {
         };
         server.address =
             address(&line).with_context(|| format!("{name} says no address, but: {line}"))?;
+        server.first_line = line;
         // A server that goes on talking must not be held up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(server)
@@ -85,6 +88,11 @@ impl Server {
     /// Where it listens: `http://127.0.0.1:…`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The first line that it said.
+    pub fn first_line(&self) -> &str {
+        &self.first_line
     }
 
     /// Its process id.

@@ -9,7 +9,7 @@ use muster_model::exchange::ExchangeLog;
 use muster_model::job::{
     Dialect, Guard, Job, JobSettings, JobStatus, Leaving, ResetScope, Retries, Withdrawal,
 };
-use muster_model::link::LinkState;
+use muster_model::link::{LinkState, SourceAnchor};
 use muster_model::{JobId, Timestamp};
 use muster_store::cycles::Milestones;
 use muster_store::exchanges::{self, Held};
@@ -272,11 +272,12 @@ pub async fn set_exchanges(
     Ok((application, job.settings.exchanges, held))
 }
 
-/// What the guard of a job holds back, or may be done now: the first `limit` objects of it, and how much is
-/// held back, memberships counted one by one.
+/// What the guard of a job holds back, or may be done now: `limit` objects of it after one, in the order of their ids,
+/// and how much is held back in all, memberships counted one by one.
 pub async fn held_back(
     ctx: &Ctx,
     application: &str,
+    after: Option<SourceAnchor>,
     limit: u32,
 ) -> Result<(Vec<Withdrawal>, u64), AppError> {
     let (_, job) = with_job(ctx, application).await?;
@@ -284,7 +285,7 @@ pub async fn held_back(
     ctx.store
         .read(|tx| {
             Box::pin(async move {
-                let some = held_back::page(tx, tenant, id, None, limit).await?;
+                let some = held_back::page(tx, tenant, id, after, limit).await?;
                 Ok((some, held_back::count(tx, tenant, id).await?))
             })
         })

@@ -13,17 +13,18 @@ use data_encoding::HEXLOWER;
 use futures::stream::{self, StreamExt as _};
 use muster_engine::port::{Mail, MailFailure, Mailer, Receipt};
 use muster_model::application::Application;
+use muster_model::audit::activity;
 use muster_model::code;
 use muster_model::job::{Job, JobStatus, QUARANTINED_AT_MOST};
 use muster_model::notice::{Channel, Notice, Topic};
 use muster_model::{EventId, JobId, Timestamp};
-use muster_store::{StoreError, applications as store, jobs, notices, secrets};
+use muster_store::{StoreError, applications as store, audit as audit_log, jobs, notices, secrets};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::applications::find;
 use crate::webhooks::signature;
-use crate::{AppError, Ctx};
+use crate::{AppError, Ctx, audit};
 
 /// How often it is looked whether something is due.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -75,8 +76,16 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<(Application, Notice)>, AppError> {
 pub async fn acknowledge(ctx: &Ctx, application: &str) -> Result<(Application, u64), AppError> {
     let application = find(ctx, application).await?;
     let (tenant, job, now) = (ctx.tenant, application.job, ctx.clock.now());
+    let mut entry = audit::entry(ctx, activity::ACKNOWLEDGE, job, "");
     let acknowledged = ctx.store.write::<_, AppError, _>(move |tx| {
-        Box::pin(async move { Ok(notices::acknowledge(tx, tenant, job, now).await?) })
+        Box::pin(async move {
+            let count = notices::acknowledge(tx, tenant, job, now).await?;
+            if count > 0 {
+                entry.detail = format!("{count} notices");
+                audit_log::append(tx, tenant, &entry).await?;
+            }
+            Ok(count)
+        })
     });
     let acknowledged = acknowledged.await?;
     Ok((application, acknowledged))

@@ -224,6 +224,8 @@ async fn events(call: &Call, query: &Query, oldest_first: bool) -> Result<Page, 
     };
     let (mut value, mut skipped) = (Vec::new(), 0);
     let mut last: Option<EventId> = None;
+    let counts = query.count && query.skiptoken.is_none();
+    let (mut passed, mut has_more) = (0, false);
     loop {
         let page = log::list(&call.ctx, application.as_deref(), wanted.clone(), log::PAGE).await?;
         let is_last = page.len() < log::PAGE as usize;
@@ -241,7 +243,12 @@ async fn events(call: &Call, query: &Query, oldest_first: bool) -> Result<Page, 
                 skipped += 1;
                 continue;
             }
+            passed += 1;
             if value.len() == query.top as usize {
+                has_more = true;
+                if counts {
+                    continue;
+                }
                 return Ok(Page {
                     value,
                     next: last.map(|last| json!({ "id": last.to_string() })),
@@ -255,10 +262,11 @@ async fn events(call: &Call, query: &Query, oldest_first: bool) -> Result<Page, 
             });
         }
         if is_last {
+            let next = last.filter(|_| has_more);
             return Ok(Page {
                 value,
-                next: None,
-                count: None,
+                next: next.map(|last| json!({ "id": last.to_string() })),
+                count: counts.then_some(passed + u64::from(skipped)),
             });
         }
     }
@@ -310,6 +318,8 @@ pub(crate) async fn audits(call: Call) -> Result<Answer, Fault> {
 async fn entries(call: &Call, query: &Query, mut wanted: audit::Filter) -> Result<Page, Fault> {
     let (mut value, mut skipped) = (Vec::new(), 0);
     let mut last: Option<EventId> = None;
+    let counts = query.count && query.skiptoken.is_none();
+    let (mut passed, mut has_more) = (0, false);
     loop {
         let page = audit::list(&call.ctx, wanted.clone(), audit::PAGE).await?;
         let is_last = page.len() < audit::PAGE as usize;
@@ -324,7 +334,12 @@ async fn entries(call: &Call, query: &Query, mut wanted: audit::Filter) -> Resul
                 skipped += 1;
                 continue;
             }
+            passed += 1;
             if value.len() == query.top as usize {
+                has_more = true;
+                if counts {
+                    continue;
+                }
                 return Ok(Page {
                     value,
                     next: last.map(|last| json!({ "id": last.to_string() })),
@@ -338,9 +353,11 @@ async fn entries(call: &Call, query: &Query, mut wanted: audit::Filter) -> Resul
             });
         }
         if is_last {
+            let next = last.filter(|_| has_more);
             return Ok(Page {
                 value,
-                ..Page::default()
+                next: next.map(|last| json!({ "id": last.to_string() })),
+                count: counts.then_some(passed + u64::from(skipped)),
             });
         }
     }

@@ -14,11 +14,12 @@ use muster_model::link::LinkState;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use crate::answer::{Answer, Fault};
+use crate::answer::{Answer, Content, Fault};
 use crate::applications::service_principal;
 use crate::page::{Page, open};
-use crate::query::Query;
+use crate::query::{OPTIONS, Query};
 use crate::request::Call;
+use crate::route::Right;
 
 /// How long a request waits for the end of a cycle; the cycle goes on.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -41,7 +42,16 @@ impl Call {
         top.ok_or_else(|| Fault::bad_request(format!("'$top' is between 1 and {most} here.")))
     }
 
+    /// Where a page begins. These lists take no other option of OData, and say so.
     fn place(&self) -> Result<Option<Json>, Fault> {
+        let taken = ["top", "skiptoken", "format"];
+        for (name, _) in &self.pairs {
+            if OPTIONS.contains(&name.as_str()) && !taken.contains(&name.as_str()) {
+                return Err(Fault::unsupported(format!(
+                    "'${name}' is not supported here."
+                )));
+            }
+        }
         let token = self.option("skiptoken");
         token.map(|token| open(token, "skiptoken")).transpose()
     }
@@ -81,6 +91,12 @@ pub(crate) async fn explanation(call: Call) -> Result<Answer, Fault> {
     let application = id_of(&found);
     let explained = explain::explain(&call.ctx, &application, subject);
     let (_, subject, explanation) = Box::pin(explained).await?;
+    // It tells what the directory holds of them.
+    let right = match subject.kind {
+        Kind::User => Right::ReadUsers,
+        Kind::Group => Right::ReadGroups,
+    };
+    right.allow(&call.token)?;
     let mut answer = explanation
         .as_ref()
         .map_or_else(|| json!({}), told::explanation);
@@ -118,10 +134,12 @@ pub(crate) async fn operations(call: Call) -> Result<Answer, Fault> {
         place: place["place"].as_str().unwrap_or_default().to_owned(),
         number: place["number"].as_i64().unwrap_or(0),
     });
-    let page = plans::operations(&call.ctx, &kept, &after, top).await?;
+    let mut page = plans::operations(&call.ctx, &kept, &after, top + 1).await?;
+    let has_more = page.len() > top as usize;
+    page.truncate(top as usize);
     let next = page
         .last()
-        .filter(|_| page.len() == top as usize)
+        .filter(|_| has_more)
         .map(|last| json!({ "place": last.at.place, "number": last.at.number }));
     let value: Result<Vec<Json>, _> = page
         .iter()
@@ -165,7 +183,7 @@ fn moved(error: AppError) -> Fault {
 /// `GET /muster/servicePrincipals/{id}/links`
 pub(crate) async fn list_links(call: Call) -> Result<Answer, Fault> {
     let found = service_principal(&call, call.arg(0)).await?;
-    let top = call.top(links::PAGE)?;
+    let top = call.top(links::PAGE - 1)?;
     let kind = match call.option("type").map(str::to_ascii_lowercase).as_deref() {
         None => None,
         Some("user") => Some(Kind::User),
@@ -190,8 +208,10 @@ pub(crate) async fn list_links(call: Call) -> Result<Answer, Fault> {
         target: call.option("target").map(str::to_owned),
         after,
     };
-    let page = links::list(&call.ctx, &id_of(&found), filter, top).await?;
-    let last = page.last().filter(|_| page.len() == top as usize);
+    let mut page = links::list(&call.ctx, &id_of(&found), filter, top + 1).await?;
+    let has_more = page.len() > top as usize;
+    page.truncate(top as usize);
+    let last = page.last().filter(|_| has_more);
     let next = last.map(|(last, _)| json!({ "id": last.anchor.to_string() }));
     let value = page
         .iter()
@@ -218,11 +238,21 @@ pub(crate) async fn drop_link(call: Call) -> Result<Answer, Fault> {
 pub(crate) async fn held(call: Call) -> Result<Answer, Fault> {
     let found = service_principal(&call, call.arg(0)).await?;
     let top = call.top(999)?;
-    let (some, count) = jobs::held_back(&call.ctx, &id_of(&found), top).await?;
-    let mut answer = json!({ "@odata.context": call.context("muster/heldBack") });
-    answer["count"] = count.into();
-    answer["value"] = some.iter().map(told::withdrawal).collect();
-    Ok(Answer::ok(answer))
+    let place = call.place()?;
+    let after = place.and_then(|place| place["id"].as_str()?.parse().ok());
+    let application = id_of(&found);
+    let held = jobs::held_back(&call.ctx, &application, after, top + 1);
+    let (mut some, count) = held.await?;
+    let has_more = some.len() > top as usize;
+    some.truncate(top as usize);
+    let last = some.last().filter(|_| has_more);
+    let next = last.map(|last| json!({ "id": last.anchor.to_string() }));
+    let value = some.iter().map(told::withdrawal).collect();
+    let mut answer = call.page("heldBack", value, next);
+    if let Content::Json(body) = &mut answer.body {
+        body["count"] = count.into();
+    }
+    Ok(answer)
 }
 
 /// `POST /muster/servicePrincipals/{id}/heldBack/allow`
@@ -248,6 +278,7 @@ pub(crate) async fn allow(call: Call) -> Result<Answer, Fault> {
 
 /// `GET /muster/notices`
 pub(crate) async fn list_notices(call: Call) -> Result<Answer, Fault> {
+    call.place()?;
     let all = notices::list(&call.ctx).await?;
     let value = all.iter().map(|(of, notice)| {
         let mut told = told::notice(of, notice);
@@ -281,6 +312,7 @@ async fn integration(call: &Call) -> Result<Integration, Fault> {
 
 /// `GET /muster/integrations`
 pub(crate) async fn list_integrations(call: Call) -> Result<Answer, Fault> {
+    call.place()?;
     let all = integrations::list(&call.ctx).await?;
     let value = all
         .iter()
@@ -335,6 +367,7 @@ pub(crate) async fn revoke(call: Call) -> Result<Answer, Fault> {
 
 /// `GET /muster/integrations/{id}/dialect`
 pub(crate) async fn dialect(call: Call) -> Result<Answer, Fault> {
+    call.place()?;
     let of = integration(&call).await?;
     let seen = integrations::dialect(&call.ctx, &of.name).await?;
     let value = seen

@@ -58,7 +58,7 @@ fn operation(route: &Route) -> Json {
     let mut responses = Map::new();
     responses.insert(status.to_owned(), success);
     if let Gives::Kept(of) = route.gives {
-        let kept = with_body("Done, with what it is now.", reference(of));
+        let kept = with_body("Done, with what it is now.", answered(of));
         responses.insert("200".to_owned(), kept);
     }
     if route.gives == Gives::Cycle {
@@ -95,6 +95,15 @@ fn operation(route: &Route) -> Json {
     operation
 }
 
+/// What is answered of this kind: a resource always has its id.
+fn answered(of: &str) -> Json {
+    if schemas::is_resource(of) {
+        json!({ "allOf": [reference(of), { "required": ["id"] }] })
+    } else {
+        reference(of)
+    }
+}
+
 /// The status of a success, and what comes with it.
 fn success(gives: Gives) -> (&'static str, Json) {
     let page = |items: Json, links: &[&str]| {
@@ -111,16 +120,16 @@ fn success(gives: Gives) -> (&'static str, Json) {
         with_body("A page.", page)
     };
     let found = match gives {
-        Gives::One(of) => with_body("It.", reference(of)),
-        Gives::List(of) => page(reference(of), &["@odata.nextLink"]),
-        Gives::Delta(of) => page(reference(of), &["@odata.nextLink", "@odata.deltaLink"]),
+        Gives::One(of) => with_body("It.", answered(of)),
+        Gives::List(of) => page(answered(of), &["@odata.nextLink"]),
+        Gives::Delta(of) => page(answered(of), &["@odata.nextLink", "@odata.deltaLink"]),
         Gives::Cycle => with_body("The cycle.", reference("object")),
         Gives::Ids => page(json!({ "type": "string" }), &[]),
         Gives::Count => {
             let text = json!({ "schema": { "type": "string", "pattern": "^[0-9]+$" } });
             json!({ "description": "How many there are.", "content": { "text/plain": text } })
         }
-        Gives::Made(of) => return ("201", with_body("It, as it is now.", reference(of))),
+        Gives::Made(of) => return ("201", with_body("It, as it is now.", answered(of))),
         Gives::Kept(_) | Gives::Done => return ("204", json!({ "description": "Done." })),
     };
     ("200", found)
@@ -152,9 +161,18 @@ fn parameters(route: &Route) -> Vec<Json> {
     let is_of_directory =
         !route.path.contains("synchronization") && !route.path.starts_with("/muster");
     match route.gives {
-        Gives::List("link") => {
-            for name in ["type", "state", "target", "$skiptoken"] {
-                takes(name, &text);
+        Gives::List(of) if route.path.starts_with("/muster") => {
+            if of == "link" {
+                for name in ["type", "state", "target"] {
+                    takes(name, &text);
+                }
+            }
+            if route.path.matches('{').count() > 0 {
+                takes("$skiptoken", &text);
+                takes(
+                    "$top",
+                    &json!({ "type": "integer", "minimum": 1, "maximum": 499 }),
+                );
             }
         }
         Gives::List(_) if route.method == Method::GET && is_of_directory => {
@@ -194,6 +212,12 @@ fn parameters(route: &Route) -> Vec<Json> {
         _ if route.path.ends_with("/explanation") => takes("subject", &text),
         _ if route.path.ends_with("members/$ref") => takes("@id", &text),
         _ => {}
+    }
+    if matches!(route.gives, Gives::Kept(_)) {
+        parameters.push(json!({
+            "name": "Prefer", "in": "header",
+            "schema": { "type": "string", "enum": ["return=representation", "return=minimal"] }
+        }));
     }
     if route.method == Method::GET && is_of_directory {
         parameters.push(json!({

@@ -94,7 +94,8 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Fault> {
     Ok(pairs)
 }
 
-const OPTIONS: &[&str] = &[
+/// The options of OData.
+pub(crate) const OPTIONS: &[&str] = &[
     "select",
     "filter",
     "top",

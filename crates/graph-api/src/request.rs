@@ -81,7 +81,9 @@ impl Call {
     pub(crate) fn link(&self, repeated: &[(String, String)], name: &str, token: &str) -> String {
         let mut link = format!("{}{}?", self.base, self.path);
         for (name, value) in repeated {
-            link.push('$');
+            if crate::query::OPTIONS.contains(&name.as_str()) {
+                link.push('$');
+            }
             link.push_str(name);
             link.push('=');
             link.push_str(&crate::query::encode(value));

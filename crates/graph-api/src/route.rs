@@ -73,6 +73,24 @@ impl Right {
     }
 }
 
+impl Right {
+    /// Refuses a token that has it not.
+    pub(crate) fn allow(self, token: &ApiToken) -> Result<(), Fault> {
+        let suffices = self.permissions();
+        if suffices.is_empty() || token.allows(suffices) {
+            return Ok(());
+        }
+        Err(Fault::new(
+            StatusCode::FORBIDDEN,
+            "Authorization_RequestDenied",
+            format!(
+                "Insufficient privileges to complete the operation. The token needs one of: {}.",
+                suffices.join(", ")
+            ),
+        ))
+    }
+}
+
 /// What an operation answers when all is well; the schemas are those of the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
@@ -134,18 +152,7 @@ pub(crate) struct Found {
 
 impl Found {
     pub(crate) fn allow(&self, token: &ApiToken) -> Result<(), Fault> {
-        let suffices = self.route.right.permissions();
-        if suffices.is_empty() || token.allows(suffices) {
-            return Ok(());
-        }
-        Err(Fault::new(
-            StatusCode::FORBIDDEN,
-            "Authorization_RequestDenied",
-            format!(
-                "Insufficient privileges to complete the operation. The token needs one of: {}.",
-                suffices.join(", ")
-            ),
-        ))
+        self.route.right.allow(token)
     }
 }
 

@@ -74,6 +74,8 @@ pub mod activity {
     pub const ALLOW: &str = "Allow deletes";
     /// A link was dropped or set by hand (CY-7).
     pub const LINK: &str = "Change link";
+    /// Somebody knows of what was told.
+    pub const ACKNOWLEDGE: &str = "Acknowledge notices";
     /// A plan was applied.
     pub const APPLY: &str = "Apply plan";
     /// Somebody was provisioned on demand.

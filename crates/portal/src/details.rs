@@ -146,7 +146,7 @@ async fn live(who: &Who, report: &JobReport) -> Result<Live, Failure> {
     let id = report.application.id.to_string();
     let lately = log::list(&who.ctx, Some(&id), EventQuery::default(), SHOWN).await?;
     let held = if report.held_back > 0 {
-        jobs::held_back(&who.ctx, &id, SHOWN).await?.0
+        jobs::held_back(&who.ctx, &id, None, SHOWN).await?.0
     } else {
         Vec::new()
     };

@@ -6,7 +6,7 @@ use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 use crate::feed::{self, Change};
 use crate::listing::Listing;
 use crate::lists::{LIST, id_list};
-use crate::users::{name_key, read_doc};
+use crate::users::{list_key, name_key, read_doc};
 use crate::{FromRow, Row, StoreError, Tx, attributes_to_json};
 
 const COLUMNS: &str = "id, display_name, security_enabled, deleted, doc";
@@ -43,8 +43,12 @@ pub async fn find_by_name(
         "SELECT {COLUMNS} FROM groups \
          WHERE tenant = $1 AND name_key = $2 AND deleted IS NULL ORDER BY id LIMIT 10"
     );
-    tx.all(&sql, &[tenant.into(), name_key(display_name).into()])
-        .await
+    let mut found: Vec<Group> = tx
+        .all(&sql, &[tenant.into(), list_key(display_name).into()])
+        .await?;
+    // Names of more than 200 characters may begin as this one.
+    found.retain(|it| name_key(&it.display_name) == name_key(display_name));
+    Ok(found)
 }
 
 /// Groups in the order of their ids, soft-deleted ones included, after `after`.
@@ -111,7 +115,7 @@ pub async fn put(
         tenant.into(),
         group.id.into(),
         (&group.display_name).into(),
-        name_key(&group.display_name).into(),
+        list_key(&group.display_name).into(),
         group.security_enabled.into(),
         attributes_to_json(&group.attributes).into(),
         group.deleted.into(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use muster_model::{ObjectId, TenantId};
 
 use crate::Val;
-use crate::users::name_key;
+use crate::users::{list_key, name_key};
 
 /// What a list is in the order of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub enum Key {
     Mail,
 }
 
-/// Which keys are asked for; letters of either case are the same.
+/// Which keys are asked for; letters of either case are the same. Names and addresses of more than 200 characters are
+/// told apart by the first 200: whoever asks for one looks again at what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// All of them.
@@ -55,6 +56,11 @@ impl Listing {
 
     /// What follows `FROM table`, and its parameters.
     pub(crate) fn sql(&self, tenant: TenantId, column: &str, limit: u32) -> (String, Vec<Val>) {
+        // Sign-in names are indexed as a whole, because no two may be the same.
+        let key_of = |text: &str| match self.key {
+            Key::SignInName => name_key(text),
+            Key::DisplayName | Key::Mail => list_key(text),
+        };
         let mut params: Vec<Val> = vec![tenant.into()];
         let mut sql = "WHERE tenant = $1 AND deleted IS NULL".to_owned();
         if self.key == Key::Mail {
@@ -66,9 +72,9 @@ impl Listing {
         };
         match &self.keys {
             Keys::All => {}
-            Keys::Exactly(key) => bound("=", name_key(key).into()),
+            Keys::Exactly(key) => bound("=", key_of(key).into()),
             Keys::Beginning(key) => {
-                let from = name_key(key);
+                let from = key_of(key);
                 bound("<", format!("{from}\u{10ffff}").into());
                 bound(">=", from.into());
             }
@@ -79,7 +85,7 @@ impl Listing {
             (">", "ASC")
         };
         if let Some((key, id)) = &self.after {
-            params.push(name_key(key).into());
+            params.push(key_of(key).into());
             params.push((*id).into());
             let (of_key, of_id) = (params.len() - 1, params.len());
             let _ = write!(sql, " AND ({column}, id) {beyond} (${of_key}, ${of_id})");

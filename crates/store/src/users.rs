@@ -33,6 +33,18 @@ pub fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
 
+/// Characters of a key at most: databases index no text of any length.
+const KEY: usize = 200;
+
+/// What lists are in the order of: a text in the form in which it is compared, or how that begins.
+pub(crate) fn list_key(text: &str) -> String {
+    let mut key = name_key(text);
+    if let Some((end, _)) = key.char_indices().nth(KEY) {
+        key.truncate(end);
+    }
+    key
+}
+
 /// The user with this id, soft-deleted or not.
 pub async fn find(
     tx: &mut Tx<'_>,
@@ -150,8 +162,8 @@ pub async fn put(
         tenant.into(),
         user.id.into(),
         name_key(&user.user_principal_name).into(),
-        name_key(user.attributes.text("displayName").unwrap_or_default()).into(),
-        user.attributes.text("mail").map(name_key).into(),
+        list_key(user.attributes.text("displayName").unwrap_or_default()).into(),
+        user.attributes.text("mail").map(list_key).into(),
         (&user.user_principal_name).into(),
         user.account_enabled.into(),
         user.manager.into(),

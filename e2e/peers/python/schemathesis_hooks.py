@@ -179,6 +179,8 @@ def before_call(context, case, kwargs):
         "expression": lambda: chosen(["Trim([mail])", 'Switch([city], "x", "Oslo", "y")', "Left([surname], 2)"], number),
     }
     fill(body, known)
+    if path.endswith("}/appRoleAssignments") and "principalId" in body:
+        body["principalId"] = given["id"]
     if path.endswith("/schema"):
         for name in ("directories", "synchronizationRules"):
             if number % 3:

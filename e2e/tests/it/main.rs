@@ -7,6 +7,7 @@ mod graph;
 mod leaving;
 mod mail;
 mod oauth;
+mod portal;
 mod provider;
 mod sample;
 mod server;

@@ -186,7 +186,7 @@ pub(super) async fn perform(node: &Node, task: Job, out: &Out) -> Result<Exit, A
             format!("{}: {}", app.display_name, exchanges_text(&log, held))
         }
         Job::Held { app, limit } => {
-            let (held, all) = jobs::held_back(ctx, &app, limit).await?;
+            let (held, all) = jobs::held_back(ctx, &app, None, limit).await?;
             for one in &held {
                 out.line(if out.json {
                     muster_app::told::withdrawal(one).to_string()

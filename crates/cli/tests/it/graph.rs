@@ -1145,6 +1145,18 @@ fn what_graph_has_no_shape_for_is_below_muster() {
     );
     let rest = api.get(links["@odata.nextLink"].as_str().unwrap());
     assert_ne!(rest["value"][0]["source"], first["source"]);
+    let narrowed = api.get(&format!("{at}/links?type=User&state=managed&$top=1"));
+    let rest = api.get(narrowed["@odata.nextLink"].as_str().unwrap());
+    assert_ne!(rest["value"][0]["source"], narrowed["value"][0]["source"]);
+    assert_eq!(rest["value"][0]["type"], "User");
+    let filtered = api.refused("GET", &format!("{at}/links?$filter=state eq 'x'"), None);
+    assert_eq!(
+        (filtered.0, filtered.1.as_str()),
+        (400, "Request_UnsupportedQuery")
+    );
+    // What the directory holds of somebody is told to who may read that.
+    let blind = Api::new(&data, &server, &["Synchronization.Read.All"]);
+    assert_eq!(blind.refused("GET", &subject, None).0, 403);
     assert_eq!(
         api.get(&format!("{at}/links?state=released"))["value"],
         json!([])

@@ -18,6 +18,7 @@ mod lifecycle;
 mod links;
 mod lost_answer;
 mod plan;
+mod portal;
 mod products;
 mod provision;
 mod races;

@@ -106,6 +106,8 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// Where its metrics are.
     pub(crate) metrics: Option<String>,
+    /// The link for the first administrator, as long as there is none.
+    pub(crate) welcome: Option<String>,
 }
 
 impl Server {
@@ -122,10 +124,12 @@ impl Server {
         let said: Value = serde_json::from_str(&line).expect("what it says is JSON");
         let url = said["url"].as_str().expect("a URL").to_owned();
         let metrics = said["metrics"].as_str().map(str::to_owned);
+        let welcome = said["welcome"].as_str().map(str::to_owned);
         Self {
             child,
             url,
             metrics,
+            welcome,
         }
     }
 

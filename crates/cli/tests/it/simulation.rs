@@ -80,7 +80,9 @@ impl World {
     /// One cycle, which the process may not survive. What its guard holds back it does not do, and what it
     /// does its guard allows (EH-17).
     async fn cycle(self: &Arc<Self>) -> Option<Result<Cycle, EngineError>> {
-        let (allowed, _) = jobs_app::held_back(&self.ctx, APP, 1000).await.unwrap();
+        let (allowed, _) = jobs_app::held_back(&self.ctx, APP, None, 1000)
+            .await
+            .unwrap();
         let allowed = allowed.iter().filter(|it| it.allowed);
         let (left, gone): (Vec<_>, Vec<_>) = allowed.partition(|it| it.action == Action::Update);
         let (allowed, may_leave) = (

@@ -8,29 +8,36 @@ use crate::shape::{
     USER,
 };
 
+/// The resources that have a shape.
+const RESOURCES: [&Shape; 8] = [
+    &USER,
+    &GROUP,
+    &APPLICATION,
+    &SERVICE_PRINCIPAL,
+    &ASSIGNMENT,
+    &TEMPLATE,
+    &PROVISIONING,
+    &AUDIT,
+];
+
+/// Has it a shape, and an id?
+pub(super) fn is_resource(name: &str) -> bool {
+    RESOURCES.iter().any(|shape| shape.type_name == name)
+}
+
 /// All of them, by name.
 pub(super) fn all() -> Json {
     let mut schemas = Map::new();
-    for shape in [
-        &USER,
-        &GROUP,
-        &APPLICATION,
-        &SERVICE_PRINCIPAL,
-        &ASSIGNMENT,
-        &TEMPLATE,
-        &PROVISIONING,
-        &AUDIT,
-    ] {
+    for shape in RESOURCES {
         schemas.insert(shape.type_name.to_owned(), resource(shape));
     }
     schemas["user"]["properties"]["manager"] = json!({ "type": ["object", "null"] });
     schemas["group"]["properties"]["members"] = json!({ "type": "array" });
-    for (name, schema) in sent()
+    let others = sent()
         .into_iter()
         .chain(answered())
-        .chain(synchronization())
-        .chain(of_muster())
-    {
+        .chain(synchronization());
+    for (name, schema) in others.chain(of_muster()) {
         schemas.insert(name.to_owned(), schema);
     }
     schemas.into()

@@ -179,7 +179,9 @@ fn members_who_leave_a_group_together_are_held_and_go_when_they_are_allowed() {
             );
         }
         assert_eq!(world.writes(), before);
-        let (held, count) = jobs_app::held_back(&world.ctx, APP, 10).await.unwrap();
+        let (held, count) = jobs_app::held_back(&world.ctx, APP, None, 10)
+            .await
+            .unwrap();
         assert_eq!((held.len(), held[0].members.len(), count), (1, 1, 1));
         jobs_app::allow(&world.ctx, APP, Some(1)).await.unwrap();
         // Who was allowed may go, and nobody else besides (EH-18).
@@ -192,7 +194,9 @@ fn members_who_leave_a_group_together_are_held_and_go_when_they_are_allowed() {
         jobs_app::allow(&world.ctx, APP, Some(2)).await.unwrap();
         world.cycle_now().await.unwrap().unwrap();
         assert_eq!(world.members().len(), 28);
-        let (held, count) = jobs_app::held_back(&world.ctx, APP, 10).await.unwrap();
+        let (held, count) = jobs_app::held_back(&world.ctx, APP, None, 10)
+            .await
+            .unwrap();
         assert_eq!((held.len(), count), (0, 0));
     });
 }
