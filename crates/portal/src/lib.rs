@@ -4,6 +4,7 @@ mod account;
 mod application;
 mod assets;
 mod audit;
+mod demand;
 mod details;
 mod directory;
 mod failure;
@@ -12,6 +13,7 @@ mod gallery;
 mod home;
 mod logs;
 mod mappings;
+mod plan;
 mod provisioning;
 mod service;
 mod setup;
@@ -92,6 +94,11 @@ pub fn router(ctx: Ctx, public_url: String, is_secure: bool, poke: Arc<Notify>) 
             get(details::show).post(details::act),
         )
         .route("/applications/{id}/details/stream", get(details::stream))
+        .route(
+            "/applications/{id}/demand",
+            get(demand::show).post(demand::run),
+        )
+        .route("/applications/{id}/plan", get(plan::show).post(plan::act))
         .route("/applications/{id}/logs", get(logs::of_application))
         .route("/applications/{id}/logs/{event}", get(logs::event))
         .route("/logs", get(logs::all))

@@ -81,6 +81,7 @@ pub(crate) fn done(parts: &Parts) -> Option<&'static str> {
         ("started", "Provisioning is on."),
         ("paused", "Provisioning is off."),
         ("restarted", "Everything will be looked at again."),
+        ("applied", "The plan was applied."),
         ("allowed", "The next cycle does what was held back."),
         ("created", "Created."),
         ("deleted", "Deleted. It can be restored for 30 days."),

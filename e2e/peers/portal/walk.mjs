@@ -24,6 +24,8 @@ page.setDefaultTimeout(15_000);
 
 // No request leaves the machine, nothing is refused by the page's own policy, nothing breaks.
 const problems = [];
+// The pages that are looked at in the end, by their names.
+const places = {};
 function watch(page) {
   page.on("request", (request) => {
     const url = new URL(request.url());
@@ -113,6 +115,27 @@ for (const kind of ["Users", "Groups"]) {
 }
 step("mappings");
 
+await follow("Plan");
+await press("Plan the next cycle");
+await says("What the next initial cycle would do");
+await page.locator("summary", { hasText: "create" }).first().click();
+step("plan", { counts: (await page.locator(".counts").innerText()).replaceAll("\n", " ") });
+places.plan = page.url();
+
+await follow("Provision on demand");
+await page.getByLabel("Who").fill("nobody at all");
+await press("Explain");
+await page.locator("#problem").waitFor();
+const candidate = (await (await context.request.get("/directory/groups?q=Dept - Sales")).text()).match(/\/directory\/groups\/([0-9a-f-]{36})/)[1];
+await page.getByLabel("Who").fill(candidate);
+await press("Explain");
+await says("1. Import");
+places.demand = page.url();
+await press("Provision now");
+await page.getByRole("heading", { name: "Steps" }).waitFor();
+step("on demand");
+
+await follow("Provisioning");
 await page.getByText("On", { exact: true }).click();
 await page.getByLabel("Scope").selectOption({ label: "Sync only assigned users and groups" });
 await press("Save");
@@ -152,7 +175,7 @@ assert.ok(await lookout.evaluate(() => window.wasHere), "the page was not loaded
 step("disabled", { person, says: (await arrived.innerText()).replaceAll("\n", " ") });
 
 // Every page: what axe finds, and how it looks.
-const places = {
+Object.assign(places, {
   home: "/", applications: "/applications", gallery: "/applications/new?q=sym",
   template: "/applications/new/custom", application: details.replace("/details", ""),
   users: details.replace("/details", "/users"), provisioning: details.replace("/details", "/provisioning"),
@@ -161,7 +184,7 @@ const places = {
   directory: "/directory/users", groups: "/directory/groups", user, integrations: "/service",
   "new-integration": "/service/new", integration: `${base}/service`, audit: "/audit", account: "/account",
   missing: "/applications/none",
-};
+});
 await page.goto("/service");
 await page.locator("table tbody tr a").first().click();
 places.integration = page.url();

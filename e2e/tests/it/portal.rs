@@ -42,6 +42,8 @@ async fn the_tutorial_is_walked_through_the_pages() -> Result<()> {
         "assigned",
         "credentials",
         "mappings",
+        "plan",
+        "on demand",
         "on",
         "initial cycle",
         "log",

@@ -5,6 +5,7 @@ mod access;
 mod another_id;
 mod bad_input;
 mod command_line;
+mod control;
 mod demo;
 mod dialects;
 mod exchanges;

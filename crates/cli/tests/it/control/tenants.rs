@@ -4,7 +4,7 @@ use muster_model::TenantId;
 use muster_testkit::{FixedClock, sqlite_store};
 use serde_json::{Value, json};
 
-use crate::api::{Api, id, operations};
+use super::api::{Api, id, operations};
 
 /// What a tenant has.
 struct Owned {

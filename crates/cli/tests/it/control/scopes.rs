@@ -5,7 +5,7 @@ use muster_model::api_token::PERMISSIONS;
 use muster_testkit::{FixedClock, sqlite_store};
 use serde_json::json;
 
-use crate::api::{Api, operations};
+use super::api::{Api, operations};
 
 /// What the description says an operation needs is what suffices, and nothing else does.
 #[tokio::test(flavor = "multi_thread")]

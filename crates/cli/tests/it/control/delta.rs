@@ -3,7 +3,7 @@
 use muster_model::TenantId;
 use muster_testkit::{FixedClock, sqlite_store};
 
-use crate::api::Api;
+use super::api::Api;
 
 const DAY: i64 = 86_400;
 

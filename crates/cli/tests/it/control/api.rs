@@ -129,7 +129,7 @@ pub(crate) fn id(of: &Value) -> String {
 
 /// The operations by method and path, with what the description says of each.
 pub(crate) fn operations() -> Vec<(String, String, Value)> {
-    let text = include_str!("../../openapi.json");
+    let text = include_str!("../../../../graph-api/openapi.json");
     let document: Value = serde_json::from_str(text).unwrap();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
