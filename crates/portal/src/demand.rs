@@ -126,7 +126,10 @@ impl Explained {
                     },
                 })
                 .collect(),
-            action: text(&decision["action"]),
+            action: match decision["action"].as_str() {
+                Some("other") | None => "nothing to do".to_owned(),
+                Some(action) => action.to_owned(),
+            },
             tone: tone(decision),
             reason: capital(&text(&decision["reason"])),
             changes: changes(decision),

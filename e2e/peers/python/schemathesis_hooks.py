@@ -79,6 +79,8 @@ for n, member in enumerate(users):
 for application in applications:
     for principal in users[:4] + groups[:2]:
         application.assign(principal)
+for member in users[1:]:
+    ask("PUT", f"/users/{member}/manager/$ref", {"@odata.id": f"{BASE}/users/{users[0]}"})
 deleted = [user(f"gone{n}") for n in range(MANY)]
 for member in deleted:
     ask("DELETE", f"/users/{member}")
@@ -116,7 +118,8 @@ def before_call(context, case, kwargs):
         return
     number //= 5
     given, is_deletion = case.path_parameters, method == "DELETE"
-    place = slice(STAYING, None) if is_deletion and path.count("/") == 2 else slice(0, STAYING)
+    takes_away = is_deletion and (path.count("/") == 2 or "manager" in path)
+    place = slice(STAYING, None) if takes_away else slice(1, STAYING)
     application = chosen(applications[:3], number)
     if is_deletion and not path.endswith("/schema"):
         apart = {"/applications/{id}": slice(5, 7), "/servicePrincipals/{id}": slice(7, 9)}
