@@ -1,6 +1,7 @@
 //! Who may use the pages: the first one by a link, the others by whoever may add them; signing in and out.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use argon2::Argon2;
@@ -26,8 +27,9 @@ const TOUCHED: i64 = 60;
 const WELCOME: i64 = 86_400;
 /// Characters of a password.
 const PASSWORD: std::ops::RangeInclusive<usize> = 12..=200;
-/// So many wrong passwords within so many seconds, and a name waits.
+/// So many wrong passwords from one address within so many seconds, or so many from anywhere, and a name waits.
 const WRONG: usize = 8;
+const WRONG_FROM_ANYWHERE: usize = 200;
 const WITHIN: i64 = 300;
 /// Names of which wrong passwords are remembered at most.
 const REMEMBERED: usize = 10_000;
@@ -83,16 +85,22 @@ pub async fn begin(
     password: &str,
 ) -> Result<Administrator, AppError> {
     let who = new_one(ctx, name, Role::Administrator)?;
+    let used = || {
+        AppError::Refused(
+            "the link was used, or has expired: start the server again for another one".to_owned(),
+        )
+    };
+    // A password is not even looked at for who has no link.
+    if !is_welcome(ctx, code).await? {
+        return Err(used());
+    }
     let kept = hashed(password).await?;
     let (tenant, hash, now) = (ctx.tenant, token_hash(code), ctx.clock.now());
     let (entry, added) = (entry(ctx, &who, "the first one"), who.clone());
     let done = ctx.store.write::<_, AppError, _>(move |tx| {
         Box::pin(async move {
             if !administrators::take_welcome(tx, tenant, &hash, now).await? {
-                return Err(AppError::Refused(
-                    "the link was used, or has expired: start the server again for another one"
-                        .to_owned(),
-                ));
+                return Err(used());
             }
             if !administrators::list(tx, tenant).await?.is_empty() {
                 return Err(AppError::Refused(
@@ -155,7 +163,7 @@ pub async fn set_role(ctx: &Ctx, id: AdministratorId, role: Option<Role>) -> Res
     let store = ctx.store.clone();
     let done = store.write::<_, AppError, _>(move |tx| {
         Box::pin(async move {
-            let all = administrators::list(tx, tenant).await?;
+            let all = administrators::list_to_change(tx, tenant).await?;
             let who = all
                 .iter()
                 .find(|it| it.id == id)
@@ -181,8 +189,34 @@ pub async fn set_role(ctx: &Ctx, id: AdministratorId, role: Option<Role>) -> Res
     done.await
 }
 
-/// Gives somebody another password and ends their sessions.
-pub async fn set_password(ctx: &Ctx, name: &str, password: &str) -> Result<(), AppError> {
+/// Gives somebody a password that nobody has chosen, and ends their sessions; it is told this once.
+pub async fn reset_password(ctx: &Ctx, name: &str) -> Result<Secret<String>, AppError> {
+    let password = new_secret()?;
+    set_password(ctx, name, password.expose(), None).await?;
+    Ok(password)
+}
+
+/// Gives somebody the password that they have chosen, and ends their sessions but the one from which they do it.
+/// Answers false when `old` is not the one they had, which counts as a wrong password.
+pub async fn change_password(
+    ctx: &Ctx,
+    who: &Administrator,
+    (old, new): (&str, &str),
+    from: (Option<IpAddr>, SessionId),
+) -> Result<bool, AppError> {
+    if right_password(ctx, &who.name, old, from.0).await?.is_none() {
+        return Ok(false);
+    }
+    set_password(ctx, &who.name, new, Some(from.1)).await?;
+    Ok(true)
+}
+
+async fn set_password(
+    ctx: &Ctx,
+    name: &str,
+    password: &str,
+    stays: Option<SessionId>,
+) -> Result<(), AppError> {
     let hash = hashed(password).await?;
     let (tenant, wanted) = (ctx.tenant, name.trim().to_owned());
     let entry = audit::general(
@@ -197,7 +231,11 @@ pub async fn set_password(ctx: &Ctx, name: &str, password: &str) -> Result<(), A
                 AppError::NotFound(format!("there is no administrator named {wanted}"))
             })?;
             administrators::set_password(tx, tenant, id, &hash).await?;
-            administrators::end_sessions(tx, tenant, id, None).await?;
+            for session in administrators::sessions(tx, tenant, id).await? {
+                if Some(session.id) != stays {
+                    administrators::end_sessions(tx, tenant, id, Some(session.id)).await?;
+                }
+            }
             Ok(audit_log::append(tx, tenant, &entry).await?)
         })
     });
@@ -212,10 +250,14 @@ async fn apart<T: Send + 'static>(
 ) -> Result<T, AppError> {
     let refused = |error: &dyn std::fmt::Display| AppError::Refused(error.to_string());
     let permit = Arc::clone(&AT_ONCE).acquire_owned().await;
-    let _permit = permit.map_err(|error| refused(&error))?;
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| refused(&error))
+    let permit = permit.map_err(|error| refused(&error))?;
+    // The permit goes with the work: who asked may be gone before it is done.
+    let working = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    working.await.map_err(|error| refused(&error))
 }
 
 /// A password as it is kept: argon2id.
@@ -260,61 +302,99 @@ async fn is_password(kept: Option<String>, password: &str) -> Result<bool, AppEr
     .await
 }
 
-/// When wrong passwords came, by name.
-static REFUSED: Mutex<Option<HashMap<String, Vec<Timestamp>>>> = Mutex::new(None);
+/// Attempts that came lately and were not right, by name and address, and by name alone.
+static REFUSED: Mutex<Option<HashMap<Tried, Vec<Timestamp>>>> = Mutex::new(None);
 
-fn must_wait(name: &str, now: Timestamp) -> bool {
-    let since = now.plus_seconds(-WITHIN);
-    let refused = REFUSED.lock();
-    let times = refused.as_ref().and_then(|all| all.get(name));
-    times.is_some_and(|times| times.iter().filter(|at| **at > since).count() >= WRONG)
+/// A name, and the address from which it was tried.
+type Tried = (String, Option<IpAddr>);
+
+/// An attempt to sign in. It counts as a wrong one from its beginning, so that many at once are as many.
+struct Attempt {
+    keys: [Tried; 2],
+    at: Timestamp,
 }
 
-fn note_refused(name: &str, now: Timestamp) {
-    let since = now.plus_seconds(-WITHIN);
-    let mut refused = REFUSED.lock();
-    let all = refused.get_or_insert_with(HashMap::new);
-    if all.len() >= REMEMBERED {
-        all.retain(|_, times| times.last().is_some_and(|last| *last > since));
+impl Attempt {
+    /// None when there were too many already.
+    fn begin(name: &str, from: Option<IpAddr>, now: Timestamp) -> Option<Self> {
+        let since = now.plus_seconds(-WITHIN);
+        let mut refused = REFUSED.lock();
+        let all = refused.get_or_insert_with(HashMap::new);
+        if all.len() >= REMEMBERED {
+            all.retain(|_, times| times.last().is_some_and(|last| *last > since));
+        }
+        // Who is tried from elsewhere can still sign in from where they are.
+        let keys = [(name.to_owned(), from), (format!("{name}\n"), None)];
+        for (key, most) in keys.iter().zip([WRONG, WRONG_FROM_ANYWHERE]) {
+            let times = all.entry(key.clone()).or_default();
+            times.retain(|at| *at > since);
+            if times.len() >= most {
+                return None;
+            }
+        }
+        for key in &keys {
+            all.entry(key.clone()).or_default().push(now);
+        }
+        Some(Self { keys, at: now })
     }
-    let times = all.entry(name.to_owned()).or_default();
-    times.retain(|at| *at > since);
-    times.push(now);
+
+    /// It was the right password.
+    fn was_right(self) {
+        let mut refused = REFUSED.lock();
+        let Some(all) = refused.as_mut() else { return };
+        for key in self.keys {
+            if let Some(times) = all.get_mut(&key)
+                && let Some(at) = times.iter().position(|at| *at == self.at)
+            {
+                times.remove(at);
+            }
+        }
+    }
 }
 
-/// Signs somebody in; none when name or password are wrong, which is not told apart.
+/// Signs somebody in from an address; none when name or password are wrong, which is not told apart.
 ///
 /// # Errors
 ///
 /// [`AppError::Refused`] when too many wrong passwords came for this name lately.
 pub async fn sign_in(
     ctx: &Ctx,
-    name: &str,
-    password: &str,
+    (name, password): (&str, &str),
+    from: Option<IpAddr>,
     agent: &str,
 ) -> Result<Option<SignedIn>, AppError> {
-    let (tenant, now) = (ctx.tenant, ctx.clock.now());
+    let Some(id) = right_password(ctx, name, password, from).await? else {
+        return Ok(None);
+    };
+    open(ctx, id, agent).await.map(Some)
+}
+
+/// Who has this name, when it is their password.
+async fn right_password(
+    ctx: &Ctx,
+    name: &str,
+    password: &str,
+    from: Option<IpAddr>,
+) -> Result<Option<AdministratorId>, AppError> {
+    let tenant = ctx.tenant;
     let name: String = name.trim().chars().take(200).collect();
-    let key = name.to_lowercase();
-    if must_wait(&key, now) {
+    let Some(attempt) = Attempt::begin(&name.to_lowercase(), from, ctx.clock.now()) else {
         return Err(AppError::Refused(
             "there were too many wrong passwords for this name; try again in five minutes"
                 .to_owned(),
         ));
-    }
-    let wanted = name.clone();
+    };
     let known = ctx.store.read::<_, AppError, _>(|tx| {
-        let wanted = wanted.clone();
-        Box::pin(async move { Ok(administrators::password(tx, tenant, &wanted).await?) })
+        Box::pin(async move { Ok(administrators::password(tx, tenant, &name).await?) })
     });
     let (id, kept) = known.await?.unzip();
     let is_it = is_password(kept, password).await?;
     let Some(id) = id.filter(|_| is_it) else {
-        note_refused(&key, now);
         tracing::warn!("somebody could not be signed in");
         return Ok(None);
     };
-    open(ctx, id, agent).await.map(Some)
+    attempt.was_right();
+    Ok(Some(id))
 }
 
 /// Begins a session of somebody.
@@ -341,8 +421,20 @@ pub async fn open(ctx: &Ctx, id: AdministratorId, agent: &str) -> Result<SignedI
     Ok(SignedIn { session, token })
 }
 
-/// Who has this session, if it is good.
+/// Who has this session, if it is good. Asking for it is using it.
 pub async fn session(ctx: &Ctx, token: &str) -> Result<Option<(Administrator, Session)>, AppError> {
+    let found = unused_session(ctx, token).await?;
+    if let Some((_, session)) = &found {
+        use_session(ctx, session).await?;
+    }
+    Ok(found)
+}
+
+/// As [`session`], for what a page asks by itself: that does not keep a session alive.
+pub async fn unused_session(
+    ctx: &Ctx,
+    token: &str,
+) -> Result<Option<(Administrator, Session)>, AppError> {
     if token.is_empty() || token.len() > 200 {
         return Ok(None);
     }
@@ -356,9 +448,11 @@ pub async fn session(ctx: &Ctx, token: &str) -> Result<Option<(Administrator, Se
             Ok(who.map(|who| (who, session)))
         })
     });
-    let Some((who, session)) = read.await?.filter(|(_, session)| now < session.expires) else {
-        return Ok(None);
-    };
+    Ok(read.await?.filter(|(_, session)| now < session.expires))
+}
+
+async fn use_session(ctx: &Ctx, session: &Session) -> Result<(), AppError> {
+    let (tenant, now) = (ctx.tenant, ctx.clock.now());
     if now > session.last_seen.plus_seconds(TOUCHED) {
         let until = now
             .plus_seconds(IDLE)
@@ -369,7 +463,7 @@ pub async fn session(ctx: &Ctx, token: &str) -> Result<Option<(Administrator, Se
         });
         noted.await?;
     }
-    Ok(Some((who, session)))
+    Ok(())
 }
 
 /// The sessions of somebody, newest first.

@@ -30,9 +30,10 @@ use crate::webhooks::new_secret;
 use crate::{AppError, Ctx, directory};
 
 pub use assign::{
-    Assigned, Assigning, Included, Principal, assign, assign_role, assignment, assignments,
-    assignments_of, included, unassign, unassign_role,
+    Assigned, Assigning, Included, Principal, assign, assign_role, assigned, assignment,
+    assignments, assignments_of, included, principal, unassign, unassign_role,
 };
+pub(crate) use assign::{reached, role_of};
 pub use jobs::{
     Put, change, delete_job, entries, offer_job, put_entries, remove_anyhow, saved_credentials,
 };

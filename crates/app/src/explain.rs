@@ -1,8 +1,9 @@
 //! Why somebody is, or is not, provisioned.
 
 use muster_engine::explain::Explanation;
+use muster_engine::port::Record;
 use muster_model::application::Application;
-use muster_model::directory::Kind;
+use muster_model::directory::{Group, Kind};
 use muster_model::event::Event;
 use muster_model::link::SourceAnchor;
 use muster_model::{GroupId, ObjectId, UserId};
@@ -49,16 +50,41 @@ pub async fn explain(
     Ok((application, subject, explanation))
 }
 
-pub(crate) async fn subject(
+/// Somebody as the mappings of an application see them, named as in [`explain`]; the target is not asked. By sign-in
+/// name, id or the name of a group alone when nobody is to be looked `far` for.
+pub async fn record(
     ctx: &Ctx,
-    application: &Application,
+    application: &str,
     text: &str,
-) -> Result<Subject, AppError> {
-    let known = |kind, anchor| Subject {
+    far: bool,
+) -> Result<Option<Record>, AppError> {
+    let application = find_application(ctx, application).await?;
+    let text = text.trim();
+    let near = exact(ctx, text).await?.0;
+    let found = match near {
+        Some(found) => found,
+        None if far => subject(ctx, &application, text).await?,
+        None => {
+            return Err(AppError::NotFound(format!(
+                "nobody has the sign-in name or id `{text}`"
+            )));
+        }
+    };
+    let Subject { kind, anchor, .. } = found;
+    let of = (kind, anchor);
+    Ok(ctx.engine.record(ctx.tenant, application.job, of).await?)
+}
+
+const fn known(kind: Kind, anchor: SourceAnchor) -> Subject {
+    Subject {
         kind,
         anchor,
         event: None,
-    };
+    }
+}
+
+/// Who has this sign-in name or id, or is the only group of this name or id; and the groups of this name.
+async fn exact(ctx: &Ctx, text: &str) -> Result<(Option<Subject>, Vec<Group>), AppError> {
     let tenant = ctx.tenant;
     let (user, groups) = ctx
         .store
@@ -74,13 +100,25 @@ pub(crate) async fn subject(
             })
         })
         .await?;
-    if let Some(user) = user {
-        return Ok(known(Kind::User, user.id.into()));
-    }
-    if text.parse::<GroupId>().is_ok()
-        && let [group] = groups.as_slice()
+    let user = user.map(|user| known(Kind::User, user.id.into()));
+    let group = match groups.as_slice() {
+        [group] => Some(known(Kind::Group, group.id.into())),
+        _ => None,
+    };
+    Ok((user.or(group), groups))
+}
+
+pub(crate) async fn subject(
+    ctx: &Ctx,
+    application: &Application,
+    text: &str,
+) -> Result<Subject, AppError> {
+    let tenant = ctx.tenant;
+    let (found, groups) = exact(ctx, text).await?;
+    if let Some(found) = found
+        && (found.kind == Kind::User || text.parse::<GroupId>().is_ok())
     {
-        return Ok(known(Kind::Group, group.id.into()));
+        return Ok(found);
     }
     if let Ok(id) = text.parse::<ObjectId>() {
         // Gone from the directory, and perhaps still linked.

@@ -20,8 +20,9 @@ mod users;
 use std::io::Read;
 use std::sync::Arc;
 
+use muster_model::audit::activity;
 use muster_model::{Clock, TenantId};
-use muster_store::{Store, StoreError};
+use muster_store::{Store, StoreError, audit as audit_log};
 use tokio::sync::mpsc;
 
 use self::batch::{Batch, Place, Row, Rows, Written};
@@ -32,7 +33,7 @@ use self::managers::Managers;
 use self::memberships::MembershipRow;
 pub use self::report::{BadLine, Progress, Report};
 use self::users::UserRow;
-use crate::AppError;
+use crate::{AppError, Ctx, audit};
 
 /// Batches that wait for the writer at most.
 const QUEUE: usize = 2;
@@ -64,6 +65,107 @@ pub async fn import(
         What::Users => to.import::<UserRow>(format, input).await,
         What::Groups => to.import::<GroupRow>(format, input).await,
         What::Memberships => to.import::<MembershipRow>(format, input).await,
+    }
+}
+
+/// Imports a file for whoever asks, as [`import`] does, and notes in the audit log who did, and what came of it.
+pub async fn import_for(
+    ctx: &Ctx,
+    name: &str,
+    (what, format): (What, Format),
+    input: Box<dyn Read + Send>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report, AppError> {
+    let (store, tenant) = (&ctx.store, ctx.tenant);
+    let done = import(store, tenant, &ctx.clock, what, format, input, progress).await;
+    let came = match &done {
+        Ok(it) => format!(
+            "{} created, {} updated, {} unchanged, {} failed",
+            it.created, it.updated, it.unchanged, it.failed
+        ),
+        Err(error) => error.to_string(),
+    };
+    let name: String = name.chars().take(200).collect();
+    let entry = audit::general(ctx, activity::IMPORT, format!("{what} from {name}: {came}"));
+    let write = store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move { Ok(audit_log::append(tx, tenant, &entry).await?) })
+    });
+    write.await?;
+    done
+}
+
+/// What importing these bytes would do: everything is written as [`import`] writes it, in one transaction that is
+/// taken back. For files that fit in memory; others wait for the database meanwhile.
+pub async fn preview(
+    store: &Store,
+    tenant: TenantId,
+    clock: &Arc<dyn Clock>,
+    what: What,
+    format: Format,
+    input: Vec<u8>,
+) -> Result<Report, AppError> {
+    let place = Place {
+        tenant,
+        at: clock.now(),
+    };
+    match what {
+        What::Users => rehearsed::<UserRow>(store, place, format, input).await,
+        What::Groups => rehearsed::<GroupRow>(store, place, format, input).await,
+        What::Memberships => rehearsed::<MembershipRow>(store, place, format, input).await,
+    }
+}
+
+/// How a transaction ends that is taken back.
+enum Rehearsed {
+    Done(Report),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Rehearsed {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn rehearsed<R: Row>(
+    store: &Store,
+    place: Place,
+    format: Format,
+    input: Vec<u8>,
+) -> Result<Report, AppError> {
+    let (sender, mut queue) = mpsc::channel(QUEUE);
+    let input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(input));
+    let reader = tokio::task::spawn_blocking(move || read::<R>(format, input, sender));
+    let mut batches = Vec::new();
+    while let Some(batch) = queue.recv().await {
+        batches.push(batch);
+    }
+    let stopped = |_| AppError::Refused("the preview was stopped".to_owned());
+    reader.await.map_err(stopped)??;
+    let batches = Arc::new(batches);
+    let write = store.write::<(), Rehearsed, _>(move |tx| {
+        let batches = Arc::clone(&batches);
+        Box::pin(async move {
+            let mut report = Report::default();
+            let mut memory = R::Memory::default();
+            let mut managers = Managers::default();
+            for batch in batches.iter() {
+                let written = R::write(tx, place, &batch.rows, memory).await?;
+                memory = written.memory;
+                let mut part = batch.report.clone();
+                part.absorb(written.report);
+                managers.wait_for(written.awaited, &mut part);
+                report.absorb(part);
+            }
+            managers.settled(tx, place).await?.tell(&mut report);
+            report.bad.sort_by_key(|bad| bad.line);
+            Err(Rehearsed::Done(report))
+        })
+    });
+    match write.await {
+        Err(Rehearsed::Done(report)) => Ok(report),
+        Err(Rehearsed::Failed(error)) => Err(error.into()),
+        Ok(()) => Ok(Report::default()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod feed;
+mod held;
 mod setup;
 mod tokens;
 
@@ -23,7 +24,8 @@ use crate::{AppError, Ctx, audit};
 
 pub(crate) use clients::exchange;
 pub use clients::{Client, IssuedClient, add_client, clients, remove_client};
-pub use feed::{events, last_event, newest_event};
+pub use feed::{events, last_event, newest_event, newest_events};
+pub use held::{Whole, held, held_by_name, held_one, name_of};
 pub use setup::{Setup, open_setup, setup_link, take_setup};
 pub use tokens::{revoke, rotate};
 

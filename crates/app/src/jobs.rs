@@ -378,6 +378,24 @@ pub async fn cycles(ctx: &Ctx, application: &str, limit: u32) -> Result<Vec<Cycl
     Ok(cycles)
 }
 
+/// Cycles that are read of a stretch of time.
+const OF_A_STRETCH: u32 = 10_000;
+
+/// The cycles of a job that began at an instant or later, newest first; at most 10,000.
+pub async fn cycles_since(
+    ctx: &Ctx,
+    of: &Application,
+    since: Timestamp,
+) -> Result<Vec<Cycle>, AppError> {
+    let (tenant, id) = (ctx.tenant, of.job);
+    let read = ctx.store.read(|tx| {
+        Box::pin(async move {
+            Ok(muster_store::cycles::since(tx, tenant, id, since, OF_A_STRETCH).await?)
+        })
+    });
+    read.await
+}
+
 /// What the status of a job shows (section 11).
 #[derive(Clone, Debug)]
 pub struct JobReport {

@@ -17,6 +17,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod links;
 pub mod log;
+pub mod log_csv;
 pub mod mappings;
 pub mod metrics;
 pub mod notices;
@@ -25,6 +26,7 @@ pub mod provision;
 pub mod received;
 pub mod surprises;
 pub mod told;
+pub mod turnover;
 pub mod webhooks;
 
 pub use ctx::Ctx;

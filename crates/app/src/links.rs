@@ -84,6 +84,20 @@ pub async fn inspect(
     Ok((application, inspected))
 }
 
+/// Is an object provisioned by an application?
+pub async fn is_managed(
+    ctx: &Ctx,
+    application: &Application,
+    id: SourceAnchor,
+) -> Result<bool, AppError> {
+    let (tenant, job) = (ctx.tenant, application.job);
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move { Ok(links::of(tx, tenant, job, &[id]).await?) })
+    });
+    let found = read.await?;
+    Ok(found.iter().any(|link| link.state == LinkState::Managed))
+}
+
 /// Drops a link; answers what it was. Nothing is changed on either side: the next cycle matches the object, if it
 /// is in scope.
 pub async fn unlink(ctx: &Ctx, application: &str, text: &str) -> Result<Link, AppError> {

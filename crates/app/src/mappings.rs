@@ -64,8 +64,23 @@ pub async fn import(
     text: &str,
     note: &str,
 ) -> Result<Saved, AppError> {
+    import_over(ctx, application, text, note, None).await
+}
+
+/// The same, and refused when the version in force is another than `version`: what somebody has looked at is not
+/// what they would replace.
+pub async fn import_over(
+    ctx: &Ctx,
+    application: &str,
+    text: &str,
+    note: &str,
+    version: Option<u32>,
+) -> Result<Saved, AppError> {
     let application = find(ctx, application).await?;
     let based_on = latest(ctx, application.job).await?;
+    if version.is_some_and(|version| version != based_on) {
+        return Err(moved_on());
+    }
     let schema = match parse(&document(ctx, &application, Some(based_on)).await?) {
         Ok(stored) => over(text, &stored)?,
         // What is in force cannot be read any more: the new one stands for itself.
@@ -165,6 +180,11 @@ fn over(text: &str, stored: &Schema) -> Result<Schema, AppError> {
         return Err(invalid(&[problem]));
     }
     Schema::from_json_over(text, stored).map_err(|problems| invalid(&problems))
+}
+
+/// The number of the version in force.
+pub async fn version(ctx: &Ctx, application: &str) -> Result<u32, AppError> {
+    latest(ctx, find(ctx, application).await?.job).await
 }
 
 async fn latest(ctx: &Ctx, job: JobId) -> Result<u32, AppError> {
@@ -280,8 +300,7 @@ async fn save(
 
 fn moved_on() -> AppError {
     AppError::Refused(
-        "somebody else changed the mappings in the same moment; look at what they are now, and try \
-         again"
+        "somebody else changed the mappings meanwhile; look at what they are now, and try again"
             .to_owned(),
     )
 }

@@ -6,6 +6,7 @@ use muster_engine::Progress;
 use muster_model::application::Application;
 use muster_model::audit::activity;
 use muster_model::cycle::Cycle;
+use muster_store::audit as audit_log;
 use muster_store::plans::{self, Placed};
 pub use muster_store::plans::{At, Kept};
 use serde_json::Value;
@@ -94,6 +95,20 @@ pub async fn apply(ctx: &Ctx, plan: &Kept) -> Result<Cycle, AppError> {
     };
     audit::note(ctx, activity::APPLY, plan.plan.job, how).await?;
     Ok(applied?)
+}
+
+/// Refuses a plan: it is kept no more, and nobody can apply it. The next cycle does what is due all the same, unless
+/// provisioning is off.
+pub async fn refuse(ctx: &Ctx, plan: &Kept) -> Result<(), AppError> {
+    let (tenant, id) = (ctx.tenant, plan.id.clone());
+    let entry = audit::entry(ctx, activity::REFUSE, plan.plan.job, plan.id.clone());
+    let write = ctx.store.write::<_, AppError, _>(move |tx| {
+        Box::pin(async move {
+            plans::forget(tx, tenant, &id).await?;
+            Ok(audit_log::append(tx, tenant, &entry).await?)
+        })
+    });
+    write.await
 }
 
 /// How far the cycle that [`apply`] runs has come.

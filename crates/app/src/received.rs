@@ -6,7 +6,7 @@ mod bulk;
 mod cache;
 mod cursor;
 mod dialect;
-mod document;
+pub(crate) mod document;
 mod list;
 mod members;
 mod profile;

@@ -2,13 +2,13 @@
 
 use muster_engine::explain::Explanation;
 use muster_engine::port::Life;
-use muster_model::Value;
 use muster_model::application::Application;
-use muster_model::event::StepName;
+use muster_model::event::{Event, Modified, Status, StepName};
 use muster_model::integration::{Integration, Purpose, Token};
 use muster_model::job::Withdrawal;
 use muster_model::link::{Link, LinkState};
 use muster_model::notice::Notice;
+use muster_model::{Value, code};
 use muster_scim::dialect::Deviation;
 use muster_store::dialects::Seen;
 use muster_store::references::State;
@@ -219,4 +219,47 @@ pub fn dialect(deviation: Deviation, seen: &Seen) -> Json {
         "clause": deviation.clause(), "says": deviation.says(), "count": seen.count,
         "firstSeen": seen.first.to_string(), "lastSeen": seen.last.to_string(),
     })
+}
+
+/// An event of the provisioning log, in the words of Microsoft Graph.
+pub fn event(event: &Event) -> Json {
+    let steps: Vec<Json> = event
+        .steps
+        .iter()
+        .map(|step| {
+            let details = event.details(step).into_iter();
+            let details: Map<String, Json> = details
+                .map(|(name, text)| (name.to_owned(), json!(text)))
+                .collect();
+            json!({
+                "name": step.name.shown(),
+                "provisioningStepType": step.kind().as_str(), "status": step.status.as_str(),
+                "description": step.description, "details": details
+            })
+        })
+        .collect();
+    let is_wrong = matches!(event.status, Status::Failure | Status::Warning);
+    json!({
+        "id": event.id.to_string(), "activityDateTime": event.at.to_string(),
+        "jobId": event.job.to_string(), "cycleId": event.cycle.to_string(),
+        "provisioningAction": event.action.as_str(), "status": event.status.as_str(),
+        "errorCode": event.code, "reason": event.detail,
+        "errorCategory": code::find(&event.code).filter(|_| is_wrong).map(|it| it.category.as_str()),
+        "recommendedAction": code::find(&event.code).filter(|_| is_wrong).map(|it| it.advice),
+        "durationInMilliseconds": event.duration_ms, "type": event.kind.as_str(),
+        "sourceIdentity": { "id": event.source.to_string(), "displayName": event.source_name },
+        "targetIdentity": event.target.as_ref().map(|target| json!({ "id": target.0 })),
+        "provisioningSteps": steps, "modifiedProperties": modified(&event.modified)
+    })
+}
+
+/// Properties before and after.
+pub fn modified(modified: &[Modified]) -> Vec<Json> {
+    let shown = modified.iter().map(|it| {
+        json!({
+            "displayName": it.name, "oldValue": value(&it.old),
+            "newValue": value(&it.new)
+        })
+    });
+    shown.collect()
 }

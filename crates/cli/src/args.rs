@@ -1,6 +1,7 @@
 //! The command line: what can be said, with help and examples.
 
 mod access;
+mod administrator;
 mod ahead;
 mod directory;
 mod integration;
@@ -16,12 +17,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use access::{AccessArg, Asking, Given, MaybeGiven, TokenArg};
+pub(crate) use administrator::Administrator;
 pub(crate) use ahead::{Apply, Explain, Notice, Plan, Provision};
 pub(crate) use directory::{Group, MemberArg, User};
 pub(crate) use integration::{From, Integration, OauthClient, Settings, Webhook};
 pub(crate) use job::{Job, ResetArg, WriteArg, on_or_off, seconds};
 pub(crate) use link::{KindArg, Link, LinkStateArg};
-pub(crate) use log::{Log, LogFilter, LogTable, Stretch};
+pub(crate) use log::{Log, LogFilter, Stretch};
 pub(crate) use token::Token;
 
 /// Automatic user provisioning: keeps the accounts in your applications in step with your directory.
@@ -204,6 +206,9 @@ pub(crate) enum Task {
     /// Tokens of the control API, which is at /v1.0 of a running server.
     #[command(subcommand)]
     Token(Token),
+    /// Who may sign in to the pages: list, give a new password.
+    #[command(subcommand)]
+    Administrator(Administrator),
     /// The provisioning log.
     #[command(subcommand)]
     Log(Log),

@@ -1,5 +1,6 @@
 //! Each command, and where it is carried out: here, or in the server that holds the data.
 
+mod administrator;
 mod app;
 mod audit;
 mod authorize;
@@ -14,7 +15,6 @@ mod job;
 mod job_words;
 mod link;
 mod log;
-mod log_csv;
 mod log_exchanges;
 mod notice;
 mod plan;
@@ -389,6 +389,7 @@ pub(crate) async fn perform(node: &Node, task: Task, input: Option<Input>, out: 
         Task::Group(task) => directory::groups(node, task, out).await,
         Task::Link(task) => Box::pin(link::perform(node, task, out)).await,
         Task::Token(task) => token::perform(node, task, out).await,
+        Task::Administrator(task) => administrator::perform(node, task, out).await,
         Task::Audit(asked) => audit::perform(node, asked, out).await,
         Task::Metrics => metrics(node, out).await,
         Task::Check => check::perform(node, out).await,

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use muster_model::directory::Kind;
 use muster_model::{JobId, TenantId};
-use muster_store::{jobs, schemas};
 
-use crate::engine::{Engine, compile};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::scope::{Policy, judge};
 
@@ -24,22 +23,8 @@ pub struct Entitled {
 impl Engine {
     /// Counts who is in scope of a job right now, without asking the target.
     pub async fn entitled(&self, tenant: TenantId, id: JobId) -> Result<Entitled, EngineError> {
-        let (job, schema) = self
-            .options
-            .store
-            .read::<_, EngineError, _>(|tx| {
-                Box::pin(async move {
-                    let job = jobs::find(tx, tenant, id)
-                        .await?
-                        .ok_or(EngineError::NoSuchJob)?;
-                    Ok((job, schemas::current(tx, tenant, id).await?))
-                })
-            })
-            .await?;
-        let (rules, source) = (
-            compile(&schema)?,
-            self.options.connector.source(tenant, &job),
-        );
+        let (job, rules) = self.rules_of(tenant, id).await?;
+        let source = self.options.connector.source(tenant, &job);
         let policy = Policy::new(&job.settings, source.has_roles().await?);
         let mut entitled = Entitled::default();
         let mut all = HashSet::new();

@@ -50,6 +50,7 @@ mod status;
 mod tidy;
 pub mod trail;
 mod turn;
+pub mod turnover;
 mod withdrawals;
 mod worker;
 

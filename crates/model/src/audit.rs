@@ -78,6 +78,8 @@ pub mod activity {
     pub const ACKNOWLEDGE: &str = "Acknowledge notices";
     /// A plan was applied.
     pub const APPLY: &str = "Apply plan";
+    /// A plan was refused, and is kept no more.
+    pub const REFUSE: &str = "Refuse plan";
     /// Somebody was provisioned on demand.
     pub const DEMAND: &str = "Provision on demand";
     /// A receiving side was made, or what lets in to it, or what it accepts, was changed.

@@ -72,6 +72,19 @@ pub async fn list(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Administrator
     tx.all(&sql, &[tenant.into()]).await
 }
 
+/// Everybody, held against others who would change them until the transaction ends.
+pub async fn list_to_change(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+) -> Result<Vec<Administrator>, StoreError> {
+    // SQLite has one writer.
+    if tx.is_postgres() {
+        let sql = "SELECT id FROM administrators WHERE tenant = $1 ORDER BY id FOR UPDATE";
+        let _: Vec<(AdministratorId,)> = tx.all(sql, &[tenant.into()]).await?;
+    }
+    list(tx, tenant).await
+}
+
 /// Somebody by id.
 pub async fn find(
     tx: &mut Tx<'_>,

@@ -125,6 +125,17 @@ pub async fn of_principal(
     tx.all(&sql, &[tenant.into(), principal.into()]).await
 }
 
+/// How many assignments an application has.
+pub async fn count(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    application: ApplicationId,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM assignments WHERE tenant = $1 AND application = $2";
+    let params = [tenant.into(), application.into()];
+    Ok(tx.one(sql, &params).await?.map_or(0, |(count,)| count))
+}
+
 /// How many assignments have a role.
 pub async fn count_of_role(
     tx: &mut Tx<'_>,

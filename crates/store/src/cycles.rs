@@ -167,6 +167,30 @@ pub async fn latest(
         .await
 }
 
+/// The cycles of a job that began at an instant or later, newest first.
+pub async fn since(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    job: JobId,
+    since: Timestamp,
+    limit: u32,
+) -> Result<Vec<Cycle>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM cycles WHERE tenant = $1 AND job = $2 AND id >= $3 AND began >= $4 \
+         ORDER BY id DESC LIMIT $5"
+    );
+    // Ids begin with the time, as those of events do.
+    let lowest = CycleId::from_bytes(*crate::events::lowest(since).as_bytes());
+    let params = [
+        tenant.into(),
+        job.into(),
+        lowest.into(),
+        since.into(),
+        limit.into(),
+    ];
+    tx.all(&sql, &params).await
+}
+
 /// What the cycles of a job that are kept have come to (11.2); one that found nothing to do is not kept. Cycles that
 /// somebody asked for count for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -237,7 +237,8 @@ pub async fn complete(tx: &mut Tx<'_>, tenant: TenantId, id: &str) -> Result<(),
         .map(|_| ())
 }
 
-async fn forget(tx: &mut Tx<'_>, tenant: TenantId, plan: &str) -> Result<(), StoreError> {
+/// Forgets a plan with its operations.
+pub async fn forget(tx: &mut Tx<'_>, tenant: TenantId, plan: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM plan_operations WHERE tenant = $1 AND plan = $2";
     tx.exec(sql, &[tenant.into(), plan.into()]).await?;
     let sql = "DELETE FROM plans WHERE tenant = $1 AND id = $2";

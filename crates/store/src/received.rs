@@ -195,6 +195,30 @@ async fn read_if(
     Ok(entries.into_iter().map(|Entry(event)| event).collect())
 }
 
+/// The newest events, newest first, or the newest of those before a place: for people to read.
+pub async fn newest(
+    tx: &mut Tx<'_>,
+    place: Place,
+    before: Option<Position>,
+    limit: u32,
+) -> Result<Vec<ReceivedEvent>, StoreError> {
+    let last = Position {
+        transaction: i64::MAX,
+        number: i64::MAX,
+    };
+    let before = before.unwrap_or(last);
+    let sql = "SELECT tx, number, what, kind, resource, version, details, at FROM received_changes \
+               WHERE tenant = $1 AND integration = $2 AND (tx, number) < ($3, $4) \
+               ORDER BY tx DESC, number DESC LIMIT $5";
+    let params: [Val; 3] = [
+        before.transaction.into(),
+        before.number.into(),
+        limit.into(),
+    ];
+    let entries: Vec<Entry> = tx.all(sql, &place.params(params)).await?;
+    Ok(entries.into_iter().map(|Entry(event)| event).collect())
+}
+
 /// The place of the last event that nothing can come before any more.
 pub async fn end(tx: &mut Tx<'_>, place: Place) -> Result<Position, StoreError> {
     let settled = if tx.is_postgres() {

@@ -1,6 +1,6 @@
 //! Who is assigned to an application, and whom that includes.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use muster_model::application::{AppRole, Application, Assignment};
 use muster_model::audit::activity;
@@ -47,12 +47,7 @@ pub async fn assign(
     let application = find(ctx, application).await?;
     let (id, kind, name, mut warning) = resolve(ctx, principal).await?;
     let (tenant, application_id) = (ctx.tenant, application.id);
-    let roles = ctx
-        .store
-        .read::<_, AppError, _>(|tx| {
-            Box::pin(async move { Ok(applications::roles(tx, tenant, application_id).await?) })
-        })
-        .await?;
+    let roles = roles(ctx, &application).await?;
     let (role_id, role_name) = choose_role(&roles, role)?;
     if role_id == RoleId::DEFAULT_ACCESS && !roles.is_empty() {
         warning = Some(
@@ -95,6 +90,59 @@ pub async fn assign(
         is_new,
         warning,
     })
+}
+
+async fn roles(ctx: &Ctx, application: &Application) -> Result<Vec<AppRole>, AppError> {
+    let (tenant, id) = (ctx.tenant, application.id);
+    let read = ctx
+        .store
+        .read(|tx| Box::pin(async move { Ok(applications::roles(tx, tenant, id).await?) }));
+    read.await
+}
+
+/// The role that is meant, as in [`assign`].
+pub(crate) async fn role_of(
+    ctx: &Ctx,
+    application: &Application,
+    wanted: Option<&str>,
+) -> Result<RoleId, AppError> {
+    Ok(choose_role(&roles(ctx, application).await?, wanted)?.0)
+}
+
+/// Who is meant by a name or an id: a user, or else a group, with the members of nested groups when that is asked for.
+pub async fn principal(ctx: &Ctx, name: &str, nested: bool) -> Result<Principal, AppError> {
+    match directory::find_user(ctx, name).await {
+        Ok(user) => Ok(Principal::User(user.id.to_string())),
+        Err(AppError::NotFound(_)) => {
+            let group = directory::find_group(ctx, name).await?.id.to_string();
+            Ok(if nested {
+                Principal::GroupAndNested(group)
+            } else {
+                Principal::Group(group)
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whom an assignment entitles, by the directory as it is now: of each the kind, the id, and the group by which it
+/// is entitled, if it is by one.
+pub(crate) async fn reached(
+    ctx: &Ctx,
+    principal: &Principal,
+) -> Result<Vec<(Kind, ObjectId, Option<ObjectId>)>, AppError> {
+    let (id, kind, _, warning) = resolve(ctx, principal).await?;
+    if kind == Kind::User {
+        return Ok(vec![(kind, id, None)]);
+    }
+    if warning.is_some() {
+        return Ok(Vec::new());
+    }
+    let nested = matches!(principal, Principal::GroupAndNested(_));
+    let included = included(ctx, &id.to_string(), nested, 0).await?;
+    let users = included.all.into_iter();
+    let users = users.map(|user| (Kind::User, user.into(), Some(id)));
+    Ok(std::iter::once((kind, id, None)).chain(users).collect())
 }
 
 fn choose_role(roles: &[AppRole], wanted: Option<&str>) -> Result<(RoleId, String), AppError> {
@@ -152,6 +200,8 @@ async fn resolve(
 pub struct Included {
     /// The first of them by name: the user, and the group that has it as a member.
     pub users: Vec<(String, String)>,
+    /// All of them.
+    pub all: HashSet<UserId>,
     /// How many users they are.
     pub count: u64,
     /// Of these, immediate members of the group.
@@ -211,6 +261,7 @@ pub async fn included(
                     }
                 }
                 included.count = known.len() as u64;
+                included.all = known;
                 included.users = named
                     .into_iter()
                     .map(|((name, _), via)| (name, via))
@@ -351,32 +402,44 @@ pub async fn assignment(
 /// Assignments that are read at once.
 const PORTION: u32 = 1000;
 
+/// Assignments of an application after one of them, each with the principal's name, and how many there are in all.
+pub async fn assigned(
+    ctx: &Ctx,
+    application: &Application,
+    after: Option<AssignmentId>,
+    limit: u32,
+) -> Result<(Vec<(Assignment, String)>, u64), AppError> {
+    let (tenant, id) = (ctx.tenant, application.id);
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move {
+            let page = assignments::list(tx, tenant, id, after, limit).await?;
+            let ids: Vec<ObjectId> = page.iter().map(|it| it.principal).collect();
+            let mut names = users::names(tx, tenant, &ids).await?;
+            names.extend(groups::names(tx, tenant, &ids).await?);
+            Ok((page, names, assignments::count(tx, tenant, id).await?))
+        })
+    });
+    let (page, names, total) = read.await?;
+    let names: HashMap<ObjectId, String> = names.into_iter().collect();
+    let named = page.into_iter().map(|it| {
+        let name = names.get(&it.principal).cloned().unwrap_or_default();
+        (it, name)
+    });
+    Ok((named.collect(), total))
+}
+
 /// All assignments of an application, each with the principal's name.
 pub async fn assignments(
     ctx: &Ctx,
     application: &str,
 ) -> Result<Vec<(Assignment, String)>, AppError> {
     let application = find(ctx, application).await?;
-    let (tenant, id) = (ctx.tenant, application.id);
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let read = ctx.store.read::<_, AppError, _>(|tx| {
-            Box::pin(async move {
-                let page = assignments::list(tx, tenant, id, after, PORTION).await?;
-                let ids: Vec<ObjectId> = page.iter().map(|it| it.principal).collect();
-                let mut names = users::names(tx, tenant, &ids).await?;
-                names.extend(groups::names(tx, tenant, &ids).await?);
-                Ok((page, names))
-            })
-        });
-        let (page, names) = read.await?;
-        let names: std::collections::HashMap<ObjectId, String> = names.into_iter().collect();
-        let Some(last) = page.last() else { break };
+        let (page, _) = assigned(ctx, &application, after, PORTION).await?;
+        let Some((last, _)) = page.last() else { break };
         after = Some(last.id);
-        all.extend(page.into_iter().map(|it| {
-            let name = names.get(&it.principal).cloned().unwrap_or_default();
-            (it, name)
-        }));
+        all.extend(page);
     }
     Ok(all)
 }

@@ -48,38 +48,50 @@ impl Managers {
         report: &mut Report,
     ) -> Result<(), AppError> {
         for waiting in self.waiting.chunks(AT_ONCE) {
-            let (waiting, place) = (
-                waiting.to_vec(),
-                Place {
-                    tenant,
-                    at: clock.now(),
-                },
-            );
-            let write = store.write(move |tx| {
-                Box::pin(async move {
-                    let mut settled = Settled::default();
-                    for one in waiting {
-                        settle(tx, place, one, &mut settled).await?;
-                    }
-                    Ok::<_, StoreError>(settled)
-                })
-            });
-            let settled = write.await?;
-            report.unchanged -= settled.late;
-            report.updated += settled.late;
-            for bad in settled.bad {
-                report.fail(bad);
-            }
+            let part = Self {
+                waiting: waiting.to_vec(),
+                bytes: 0,
+            };
+            let place = Place {
+                tenant,
+                at: clock.now(),
+            };
+            let write = store.write(move |tx| Box::pin(part.settled(tx, place)));
+            write.await?.tell(report);
         }
         Ok(())
     }
+
+    /// The same in the caller's transaction.
+    pub(super) async fn settled(
+        self,
+        tx: &mut Tx<'_>,
+        place: Place,
+    ) -> Result<Settled, StoreError> {
+        let mut settled = Settled::default();
+        for one in self.waiting {
+            settle(tx, place, one, &mut settled).await?;
+        }
+        Ok(settled)
+    }
 }
 
+/// What came of those who waited.
 #[derive(Debug, Default)]
-struct Settled {
+pub(super) struct Settled {
     /// Users that were counted as unchanged, and got a manager only now.
     late: u64,
     bad: Vec<BadLine>,
+}
+
+impl Settled {
+    pub(super) fn tell(self, report: &mut Report) {
+        report.unchanged -= self.late;
+        report.updated += self.late;
+        for bad in self.bad {
+            report.fail(bad);
+        }
+    }
 }
 
 async fn settle(

@@ -28,6 +28,26 @@ pub async fn events(
         .collect())
 }
 
+/// The newest events of an integration, newest first, or the newest of those before a place, as they are told, with
+/// their places.
+pub async fn newest_events(
+    ctx: &Ctx,
+    name: &str,
+    before: Option<Position>,
+    limit: u32,
+) -> Result<Vec<(Position, Value)>, AppError> {
+    let profile = super::profile(ctx, name).await?;
+    let place = profile.place;
+    let read = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move { Ok(received::newest(tx, place, before, limit).await?) })
+    });
+    let events = read.await?;
+    Ok(events
+        .iter()
+        .map(|event| (event.position, event_json(&profile, event)))
+        .collect())
+}
+
 /// The place of the last event that is there, though its reader may have to wait for it a moment.
 pub async fn newest_event(ctx: &Ctx, name: &str) -> Result<Position, AppError> {
     let place = super::place(ctx, name).await?;

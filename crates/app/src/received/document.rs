@@ -81,7 +81,7 @@ pub(super) fn fill(
 }
 
 /// The display name of a stored group.
-pub(super) fn display_name(doc: &str) -> String {
+pub(crate) fn display_name(doc: &str) -> String {
     serde_json::from_str::<Map>(doc)
         .ok()
         .and_then(|document| document.get("displayName")?.as_str().map(str::to_owned))

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use muster_app::import::{Format, Progress, Report, What, import};
+use muster_app::import::{Format, Progress, Report, What, import, preview};
 use muster_app::{AppError, directory};
 use muster_model::directory::User;
 use muster_model::{Clock, Value};
@@ -36,7 +36,32 @@ pub(crate) async fn load(
     text: impl Into<Vec<u8>>,
 ) -> Result<Report, AppError> {
     let clock: Arc<dyn Clock> = FixedClock::at("2026-03-01T09:00:00Z");
-    let input = Box::new(Cursor::new(text.into()));
+    let text = text.into();
+    // A preview says beforehand what comes of it, and leaves nothing behind.
+    let before = feed_of(test).await.len();
+    let said = preview(&test.store, TENANT, &clock, what, format, text.clone()).await;
+    assert_eq!(
+        feed_of(test).await.len(),
+        before,
+        "a preview wrote something"
+    );
+    let report = loaded(test, what, format, text).await;
+    match (&said, &report) {
+        (Ok(said), Ok(report)) => assert_eq!(said, report),
+        (Err(said), Err(report)) => assert_eq!(said.to_string(), report.to_string()),
+        _ => panic!("the preview said {said:?}, the import {report:?}"),
+    }
+    report
+}
+
+async fn loaded(
+    test: &TestStore,
+    what: What,
+    format: Format,
+    text: Vec<u8>,
+) -> Result<Report, AppError> {
+    let clock: Arc<dyn Clock> = FixedClock::at("2026-03-01T09:00:00Z");
+    let input = Box::new(Cursor::new(text));
     import(&test.store, TENANT, &clock, what, format, input, &|_| {}).await
 }
 
@@ -305,7 +330,9 @@ async fn two_imports_at_once_make_nobody_twice(test: &TestStore) {
     for number in 0..800 {
         writeln!(text, "u{number}@a.example").unwrap();
     }
-    let (first, second) = tokio::join!(users(test, &text), users(test, &text));
+    let load = || loaded(test, What::Users, Format::Csv, text.clone().into_bytes());
+    let (first, second) = tokio::join!(load(), load());
+    let (first, second) = (counts(&first.unwrap()), counts(&second.unwrap()));
     assert_eq!(first[0] + second[0], 800);
     assert_eq!(first[2] + second[2], 800);
     assert_eq!(feed_of(test).await.len(), 800);

@@ -1,6 +1,7 @@
 //! Arguments of `muster log`.
 
 use clap::{Subcommand, ValueEnum};
+use muster_app::log_csv::Table;
 use serde::{Deserialize, Serialize};
 
 use super::seconds;
@@ -120,6 +121,16 @@ pub(crate) enum LogTable {
     Steps,
     /// A line for each property that was changed.
     Properties,
+}
+
+impl From<LogTable> for Table {
+    fn from(table: LogTable) -> Self {
+        match table {
+            LogTable::Events => Self::Events,
+            LogTable::Steps => Self::Steps,
+            LogTable::Properties => Self::Properties,
+        }
+    }
 }
 
 /// A stretch of time that is counted together.

@@ -226,6 +226,7 @@ async fn show_included(included: &applications::Included, out: &Out) {
         count,
         immediate,
         nested,
+        all: _,
     } = included;
     if out.json {
         let users: Vec<_> = users

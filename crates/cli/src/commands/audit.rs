@@ -1,11 +1,10 @@
 //! `muster audit`
 
-use muster_app::AppError;
 use muster_app::audit::{self, Filter};
+use muster_app::{AppError, told};
 use muster_model::audit::Audited;
 use serde_json::json;
 
-use super::log::modified_json;
 use crate::args::Audit;
 use crate::exit::Exit;
 use crate::node::Node;
@@ -57,7 +56,7 @@ fn line(entry: &Audited, application: &str, is_json: bool) -> String {
         "target": target.as_ref().map(|it| json!({
             "type": it.kind, "id": it.id, "displayName": it.name
         })),
-        "detail": detail, "modifiedProperties": modified_json(changes)
+        "detail": detail, "modifiedProperties": told::modified(changes)
     })
     .to_string()
 }

@@ -13,7 +13,6 @@ use muster_store::references::State;
 use serde_json::{Value as Json, json};
 
 use crate::args::Explain;
-use crate::commands::log::event_json;
 use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
@@ -28,7 +27,7 @@ pub(super) async fn perform(node: &Node, task: Explain, out: &Out) -> Result<Exi
             .as_ref()
             .map_or_else(|| json!({}), told::explanation);
         told["application"] = application.display_name.into();
-        told["event"] = subject.event.as_ref().map_or(Json::Null, event_json);
+        told["event"] = subject.event.as_ref().map_or(Json::Null, told::event);
         out.line(told.to_string()).await;
         return Ok(Exit::Done);
     }

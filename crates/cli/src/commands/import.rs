@@ -43,16 +43,9 @@ pub(super) async fn perform(
     };
     let told = out.clone();
     let label = name.clone();
-    let ctx = &node.ctx;
-    let report = import::import(
-        &ctx.store,
-        ctx.tenant,
-        &ctx.clock,
-        what,
-        format,
-        input,
-        &move |progress| told.progress(&label, progress.lines, 0),
-    )
+    let report = import::import_for(&node.ctx, &name, (what, format), input, &move |progress| {
+        told.progress(&label, progress.lines, 0);
+    })
     .await?;
     out.progress_end().await;
     if out.json {

@@ -1,16 +1,16 @@
 //! `muster log …`
 
 use muster_app::told::value as value_json;
-use muster_app::{AppError, applications, directory, log};
+use muster_app::{AppError, applications, directory, log, log_csv, told};
 use muster_model::Timestamp;
 use muster_model::code;
-use muster_model::event::{Event, Modified, Status};
+use muster_model::event::{Event, Status};
 use muster_model::link::SourceAnchor;
 use muster_store::events::EventQuery;
 use serde_json::{Value as Json, json};
 
+use super::log_exchanges;
 use super::log_exchanges::Form;
-use super::{log_csv, log_exchanges};
 use crate::args::{Log, LogFilter, Stretch, seconds};
 use crate::exit::Exit;
 use crate::node::Node;
@@ -22,7 +22,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
             let query = query(node, filter).await?;
             let events = log::list(&node.ctx, app.as_deref(), query, limit).await?;
             if out.json {
-                let shown: Vec<Json> = events.iter().map(event_json).collect();
+                let shown: Vec<Json> = events.iter().map(told::event).collect();
                 out.line(json!(shown).to_string()).await;
             } else {
                 let all = applications::list(&node.ctx).await?;
@@ -37,7 +37,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
         Log::Show { app, event } => {
             let event = log::show(&node.ctx, &app, &event).await?;
             if out.json {
-                out.line(event_json(&event).to_string()).await;
+                out.line(told::event(&event).to_string()).await;
             } else {
                 show(&event, out).await;
                 let said = log::exchanges(&node.ctx, &event).await?;
@@ -82,7 +82,7 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
         Log::Export { app, filter, csv } => {
             let mut query = query(node, filter).await?;
             if let Some(table) = csv {
-                out.line(log_csv::head(table)).await;
+                out.line(log_csv::head(table.into())).await;
             }
             loop {
                 let of = app.as_deref();
@@ -92,11 +92,11 @@ pub(super) async fn perform(node: &Node, task: Log, out: &Out) -> Result<Exit, A
                 for event in &page {
                     match csv {
                         Some(table) => {
-                            for line in log_csv::lines(table, event) {
+                            for line in log_csv::lines(table.into(), event) {
                                 out.line(line).await;
                             }
                         }
-                        None => out.line(event_json(event).to_string()).await,
+                        None => out.line(told::event(event).to_string()).await,
                     }
                 }
             }
@@ -231,48 +231,6 @@ pub(super) fn event_line(event: &Event) -> String {
         "{}  {:<7} {:<7} {:<5} {}: {}{code}",
         event.at, event.action, event.status, event.kind, event.source_name, event.detail
     )
-}
-
-pub(super) fn event_json(event: &Event) -> Json {
-    let steps: Vec<Json> = event
-        .steps
-        .iter()
-        .map(|step| {
-            let details = event.details(step).into_iter();
-            let details: serde_json::Map<String, Json> = details
-                .map(|(name, text)| (name.to_owned(), json!(text)))
-                .collect();
-            json!({
-                "name": step.name.shown(),
-                "provisioningStepType": step.kind().as_str(), "status": step.status.as_str(),
-                "description": step.description, "details": details
-            })
-        })
-        .collect();
-    let is_wrong = matches!(event.status, Status::Failure | Status::Warning);
-    json!({
-        "id": event.id.to_string(), "activityDateTime": event.at.to_string(),
-        "jobId": event.job.to_string(), "cycleId": event.cycle.to_string(),
-        "provisioningAction": event.action.as_str(), "status": event.status.as_str(),
-        "errorCode": event.code, "reason": event.detail,
-        "errorCategory": code::find(&event.code).filter(|_| is_wrong).map(|it| it.category.as_str()),
-        "recommendedAction": code::find(&event.code).filter(|_| is_wrong).map(|it| it.advice),
-        "durationInMilliseconds": event.duration_ms, "type": event.kind.as_str(),
-        "sourceIdentity": { "id": event.source.to_string(), "displayName": event.source_name },
-        "targetIdentity": event.target.as_ref().map(|target| json!({ "id": target.0 })),
-        "provisioningSteps": steps, "modifiedProperties": modified_json(&event.modified)
-    })
-}
-
-/// Properties before and after.
-pub(super) fn modified_json(modified: &[Modified]) -> Vec<Json> {
-    let shown = modified.iter().map(|it| {
-        json!({
-            "displayName": it.name, "oldValue": value_json(&it.old),
-            "newValue": value_json(&it.new)
-        })
-    });
-    shown.collect()
 }
 
 pub(super) async fn show(event: &Event, out: &Out) {

@@ -7,12 +7,11 @@ use serde_json::json;
 
 use crate::args::Provision;
 use crate::commands::explain::{decision, steps};
-use crate::commands::log::event_json;
 use crate::commands::plan::sign;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::output::Out;
-use muster_app::told::{explanation as as_json, value as value_json};
+use muster_app::told::{self, explanation as as_json, value as value_json};
 
 pub(super) async fn perform(node: &Node, task: Provision, out: &Out) -> Result<Exit, AppError> {
     let ctx = &node.ctx;
@@ -58,7 +57,7 @@ pub(super) async fn perform(node: &Node, task: Provision, out: &Out) -> Result<E
     }
     let (cycle, events) = provision::provision(ctx, &application, &demand).await?;
     if out.json {
-        let events: Vec<_> = events.iter().map(event_json).collect();
+        let events: Vec<_> = events.iter().map(told::event).collect();
         let told = json!({
             "result": result(&cycle.counts), "cycleId": cycle.id.to_string(),
             "explained": steps, "events": events

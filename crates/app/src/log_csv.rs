@@ -2,8 +2,18 @@
 
 use muster_model::event::Event;
 
-use crate::args::LogTable;
-use muster_app::told::value as value_json;
+use crate::told::value as value_json;
+
+/// A table of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// A line for each event.
+    Events,
+    /// A line for each step.
+    Steps,
+    /// A line for each property that was changed.
+    Properties,
+}
 
 const EVENTS: &[&str] = &[
     "changeId",
@@ -32,20 +42,20 @@ const STEPS: &[&str] = &[
 const PROPERTIES: &[&str] = &["changeId", "displayName", "oldValue", "newValue"];
 
 /// The names of a table's columns.
-pub(super) fn head(table: LogTable) -> String {
+pub fn head(table: Table) -> String {
     let columns = match table {
-        LogTable::Events => EVENTS,
-        LogTable::Steps => STEPS,
-        LogTable::Properties => PROPERTIES,
+        Table::Events => EVENTS,
+        Table::Steps => STEPS,
+        Table::Properties => PROPERTIES,
     };
     line(columns.iter().copied())
 }
 
 /// What a table says of an event.
-pub(super) fn lines(table: LogTable, event: &Event) -> Vec<String> {
+pub fn lines(table: Table, event: &Event) -> Vec<String> {
     let id = event.id.to_string();
     match table {
-        LogTable::Events => vec![line([
+        Table::Events => vec![line([
             id.as_str(),
             &event.at.to_string(),
             &event.job.to_string(),
@@ -60,7 +70,7 @@ pub(super) fn lines(table: LogTable, event: &Event) -> Vec<String> {
             &event.source_name,
             event.target.as_ref().map_or("", |target| &target.0),
         ])],
-        LogTable::Steps => (1..)
+        Table::Steps => (1..)
             .zip(&event.steps)
             .map(|(number, step)| {
                 let details = event.details(step).into_iter();
@@ -78,7 +88,7 @@ pub(super) fn lines(table: LogTable, event: &Event) -> Vec<String> {
                 ])
             })
             .collect(),
-        LogTable::Properties => event
+        Table::Properties => event
             .modified
             .iter()
             .map(|it| line([id.as_str(), &it.name, &text(&it.old), &text(&it.new)]))
