@@ -32,19 +32,37 @@
         }
       });
     }
-    document.addEventListener("submit", (event) => {
-      const says = event.submitter?.dataset.confirm;
-      if (says && !confirm(says)) event.preventDefault();
-    });
-    for (const place of document.querySelectorAll("[data-stream]")) {
-      const source = new EventSource(place.dataset.stream);
-      source.addEventListener("live", (event) => {
-        // Whoever stands on a link within stays there.
-        const at = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
-        place.innerHTML = event.data;
-        if (at) place.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus();
+    for (const field of document.querySelectorAll("[data-filter]")) {
+      const all = document.querySelector(field.dataset.filter).children;
+      field.addEventListener("input", () => {
+        const wanted = field.value.toLowerCase();
+        for (const one of all) one.hidden = !one.textContent.toLowerCase().includes(wanted);
       });
-      addEventListener("pagehide", () => source.close());
+    }
+    for (const place of document.querySelectorAll("[data-stream]")) {
+      let source;
+      const close = () => source?.close();
+      const open = () => {
+        close();
+        source = new EventSource(place.dataset.stream);
+        source.addEventListener("live", (event) => {
+          // Whoever stands on a link, or in a table, within stays there.
+          const at = place.contains(document.activeElement) ? document.activeElement : null;
+          const name = ["href", "aria-label"].find((it) => at?.hasAttribute(it));
+          const value = name && at.getAttribute(name);
+          const left = at?.scrollLeft;
+          place.innerHTML = event.data;
+          const back = name && place.querySelector(`[${name}="${CSS.escape(value)}"]`);
+          if (back) {
+            back.focus({ preventScroll: true });
+            back.scrollLeft = left;
+          }
+        });
+      };
+      open();
+      // A page that nobody sees asks nothing.
+      document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+      addEventListener("pagehide", close);
     }
   });
 })();

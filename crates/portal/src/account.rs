@@ -1,14 +1,17 @@
 //! One's own sessions, and who else may sign in.
 
 use askama::Template;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use muster_app::administrators;
+use muster_app::{AppError, administrators};
 use muster_model::administrator::{Administrator, Role, Session};
 
-use crate::failure::Failure;
+use crate::Face;
+use crate::failure::{Failure, capital};
 use crate::form::Form;
 use crate::shell::{Shell, page};
+use crate::sign_in::peer;
 use crate::who::Who;
 use crate::words::ago;
 
@@ -18,11 +21,16 @@ struct Account {
     shell: Shell,
     sessions: Vec<(Session, String, bool)>,
     everybody: Vec<(Administrator, String)>,
+    problem: Option<String>,
     may_change: bool,
 }
 
 /// `GET /account`
 pub(crate) async fn show(who: Who) -> Result<Response, Failure> {
+    Ok(page(&built(&who).await?))
+}
+
+async fn built(who: &Who) -> Result<Account, Failure> {
     let now = who.ctx.clock.now();
     let sessions = administrators::sessions(&who.ctx, who.administrator.id).await?;
     let may_change = who.may(Role::Administrator);
@@ -31,8 +39,9 @@ pub(crate) async fn show(who: Who) -> Result<Response, Failure> {
     } else {
         Vec::new()
     };
-    Ok(page(&Account {
-        shell: Shell::new("Account", "account", &who),
+    Ok(Account {
+        shell: Shell::new("Account", "account", who),
+        problem: None,
         sessions: sessions
             .into_iter()
             .map(|it| {
@@ -50,7 +59,36 @@ pub(crate) async fn show(who: Who) -> Result<Response, Failure> {
             })
             .collect(),
         may_change,
-    }))
+    })
+}
+
+/// `POST /account/password`
+pub(crate) async fn password(
+    State(_): State<Face>,
+    extensions: http::Extensions,
+    Form(who, fields): Form,
+) -> Result<Response, Failure> {
+    let (old, new) = (fields.raw("old"), fields.raw("new"));
+    let from = (peer(&extensions), who.session.id);
+    let done = if new == fields.raw("again") {
+        administrators::change_password(&who.ctx, &who.administrator, (old, new), from).await
+    } else {
+        Err(AppError::Invalid(
+            "the two new passwords are not the same".to_owned(),
+        ))
+    };
+    let said = match done {
+        Ok(true) => return Ok(Redirect::to("/account?done=password").into_response()),
+        Ok(false) => "That is not your password.".to_owned(),
+        Err(AppError::Invalid(said) | AppError::Refused(said)) => capital(&said),
+        Err(error) => return Err(error.into()),
+    };
+    let mut response = page(&Account {
+        problem: Some(said),
+        ..built(&who).await?
+    });
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    Ok(response)
 }
 
 /// `POST /account/sessions`

@@ -7,6 +7,7 @@ use muster_app::applications::{self, Shown};
 use muster_app::jobs;
 use muster_model::administrator::Role;
 
+use crate::chart::Chart;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::home::Health;
@@ -18,16 +19,15 @@ use crate::words::number;
 #[template(path = "applications.html")]
 struct List {
     shell: Shell,
-    applications: Vec<Health>,
+    applications: Vec<(Health, Chart)>,
 }
 
 /// `GET /applications`
 pub(crate) async fn list(who: Who) -> Result<Response, Failure> {
-    let now = who.ctx.clock.now();
     let reports = jobs::all(&who.ctx).await?;
     Ok(page(&List {
         shell: Shell::new("All applications", "applications", &who),
-        applications: reports.iter().map(|it| Health::of(it, now)).collect(),
+        applications: Health::all(&who, &reports).await?,
     }))
 }
 
@@ -77,8 +77,8 @@ struct Properties {
 pub(crate) async fn show(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
     let shown = find(&who, &id).await?;
     let report = jobs::status(&who.ctx, &id).await?;
-    let assigned = applications::assignments(&who.ctx, &id).await?.len() as u64;
     let application = &shown.application;
+    let (_, assigned) = applications::assigned(&who.ctx, application, None, 1).await?;
     Ok(page(&Properties {
         shell: Shell::new(&application.display_name, "applications", &who),
         tabs: Tabs::of(&shown, "properties"),
@@ -127,7 +127,7 @@ pub(crate) async fn ask(who: Who, Path(id): Path<String>) -> Result<Response, Fa
     let shown = find(&who, &id).await?;
     let report = jobs::status(&who.ctx, &id).await?;
     let health = Health::of(&report, who.ctx.clock.now());
-    let assigned = applications::assignments(&who.ctx, &id).await?.len() as u64;
+    let (_, assigned) = applications::assigned(&who.ctx, &shown.application, None, 1).await?;
     Ok(page(&Remove {
         shell: Shell::new("Remove application", "applications", &who),
         tabs: Tabs::of(&shown, "properties"),

@@ -8,15 +8,19 @@ use axum::extract::{Path, State};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use futures::stream;
+use muster_app::administrators;
 use muster_app::jobs::{self, JobReport};
 use muster_app::log::{self, EventQuery};
 use muster_model::administrator::Role;
 use muster_model::cycle::{Cycle, CycleState};
 use muster_model::event::{Event, Status};
 use muster_model::job::{JobStatus, ResetScope, Withdrawal};
+use tokio::time::Instant;
 
 use crate::Face;
 use crate::application::{Tabs, find};
+use crate::ask::{Question, ask, is_sure};
+use crate::chart::Chart;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::home::Health;
@@ -26,10 +30,14 @@ use crate::words::{ago, number, took};
 
 /// Events and withdrawals that are shown.
 const SHOWN: u32 = 12;
-/// How often a page that stays open is told what is new.
+/// How often a page that stays open is told what is new: while a cycle runs, and while none does.
 const EVERY: Duration = Duration::from_millis(700);
+const SELDOM: Duration = Duration::from_millis(1500);
 /// How long a page is told; the browser asks again then, and is looked at again.
 const LONGEST: Duration = Duration::from_mins(10);
+
+/// How long a session is believed in.
+const KNOWN: Duration = Duration::from_secs(5);
 
 /// A cycle in a table.
 struct Past {
@@ -110,16 +118,6 @@ impl Happened {
     }
 }
 
-/// One hour of the chart.
-struct Bar {
-    x: u64,
-    done: u64,
-    done_y: u64,
-    failed: u64,
-    failed_y: u64,
-    says: String,
-}
-
 /// What changes while somebody looks.
 #[derive(Template)]
 #[template(path = "details_partial.html")]
@@ -134,14 +132,10 @@ struct Live {
     held_back: String,
     escrows: String,
     next_retry: String,
-    bars: Vec<Bar>,
-    totals: (String, String),
+    chart: Chart,
 }
 
-/// Pixels of the chart's height.
-const HIGH: u64 = 60;
-
-async fn live(who: &Who, report: &JobReport) -> Result<Live, Failure> {
+async fn live(who: &Who, report: &JobReport, before: Option<Chart>) -> Result<Live, Failure> {
     let now = who.ctx.clock.now();
     let id = report.application.id.to_string();
     let lately = log::list(&who.ctx, Some(&id), EventQuery::default(), SHOWN).await?;
@@ -150,47 +144,6 @@ async fn live(who: &Who, report: &JobReport) -> Result<Live, Failure> {
     } else {
         Vec::new()
     };
-    let since = now.plus_seconds(-23 * 3600);
-    let tally = log::tally(&who.ctx, &id, since, 3600).await?;
-    let first = since.as_micros() / 3_600_000_000;
-    let mut hours = vec![(0_u64, 0_u64); 24];
-    for it in &tally {
-        let hour = it.begin.as_micros() / 3_600_000_000 - first;
-        let Some(hour) = usize::try_from(hour).ok().and_then(|at| hours.get_mut(at)) else {
-            continue;
-        };
-        match it.status.as_str() {
-            "failure" => hour.1 += it.count,
-            "success" => hour.0 += it.count,
-            _ => {}
-        }
-    }
-    let most = hours
-        .iter()
-        .map(|(done, failed)| done + failed)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let total = |of: fn(&(u64, u64)) -> u64| number(hours.iter().map(of).sum());
-    let totals = (total(|it| it.0), total(|it| it.1));
-    let bars = hours.iter().enumerate().map(|(at, (done, failed))| {
-        let scaled = |count: u64| {
-            if count == 0 {
-                0
-            } else {
-                (count * HIGH / most).max(1)
-            }
-        };
-        let (done_high, failed_high) = (scaled(*done), scaled(*failed));
-        Bar {
-            x: at as u64 * 12,
-            done: done_high,
-            done_y: HIGH.saturating_sub(done_high + failed_high),
-            failed: failed_high,
-            failed_y: HIGH - failed_high.min(HIGH),
-            says: format!("{} hours ago: {done} done, {failed} failed", 23 - at),
-        }
-    });
     let current = report.progress.map(|it| Current {
         kind: it.kind.as_str(),
         phase: it.phase.as_str(),
@@ -222,8 +175,7 @@ async fn live(who: &Who, report: &JobReport) -> Result<Live, Failure> {
             .next_retry
             .map(muster_model::Timestamp::readable)
             .unwrap_or_default(),
-        bars: bars.collect(),
-        totals,
+        chart: Chart::of(who, report, before).await?,
         id,
     })
 }
@@ -244,7 +196,8 @@ struct Details {
 pub(crate) async fn show(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
     let shown = find(&who, &id).await?;
     let report = jobs::status(&who.ctx, &id).await?;
-    let live = live(&who, &report).await?.render().unwrap_or_default();
+    let live = live(&who, &report, None).await?;
+    let live = live.render().unwrap_or_default();
     Ok(page(&Details {
         shell: Shell::new("Synchronization Details", "applications", &who),
         tabs: Tabs::of(&shown, "details"),
@@ -262,24 +215,36 @@ pub(crate) async fn show(who: Who, Path(id): Path<String>) -> Result<Response, F
 /// `GET /applications/{id}/details/stream`: the same again whenever it has changed.
 pub(crate) async fn stream(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
     find(&who, &id).await?;
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let messages = stream::unfold(
-        (who, id, String::new()),
-        move |(who, id, before)| async move {
+        (who, id, String::new(), None, begun),
+        move |(who, id, before, mut chart, mut known)| async move {
             let mut first = before.is_empty();
             loop {
                 if begun.elapsed() > LONGEST {
                     return None;
                 }
                 if !std::mem::take(&mut first) {
-                    tokio::time::sleep(EVERY).await;
+                    let running = jobs::progress(&who.ctx, &id).await.ok()?.borrow().is_some();
+                    tokio::time::sleep(if running { EVERY } else { SELDOM }).await;
+                }
+                // Who was signed out sees no more.
+                if known.elapsed() > KNOWN {
+                    let sessions = administrators::sessions(&who.ctx, who.administrator.id);
+                    let (sessions, now) = (sessions.await.ok()?, who.ctx.clock.now());
+                    let mut good = sessions.iter().filter(|it| now < it.expires);
+                    good.find(|it| it.id == who.session.id)?;
+                    known = Instant::now();
                 }
                 let report = jobs::status(&who.ctx, &id).await.ok()?;
-                let now = live(&who, &report).await.ok()?.render().ok()?;
+                let live = live(&who, &report, chart).await.ok()?;
+                let now = live.render().ok()?;
+                chart = Some(live.chart);
                 if now != before {
                     let lines = now.replace('\r', "");
                     let message = Message::default().event("live").data(lines);
-                    return Some((Ok::<_, Infallible>(message), (who, id, now)));
+                    let next = (who, id, now, chart, known);
+                    return Some((Ok::<_, Infallible>(message), next));
                 }
             }
         },
@@ -298,7 +263,48 @@ pub(crate) async fn act(
     Form(who, fields): Form,
 ) -> Result<Response, Failure> {
     who.needs(Role::Operator)?;
-    let done = match fields.text("act") {
+    let act = fields.text("act");
+    if matches!(act, "restart" | "allow") && !is_sure(&fields) {
+        let report = jobs::status(&who.ctx, &id).await?;
+        let name = &report.application.display_name;
+        let path = format!("/applications/{id}/details");
+        let question = if act == "restart" {
+            let managed: u64 = report.linked.iter().map(|(_, _, count)| count).sum();
+            Question {
+                section: "applications",
+                title: format!("Restart provisioning of {name}?"),
+                says: vec![
+                    format!(
+                        "{} accounts and groups at the target are looked at again, and everybody in scope.",
+                        number(managed)
+                    ),
+                    format!(
+                        "{} failures are tried again at once. The watermark is forgotten; links are kept.",
+                        number(report.escrows)
+                    ),
+                ],
+                crowd: None,
+                button: "Restart provisioning",
+                action: &path,
+                back: &path,
+            }
+        } else {
+            Question {
+                section: "applications",
+                title: format!("Allow what is held back for {name}?"),
+                says: vec![format!(
+                    "{} withdrawals are carried out by the next cycle: accounts are disabled or deleted.",
+                    number(report.held_back)
+                )],
+                crowd: None,
+                button: "Allow them",
+                action: &path,
+                back: &path,
+            }
+        };
+        return Ok(ask(&who, &fields, question));
+    }
+    let done = match act {
         "start" => {
             jobs::start(&who.ctx, &id).await?;
             "started"

@@ -8,11 +8,12 @@ use muster_app::directory::read::{self, Key, Keys, Listing};
 use muster_app::{AppError, directory};
 use muster_model::administrator::Role;
 use muster_model::directory::{Group, User};
-use muster_model::{GroupId, UserId, Value};
+use muster_model::{GroupId, ObjectId, UserId, Value};
 
 use crate::Face;
+use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
-use crate::form::{Form, query};
+use crate::form::{Fields, Form, query};
 use crate::shell::{Shell, page};
 use crate::who::Who;
 use crate::words::number;
@@ -38,8 +39,19 @@ struct List {
     rows: Vec<Row>,
     total: String,
     next: Option<String>,
+    /// What was typed for somebody new, and why it was not taken.
+    typed: (String, String),
+    problem: Option<String>,
     may_change: bool,
 }
+
+/// What the directory shows.
+pub(crate) const TABS: [(&str, &str, &str); 4] = [
+    ("users", "/directory/users", "Users"),
+    ("groups", "/directory/groups", "Groups"),
+    ("deleted", "/directory/deleted", "Deleted users"),
+    ("import", "/directory/import", "Import"),
+];
 
 /// A part of a list: what begins so, after a place.
 fn listing(uri: &Uri, key: Key) -> Result<(String, Listing), Failure> {
@@ -71,7 +83,11 @@ fn link(q: &str, id: &str, key: &str) -> String {
 
 /// `GET /directory/users?q=…`: by display name; when nobody is called so, by sign-in name.
 pub(crate) async fn users(who: Who, uri: Uri) -> Result<Response, Failure> {
-    let (q, listing) = listing(&uri, Key::DisplayName)?;
+    Ok(page(&users_page(&who, &uri).await?))
+}
+
+async fn users_page(who: &Who, uri: &Uri) -> Result<List, Failure> {
+    let (q, listing) = listing(uri, Key::DisplayName)?;
     let mut found = read::users_by(&who.ctx, &listing, PAGE).await?;
     let mut next = found
         .last()
@@ -101,20 +117,26 @@ pub(crate) async fn users(who: Who, uri: Uri) -> Result<Response, Failure> {
         }
     });
     let counts = directory::counts(&who.ctx).await?;
-    Ok(page(&List {
-        shell: Shell::new("Users", "directory", &who),
+    Ok(List {
+        shell: Shell::new("Users", "directory", who),
         what: "users",
         rows: rows.collect(),
         q,
         total: number(counts.users),
         next,
+        typed: Default::default(),
+        problem: None,
         may_change: who.may(Role::Administrator),
-    }))
+    })
 }
 
 /// `GET /directory/groups?q=…`
 pub(crate) async fn groups(who: Who, uri: Uri) -> Result<Response, Failure> {
-    let (q, listing) = listing(&uri, Key::DisplayName)?;
+    Ok(page(&groups_page(&who, &uri).await?))
+}
+
+async fn groups_page(who: &Who, uri: &Uri) -> Result<List, Failure> {
+    let (q, listing) = listing(uri, Key::DisplayName)?;
     let found = read::groups_by(&who.ctx, &listing, PAGE).await?;
     let next = found
         .last()
@@ -138,15 +160,17 @@ pub(crate) async fn groups(who: Who, uri: Uri) -> Result<Response, Failure> {
         is_enabled: true,
     });
     let counts = directory::counts(&who.ctx).await?;
-    Ok(page(&List {
-        shell: Shell::new("Groups", "directory", &who),
+    Ok(List {
+        shell: Shell::new("Groups", "directory", who),
         what: "groups",
         rows: rows.collect(),
         q,
         total: number(counts.groups),
         next,
+        typed: Default::default(),
+        problem: None,
         may_change: who.may(Role::Administrator),
-    }))
+    })
 }
 
 /// Properties of a user that the page edits, with their labels.
@@ -174,7 +198,12 @@ struct One {
     is_enabled: bool,
     deleted: Option<String>,
     fields: Vec<(&'static str, &'static str, String)>,
-    manager: Option<(String, String)>,
+    /// Those above: the highest first.
+    above: Vec<(String, String)>,
+    /// The sign-in name of the manager.
+    manager: String,
+    /// What is stored, by the names of the fields.
+    was: Vec<(&'static str, String)>,
     reports: Vec<(String, String)>,
     groups: Vec<(String, String)>,
     applications: Vec<(String, String)>,
@@ -209,16 +238,29 @@ fn named(objects: Vec<read::Object>) -> Vec<(String, String)> {
     named.collect()
 }
 
+/// Managers above somebody that are shown.
+const HIGHEST: usize = 12;
+
 /// Objects that a page lists beside another.
 const BESIDE: usize = 100;
 
 async fn built(who: &Who, user: &User) -> Result<One, Failure> {
     let ctx = &who.ctx;
     let text = |name: &str| user.attributes.text(name).unwrap_or_default().to_owned();
-    let manager = match user.manager {
-        Some(manager) => named(read::objects(ctx, &[manager.into()]).await?).pop(),
-        None => None,
-    };
+    let (mut above, mut next, mut seen) = (Vec::new(), user.manager, vec![user.id]);
+    let mut manager = String::new();
+    while let Some(id) = next.filter(|id| !seen.contains(id) && seen.len() <= HIGHEST) {
+        seen.push(id);
+        let Some(found) = read::any_user(ctx, id).await? else {
+            break;
+        };
+        if above.is_empty() {
+            manager.clone_from(&found.user_principal_name);
+        }
+        next = found.manager;
+        above.extend(named(vec![read::Object::User(found)]));
+    }
+    above.reverse();
     let mut reports = named(read::reports(ctx, user.id).await?);
     reports.truncate(BESIDE);
     let groups = read::groups_of(ctx, user.id.into(), false).await?;
@@ -247,6 +289,15 @@ async fn built(who: &Who, user: &User) -> Result<One, Failure> {
             .iter()
             .map(|(name, label)| (*name, *label, text(name)))
             .collect(),
+        was: EDITED
+            .iter()
+            .map(|(name, _)| (*name, text(name)))
+            .chain([
+                ("sign_in", user.user_principal_name.clone()),
+                ("manager", manager.clone()),
+            ])
+            .collect(),
+        above,
         manager,
         reports,
         groups: named(groups.collect()),
@@ -274,6 +325,17 @@ pub(crate) async fn user(who: Who, Path(id): Path<String>) -> Result<Response, F
     Ok(page(&built(&who, &user).await?))
 }
 
+/// The applications at which somebody is provisioned.
+async fn reached(who: &Who, id: ObjectId) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for application in muster_app::applications::list(&who.ctx).await? {
+        if muster_app::links::is_managed(&who.ctx, &application, id).await? {
+            names.push(application.display_name);
+        }
+    }
+    Ok(names)
+}
+
 /// `POST /directory/users/{id}`: save, disable, enable, delete, restore.
 pub(crate) async fn change_user(
     State(face): State<Face>,
@@ -284,6 +346,33 @@ pub(crate) async fn change_user(
     let user = found(&who, &id).await?;
     let ctx = &who.ctx;
     let enabled = |is: bool| vec![("accountEnabled".to_owned(), Value::from(is))];
+    if fields.text("act") == "delete" && !is_sure(&fields) {
+        let has = reached(&who, user.id.into()).await?;
+        let question = Question {
+            section: "directory",
+            title: format!("Delete {}?", user.user_principal_name),
+            says: vec![
+                if has.is_empty() {
+                    "They are provisioned to no application.".to_owned()
+                } else {
+                    format!(
+                        "They lose access to {} applications with their next cycles: {}.",
+                        has.len(),
+                        has.join(", ")
+                    )
+                },
+                format!(
+                    "They can be restored for {} days, with memberships and assignments.",
+                    directory::bin::KEPT_DAYS
+                ),
+            ],
+            crowd: None,
+            button: "Delete",
+            action: &format!("/directory/users/{id}"),
+            back: &format!("/directory/users/{id}"),
+        };
+        return Ok(ask(&who, &fields, question));
+    }
     let (done, word) = match fields.text("act") {
         "disable" => (
             directory::update_user(ctx, user.id, enabled(false)).await,
@@ -296,22 +385,20 @@ pub(crate) async fn change_user(
         "delete" => (directory::soft_delete_user(ctx, user.id).await, "deleted"),
         "restore" => (directory::restore_user(ctx, user.id).await, "saved"),
         _ => {
-            let mut set = vec![(
-                "userPrincipalName".to_owned(),
-                Value::from(fields.text("sign_in")),
-            )];
-            for (name, _) in EDITED {
-                let text = fields.text(name);
-                let is_as_before = user.attributes.text(name).unwrap_or_default() == text;
-                if !is_as_before {
-                    let value = if text.is_empty() {
-                        Value::Null
-                    } else {
-                        text.into()
-                    };
-                    set.push((name.to_owned(), value));
-                }
-            }
+            // Only what was changed on the page: others may have changed the rest meanwhile.
+            let edited = EDITED.iter().map(|(name, _)| (*name, *name));
+            let all = [("sign_in", "userPrincipalName"), ("manager", "manager")];
+            let changed = edited
+                .chain(all)
+                .filter(|(field, _)| fields.is_changed(field));
+            let set = changed.map(|(field, name)| {
+                let value = match fields.text(field) {
+                    "" => Value::Null,
+                    text => text.into(),
+                };
+                (name.to_owned(), value)
+            });
+            let set = set.collect();
             (directory::update_user(ctx, user.id, set).await, "saved")
         }
     };
@@ -323,6 +410,14 @@ pub(crate) async fn change_user(
         Err(AppError::Taken(said) | AppError::Invalid(said) | AppError::Refused(said)) => {
             let mut one = built(&who, &user).await?;
             one.problem = Some(capital(&said));
+            // What was typed is not lost.
+            if fields.has("sign_in") {
+                fields.text("sign_in").clone_into(&mut one.sign_in);
+                fields.text("manager").clone_into(&mut one.manager);
+                for (name, _, value) in &mut one.fields {
+                    fields.text(name).clone_into(value);
+                }
+            }
             let mut response = page(&one);
             *response.status_mut() = StatusCode::BAD_REQUEST;
             Ok(response)
@@ -332,7 +427,11 @@ pub(crate) async fn change_user(
 }
 
 /// `POST /directory/users`
-pub(crate) async fn create_user(Form(who, fields): Form) -> Result<Response, Failure> {
+pub(crate) async fn create_user(
+    State(face): State<Face>,
+    uri: Uri,
+    Form(who, fields): Form,
+) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let set = vec![
         (
@@ -343,8 +442,138 @@ pub(crate) async fn create_user(Form(who, fields): Form) -> Result<Response, Fai
         ("mail".to_owned(), fields.text("sign_in").into()),
         ("accountEnabled".to_owned(), true.into()),
     ];
-    let user = directory::create_user(&who.ctx, set).await?;
-    Ok(Redirect::to(&format!("/directory/users/{}?done=created", user.id)).into_response())
+    match directory::create_user(&who.ctx, set).await {
+        Ok(user) => {
+            face.poke.notify_one();
+            let to = format!("/directory/users/{}?done=created", user.id);
+            Ok(Redirect::to(&to).into_response())
+        }
+        Err(error) => refused(users_page(&who, &uri).await?, &fields, error),
+    }
+}
+
+/// The list again, with what was typed, and why it was not taken.
+fn refused(list: List, fields: &Fields, error: AppError) -> Result<Response, Failure> {
+    let said = match error {
+        AppError::Taken(said) | AppError::Invalid(said) | AppError::Refused(said) => said,
+        error => return Err(error.into()),
+    };
+    let mut response = page(&List {
+        typed: (
+            fields.text("sign_in").to_owned(),
+            fields.text("name").to_owned(),
+        ),
+        problem: Some(capital(&said)),
+        ..list
+    });
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    Ok(response)
+}
+
+/// `POST /directory/groups`
+pub(crate) async fn create_group(uri: Uri, Form(who, fields): Form) -> Result<Response, Failure> {
+    who.needs(Role::Administrator)?;
+    let mut set = vec![("displayName".to_owned(), Value::from(fields.text("name")))];
+    if !fields.text("sign_in").is_empty() {
+        set.push(("description".to_owned(), fields.text("sign_in").into()));
+    }
+    match directory::create_group(&who.ctx, set).await {
+        Ok(group) => {
+            let to = format!("/directory/groups/{}?done=created", group.id);
+            Ok(Redirect::to(&to).into_response())
+        }
+        Err(error) => refused(groups_page(&who, &uri).await?, &fields, error),
+    }
+}
+
+struct Gone {
+    id: String,
+    name: String,
+    sign_in: String,
+    deleted: String,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "deleted.html")]
+struct Deleted {
+    shell: Shell,
+    what: &'static str,
+    rows: Vec<Gone>,
+    is_cut: bool,
+    may_change: bool,
+}
+
+/// Deleted users that a page shows.
+const DELETED: u32 = 200;
+
+/// `GET /directory/deleted`: who can be restored.
+pub(crate) async fn deleted(who: Who) -> Result<Response, Failure> {
+    let found = directory::bin::deleted_users(&who.ctx, DELETED + 1).await?;
+    let is_cut = found.len() > DELETED as usize;
+    let rows = found.into_iter().take(DELETED as usize).map(|user| {
+        let deleted = user.deleted.unwrap_or_default();
+        Gone {
+            id: user.id.to_string(),
+            name: user
+                .attributes
+                .text("displayName")
+                .unwrap_or(&user.user_principal_name)
+                .to_owned(),
+            deleted: deleted.readable(),
+            until: directory::bin::gone_at(deleted).readable(),
+            sign_in: user.user_principal_name,
+        }
+    });
+    Ok(page(&Deleted {
+        shell: Shell::new("Deleted users", "directory", &who),
+        what: "deleted",
+        rows: rows.collect(),
+        is_cut,
+        may_change: who.may(Role::Administrator),
+    }))
+}
+
+/// `POST /directory/deleted`: restores somebody, or removes them for good.
+pub(crate) async fn act_deleted(
+    State(face): State<Face>,
+    Form(who, fields): Form,
+) -> Result<Response, Failure> {
+    who.needs(Role::Administrator)?;
+    let id = id_of(fields.text("id"))?;
+    let done = match fields.text("act") {
+        "restore" => {
+            directory::restore_user(&who.ctx, id).await?;
+            "restored"
+        }
+        "purge" if !is_sure(&fields) => {
+            let user = found(&who, &id.to_string()).await?;
+            let assigned = muster_app::applications::assignments_of(&who.ctx, id.into()).await?;
+            let question = Question {
+                section: "directory",
+                title: format!("Remove {} for good?", user.user_principal_name),
+                says: vec![
+                    "Nobody can restore them afterwards.".to_owned(),
+                    format!(
+                        "With them go their memberships, and their assignments to {} applications.",
+                        assigned.len()
+                    ),
+                ],
+                crowd: None,
+                button: "Remove for good",
+                action: "/directory/deleted",
+                back: "/directory/deleted",
+            };
+            return Ok(ask(&who, &fields, question));
+        }
+        "purge" => {
+            directory::bin::purge(&who.ctx, id).await?;
+            "purged"
+        }
+        _ => return Err(Failure::not_found()),
+    };
+    face.poke.notify_one();
+    Ok(Redirect::to(&format!("/directory/deleted?done={done}")).into_response())
 }
 
 #[derive(Template)]
@@ -352,7 +581,14 @@ pub(crate) async fn create_user(Form(who, fields): Form) -> Result<Response, Fai
 struct OneGroup {
     shell: Shell,
     id: String,
+    name: String,
     description: String,
+    was_description: String,
+    /// Applications that it is assigned to.
+    applications: Vec<(String, String)>,
+    /// What was typed, and why it was not taken.
+    member: String,
+    problem: Option<String>,
     is_security: bool,
     members: Vec<(String, String, String)>,
     is_cut: bool,
@@ -369,6 +605,10 @@ async fn found_group(who: &Who, id: &str) -> Result<Group, Failure> {
 /// `GET /directory/groups/{id}`
 pub(crate) async fn group(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
     let group = found_group(&who, &id).await?;
+    Ok(page(&built_group(&who, group).await?))
+}
+
+async fn built_group(who: &Who, group: Group) -> Result<OneGroup, Failure> {
     let members = read::members_after(&who.ctx, group.id, None, BESIDE as u32 + 1).await?;
     let is_cut = members.len() > BESIDE;
     let ids: Vec<_> = members.iter().take(BESIDE).map(|(id, _)| *id).collect();
@@ -381,22 +621,35 @@ pub(crate) async fn group(who: Who, Path(id): Path<String>) -> Result<Response, 
         })
         .collect();
     let members = named(objects).into_iter().zip(ids);
-    Ok(page(&OneGroup {
-        shell: Shell::new(&group.display_name, "directory", &who),
+    let assigned = muster_app::applications::assignments_of(&who.ctx, group.id.into()).await?;
+    let applications = assigned.into_iter();
+    let applications =
+        applications.map(|(it, name)| (format!("/applications/{}", it.application), name));
+    Ok(OneGroup {
+        shell: Shell::new(&group.display_name, "directory", who),
         id: group.id.to_string(),
+        was_description: group
+            .attributes
+            .text("description")
+            .unwrap_or_default()
+            .to_owned(),
+        applications: applications.collect(),
+        member: String::new(),
+        problem: None,
         description: group
             .attributes
             .text("description")
             .unwrap_or_default()
             .to_owned(),
         is_security: group.security_enabled,
+        name: group.display_name,
         members: members.map(|((link, name), id)| (link, name, id)).collect(),
         is_cut,
         may_change: who.may(Role::Administrator),
-    }))
+    })
 }
 
-/// `POST /directory/groups/{id}`: somebody comes in, or goes.
+/// `POST /directory/groups/{id}`: saves its properties, deletes it; somebody comes in, or goes.
 pub(crate) async fn change_group(
     State(face): State<Face>,
     Path(id): Path<String>,
@@ -404,20 +657,115 @@ pub(crate) async fn change_group(
 ) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let group = found_group(&who, &id).await?;
-    let member = fields.text("member");
-    if fields.text("act") == "remove" {
-        let member = member.parse().map_err(|_| Failure::not_found())?;
-        directory::remove_member(&who.ctx, group.id, member).await?;
-    } else {
-        let user = read::user(&who.ctx, member).await?;
-        let user = user.ok_or_else(|| {
-            Failure::Said(
-                StatusCode::BAD_REQUEST,
-                format!("There is nobody with the sign-in name {member}."),
-            )
-        })?;
-        directory::add_member(&who.ctx, group.id, user.id.into()).await?;
+    let (ctx, member) = (&who.ctx, fields.text("member"));
+    let done = match fields.text("act") {
+        "remove" => {
+            let member = member.parse().map_err(|_| Failure::not_found())?;
+            directory::remove_member(ctx, group.id, member).await
+        }
+        "delete" if !is_sure(&fields) => {
+            let assigned = muster_app::applications::assignments_of(ctx, group.id.into()).await?;
+            let members = muster_app::applications::included(ctx, &id, false, 0).await?;
+            let mut names: Vec<String> = assigned.into_iter().map(|(_, name)| name).collect();
+            names.dedup();
+            let question = Question {
+                section: "directory",
+                title: format!("Delete the group {}?", group.display_name),
+                says: vec![
+                    format!("It has {} users as members.", number(members.count)),
+                    if names.is_empty() {
+                        "It is assigned to no application.".to_owned()
+                    } else {
+                        format!(
+                            "It is assigned to {}: who has access by it alone loses it.",
+                            names.join(", ")
+                        )
+                    },
+                    "A deleted group cannot be restored.".to_owned(),
+                ],
+                crowd: None,
+                button: "Delete the group",
+                action: &format!("/directory/groups/{id}"),
+                back: &format!("/directory/groups/{id}"),
+            };
+            return Ok(ask(&who, &fields, question));
+        }
+        "delete" => {
+            directory::delete_group(ctx, group.id).await?;
+            face.poke.notify_one();
+            return Ok(Redirect::to("/directory/groups?done=removed").into_response());
+        }
+        "save" => {
+            let mut set = Vec::new();
+            if fields.is_changed("name") {
+                set.push(("displayName".to_owned(), fields.text("name").into()));
+            }
+            if fields.is_changed("description") {
+                let description = match fields.text("description") {
+                    "" => Value::Null,
+                    text => text.into(),
+                };
+                set.push(("description".to_owned(), description));
+            }
+            if fields.is_changed("security") {
+                let is_security = fields.is_on("security");
+                if !is_security && !is_sure(&fields) {
+                    let assigned = muster_app::applications::assignments_of(ctx, group.id.into());
+                    let mut names: Vec<String> =
+                        assigned.await?.into_iter().map(|(_, name)| name).collect();
+                    names.dedup();
+                    let members = muster_app::applications::included(ctx, &id, false, 0).await?;
+                    let question = Question {
+                        section: "directory",
+                        title: format!("Is {} no security group any more?", group.display_name),
+                        says: vec![if names.is_empty() {
+                            "It is assigned to no application: nobody loses anything.".to_owned()
+                        } else {
+                            format!(
+                                "It gives access to nothing then: of its {} users, who has access to {} by it \
+                                 alone loses it.",
+                                number(members.count),
+                                names.join(", ")
+                            )
+                        }],
+                        crowd: None,
+                        button: "Save",
+                        action: &format!("/directory/groups/{id}"),
+                        back: &format!("/directory/groups/{id}"),
+                    };
+                    return Ok(ask(&who, &fields, question));
+                }
+                set.push(("securityEnabled".to_owned(), is_security.into()));
+            }
+            directory::update_group(ctx, group.id, set).await
+        }
+        _ => match directory::find_user(ctx, member).await {
+            Ok(user) => directory::add_member(ctx, group.id, user.id.into()).await,
+            Err(AppError::NotFound(nobody)) => match directory::find_group(ctx, member).await {
+                Ok(nested) => directory::add_member(ctx, group.id, nested.id.into()).await,
+                Err(AppError::NotFound(_)) => Err(AppError::Invalid(nobody)),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        },
+    };
+    match done {
+        Ok(_) => {
+            face.poke.notify_one();
+            Ok(Redirect::to(&format!("/directory/groups/{id}?done=saved")).into_response())
+        }
+        Err(AppError::Taken(said) | AppError::Invalid(said) | AppError::Refused(said)) => {
+            let mut one = built_group(&who, group).await?;
+            one.problem = Some(capital(&said));
+            member.clone_into(&mut one.member);
+            if fields.text("act") == "save" {
+                fields.text("name").clone_into(&mut one.name);
+                fields.text("description").clone_into(&mut one.description);
+            }
+            let mut response = page(&one);
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            Ok(response)
+        }
+        Err(error) => Err(error.into()),
     }
-    face.poke.notify_one();
-    Ok(Redirect::to(&format!("/directory/groups/{id}?done=saved")).into_response())
 }

@@ -1,7 +1,7 @@
 //! What is shown when something was not done.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use muster_app::AppError;
 
 use crate::shell;
@@ -11,6 +11,8 @@ use crate::shell;
 pub(crate) enum Failure {
     /// Somebody must go elsewhere first.
     Elsewhere(String),
+    /// The same, for a part of a page: all of it goes there.
+    Away(String),
     /// A status, and what to do.
     Said(StatusCode, String),
 }
@@ -58,6 +60,13 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Elsewhere(to) => Redirect::to(&to).into_response(),
+            Self::Away(to) => {
+                let mut response = StatusCode::NO_CONTENT.into_response();
+                if let Ok(to) = HeaderValue::from_str(&to) {
+                    response.headers_mut().insert("hx-redirect", to);
+                }
+                response
+            }
             Self::Said(status, message) => shell::failed(status, message),
         }
     }

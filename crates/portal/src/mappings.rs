@@ -7,8 +7,11 @@ use http::StatusCode;
 use muster_app::applications::Shown;
 use muster_app::{AppError, mappings};
 use muster_model::administrator::Role;
-use muster_rules::Schema;
-use muster_rules::schema::{AttributeMappingText, FlowType, ObjectMappingText, Source, SourceKind};
+use muster_rules::schema::{
+    AttributeDefinition, AttributeMappingText, FlowType, Mutability, ObjectMappingText, Source,
+    SourceKind,
+};
+use muster_rules::{Schema, TargetType};
 
 use crate::application::{Tabs, find};
 use crate::failure::{Failure, capital};
@@ -24,6 +27,7 @@ struct Row {
     kind: &'static str,
     matching: u32,
     apply: &'static str,
+    is_removed: bool,
     problem: Option<String>,
 }
 
@@ -45,6 +49,7 @@ impl Row {
             kind,
             matching: mapping.matching_priority,
             apply: word(mapping.flow_type),
+            is_removed: false,
             problem: None,
         }
     }
@@ -82,12 +87,18 @@ struct Mappings {
     sources: Vec<String>,
     targets: Vec<String>,
     apply: [(&'static str, &'static str, FlowType); 4],
+    version: u32,
+    /// Scoping filters, and their clauses.
+    filters: (usize, usize),
     problem: Option<String>,
     may_change: bool,
 }
 
 /// The schema in force, and the mapping of a kind of object in it.
-fn mapping_of(shown: &Shown, object: &str) -> Result<(Schema, ObjectMappingText), Failure> {
+pub(crate) fn mapping_of(
+    shown: &Shown,
+    object: &str,
+) -> Result<(Schema, ObjectMappingText), Failure> {
     let schema = Schema::from_json(&shown.schema).map_err(|problems| {
         let first = problems
             .first()
@@ -103,7 +114,23 @@ fn mapping_of(shown: &Shown, object: &str) -> Result<(Schema, ObjectMappingText)
     Ok((schema, mapping))
 }
 
-fn built(who: &Who, shown: &Shown, object: &str) -> Result<Mappings, Failure> {
+/// What expressions and filters may name, as expressions write it.
+pub(crate) fn source_attributes(schema: &Schema, object: &str) -> Vec<String> {
+    let mut sources: Vec<String> = schema
+        .directories
+        .iter()
+        .find_map(|directory| directory.object(object))
+        .into_iter()
+        .flat_map(|it| &it.attributes)
+        .map(|it| format!("[{}]", it.name))
+        .collect();
+    sources.sort();
+    sources
+}
+
+async fn built(who: &Who, shown: &Shown, object: &str) -> Result<Mappings, Failure> {
+    let id = shown.application.id.to_string();
+    let version = mappings::version(&who.ctx, &id).await?;
     let (schema, mapping) = mapping_of(shown, object)?;
     let target = schema
         .directories
@@ -117,18 +144,13 @@ fn built(who: &Who, shown: &Shown, object: &str) -> Result<Mappings, Failure> {
     let targets = target
         .into_iter()
         .flat_map(|it| &it.attributes)
+        // Nobody sends those (AM-4).
+        .filter(|it| it.name != "id" && it.mutability != Mutability::ReadOnly)
         .map(|it| it.name.clone())
         .filter(|name| !used.contains(&name.as_str()))
         .collect();
-    let mut sources: Vec<String> = schema
-        .directories
-        .iter()
-        .find_map(|directory| directory.object(object))
-        .into_iter()
-        .flat_map(|it| &it.attributes)
-        .map(|it| format!("[{}]", it.name))
-        .collect();
-    sources.sort();
+    let filters = mapping.scope.as_ref().map_or(&[][..], |it| &it.groups);
+    let clauses = filters.iter().map(|it| it.clauses.len()).sum();
     Ok(Mappings {
         shell: Shell::new("Attribute Mapping", "applications", who),
         tabs: Tabs::of(shown, "provisioning"),
@@ -139,9 +161,11 @@ fn built(who: &Who, shown: &Shown, object: &str) -> Result<Mappings, Failure> {
         update: mapping.actions.update,
         delete: mapping.actions.delete,
         rows: mapping.attribute_mappings.iter().map(Row::of).collect(),
-        sources,
+        sources: source_attributes(&schema, object),
         targets,
         apply: APPLY,
+        version,
+        filters: (filters.len(), clauses),
         problem: None,
         may_change: who.may(Role::Administrator),
     })
@@ -153,44 +177,52 @@ pub(crate) async fn show(
     Path((id, object)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
     let shown = find(&who, &id).await?;
-    Ok(page(&built(&who, &shown, &object)?))
+    Ok(page(&built(&who, &shown, &object).await?))
 }
 
-/// What a form says of one attribute, over what was there.
+/// Attributes of a form at most.
+const MOST: usize = 1000;
+
+/// What a form says of one attribute, over what was there under its name: the row to show again, and the mapping, when
+/// it is to stay and nothing is wrong in it.
 fn read(
     fields: &Fields,
     at: usize,
-    before: Option<&AttributeMappingText>,
-) -> Result<Option<AttributeMappingText>, Box<Row>> {
+    known: &[AttributeMappingText],
+) -> Option<(Row, Option<AttributeMappingText>)> {
     let field = |name: &str| fields.text(&format!("{name}{at}")).to_owned();
-    let target = before.map_or_else(|| field("target"), |it| it.target.clone());
-    if fields.is_on(&format!("remove{at}")) || target.is_empty() {
-        return Ok(None);
+    let target = field("target");
+    if target.is_empty() {
+        return None;
     }
+    let before = known.iter().find(|it| it.target == target);
     let (expression, default) = (field("expression"), field("default"));
     let apply = field("apply");
     let flow = APPLY.iter().find(|(word, ..)| *word == apply);
     let matching = field("matching").parse().unwrap_or(0);
-    let source = if expression.is_empty() {
-        None
-    } else {
-        let same = before
-            .and_then(|it| it.source.as_ref())
-            .filter(|source| source.expression == expression);
-        Some(match same {
-            Some(source) => source.clone(),
-            None => Source::parse(&expression).map_err(|problems| {
-                Box::new(Row {
-                    target: target.clone(),
-                    expression: expression.clone(),
-                    default: default.clone(),
-                    kind: "Expression",
-                    matching,
-                    apply: flow.map_or("always", |(word, ..)| *word),
-                    problem: Some(capital(&problems.to_string())),
-                })
-            })?,
-        })
+    let kept = before.and_then(|it| it.source.as_ref());
+    let kept = kept.filter(|source| source.expression == expression);
+    let source = match kept {
+        Some(source) => Ok(Some(source.clone())),
+        None if expression.is_empty() => Ok(None),
+        None => Source::parse(&expression).map(Some),
+    };
+    let is_removed = fields.is_on(&format!("remove{at}"));
+    let source = match source {
+        Ok(source) => source,
+        Err(problems) => {
+            let row = Row {
+                target,
+                expression,
+                default,
+                kind: "Expression",
+                matching,
+                apply: flow.map_or("always", |(word, ..)| *word),
+                is_removed,
+                problem: (!is_removed).then(|| capital(&problems.to_string())),
+            };
+            return Some((row, None));
+        }
     };
     let mapping = before.cloned();
     let mut mapping = mapping.unwrap_or_else(|| AttributeMappingText::new(target, None));
@@ -202,7 +234,33 @@ fn read(
     {
         mapping.flow_type = *flow;
     }
-    Ok(Some(mapping))
+    let row = Row {
+        is_removed,
+        ..Row::of(&mapping)
+    };
+    Some((row, (!is_removed).then_some(mapping)))
+}
+
+/// Attributes that the target's schema did not define yet are, as texts.
+fn define(schema: &mut Schema, object: &str, mappings: &[AttributeMappingText]) {
+    let targets: Vec<String> = schema
+        .rules
+        .iter()
+        .map(|rule| rule.target_directory.clone())
+        .collect();
+    let directories = schema.directories.iter_mut();
+    let of_target = directories.filter(|it| targets.contains(&it.name));
+    for definition in of_target.flat_map(|it| &mut it.objects) {
+        if definition.name != object {
+            continue;
+        }
+        for mapping in mappings {
+            if definition.attribute(&mapping.target).is_none() {
+                let attribute = AttributeDefinition::new(&mapping.target, TargetType::String);
+                definition.attributes.push(attribute);
+            }
+        }
+    }
 }
 
 /// `POST /applications/{id}/mappings/{object}`
@@ -213,23 +271,18 @@ pub(crate) async fn save(
     who.needs(Role::Administrator)?;
     let shown = find(&who, &id).await?;
     let (mut schema, before) = mapping_of(&shown, &object)?;
-    let (mut rows, mut kept, mut is_wrong) = (Vec::new(), Vec::new(), false);
-    let known = before.attribute_mappings.len();
-    for at in 0..=known {
-        match read(&fields, at, before.attribute_mappings.get(at)) {
-            Ok(Some(mapping)) => {
-                rows.push(Row::of(&mapping));
-                kept.push(mapping);
-            }
-            Ok(None) => {}
-            Err(row) => {
-                rows.push(*row);
-                is_wrong = true;
-            }
+    let version = fields.text("version").parse().unwrap_or(0);
+    let (mut rows, mut kept) = (Vec::new(), Vec::new());
+    for at in 0..MOST {
+        if let Some((row, mapping)) = read(&fields, at, &before.attribute_mappings) {
+            rows.push(row);
+            kept.extend(mapping);
         }
     }
+    let is_wrong = rows.iter().any(|row| row.problem.is_some());
     let mut problem = is_wrong.then(|| "Nothing was saved: see below.".to_owned());
     if !is_wrong {
+        define(&mut schema, &before.target_object, &kept);
         if let Some(mapping) = schema.object_mapping_mut(&object) {
             mapping.enabled = fields.is_on("enabled");
             mapping.actions.create = fields.is_on("create");
@@ -237,7 +290,8 @@ pub(crate) async fn save(
             mapping.actions.delete = fields.is_on("delete");
             mapping.attribute_mappings = kept;
         }
-        match mappings::import(&who.ctx, &id, &schema.to_json(), "on its page").await {
+        let (text, note) = (schema.to_json(), "on its page");
+        match mappings::import_over(&who.ctx, &id, &text, note, Some(version)).await {
             Ok(_) => {
                 let to = format!("/applications/{id}/provisioning?done=saved");
                 return Ok(Redirect::to(&to).into_response());
@@ -248,14 +302,20 @@ pub(crate) async fn save(
             Err(error) => return Err(error.into()),
         }
     }
+    let built = built(&who, &shown, &object).await?;
+    let targets = built.targets.iter().cloned();
     let mut response = page(&Mappings {
+        targets: targets
+            .filter(|name| rows.iter().all(|row| row.target != *name))
+            .collect(),
         enabled: fields.is_on("enabled"),
         create: fields.is_on("create"),
         update: fields.is_on("update"),
         delete: fields.is_on("delete"),
         rows,
         problem,
-        ..built(&who, &shown, &object)?
+        version,
+        ..built
     });
     *response.status_mut() = StatusCode::BAD_REQUEST;
     Ok(response)

@@ -20,6 +20,8 @@ use crate::words::number;
 /// Operations of a page, and how many are read at once.
 const SHOWN: usize = 50;
 const PORTION: u32 = 500;
+/// Portions that one page looks through.
+const PORTIONS: u32 = 8;
 
 /// What would be done to one object.
 struct Row {
@@ -94,8 +96,13 @@ pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<R
             place: place.to_owned(),
             number: number.parse().unwrap_or(0),
         });
-        let (mut rows, mut next) = (Vec::new(), None);
+        let (mut rows, mut next, mut portions) = (Vec::new(), None, 0);
         'all: loop {
+            portions += 1;
+            if portions > PORTIONS {
+                next = Some(format!("{} {}", at.number, at.place));
+                break;
+            }
             let part = plans::operations(&who.ctx, &kept, &at, PORTION).await?;
             let is_last = part.len() < PORTION as usize;
             for placed in part {
@@ -167,17 +174,18 @@ pub(crate) async fn act(
     Form(who, fields): Form,
 ) -> Result<Response, Failure> {
     who.needs(Role::Operator)?;
-    if fields.text("act") == "apply" {
+    if matches!(fields.text("act"), "apply" | "refuse") {
         let shown = find(&who, &id).await?;
         let kept = plans::find(&who.ctx, fields.text("plan")).await?;
         if kept.plan.job != shown.application.job {
             return Err(Failure::not_found());
         }
-        // The cycle goes on when the browser does not wait for it.
-        let ctx = who.ctx.clone();
-        let applied = tokio::spawn(async move { plans::apply(&ctx, &kept).await });
-        let ended = applied.await.map_err(|_| Failure::not_found())?;
-        ended?;
+        if fields.text("act") == "refuse" {
+            plans::refuse(&who.ctx, &kept).await?;
+            let to = format!("/applications/{id}/plan?done=refused");
+            return Ok(Redirect::to(&to).into_response());
+        }
+        Box::pin(plans::apply(&who.ctx, &kept)).await?;
         return Ok(
             Redirect::to(&format!("/applications/{id}/details?done=applied")).into_response(),
         );

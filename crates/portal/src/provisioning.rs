@@ -1,18 +1,22 @@
 //! Provisioning of an application: mode, admin credentials, notification, mappings, settings.
 
+use std::str::FromStr;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use muster_app::applications::{self, Shown};
-use muster_app::{AppError, jobs};
+use muster_app::{AppError, jobs, turnover};
 use muster_model::Secret;
 use muster_model::administrator::Role;
-use muster_model::job::{Access, Credentials, JobStatus, Scope};
+use muster_model::exchange::Keep;
+use muster_model::job::{Access, Credentials, Guard, JobStatus, Scope};
 use muster_rules::Schema;
 
 use crate::Face;
 use crate::application::{Tabs, find};
+use crate::crowd::{Crowd, turn};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
 use crate::shell::{Shell, page};
@@ -46,6 +50,19 @@ struct Provisioning {
     is_configured: bool,
     is_on: bool,
     is_all: bool,
+    /// More withdrawals than these are held back: how many, and how many percent.
+    most: String,
+    share: String,
+    /// Minutes between two cycles when nothing changes.
+    minutes: String,
+    /// Of which events the requests are kept.
+    keep: String,
+    crowd: Option<Crowd>,
+    /// What was typed, and is not saved yet.
+    secret_token: String,
+    is_notified: bool,
+    /// What is stored, by the names of the fields.
+    was: Vec<(&'static str, String)>,
     told: Told,
     may_change: bool,
     may_run: bool,
@@ -55,7 +72,7 @@ fn built(who: &Who, shown: &Shown) -> Provisioning {
     let schema = Schema::from_json(&shown.schema).unwrap_or_default();
     let mappings = schema.rules.iter().flat_map(|rule| &rule.object_mappings);
     let settings = &shown.job.settings;
-    Provisioning {
+    let mut built = Provisioning {
         shell: Shell::new("Provisioning", "applications", who),
         tabs: Tabs::of(shown, "provisioning"),
         tenant_url: shown.tenant_url.clone().unwrap_or_default(),
@@ -75,10 +92,58 @@ fn built(who: &Who, shown: &Shown) -> Provisioning {
             JobStatus::Active | JobStatus::Quarantined { .. }
         ),
         is_all: settings.scope == Scope::All,
+        most: settings
+            .guard
+            .most
+            .map_or_else(String::new, |it| it.to_string()),
+        share: settings
+            .guard
+            .share
+            .map_or_else(String::new, |it| it.to_string()),
+        minutes: minutes(settings.interval_seconds),
+        keep: settings.exchanges.keep.as_str().to_owned(),
+        crowd: None,
+        secret_token: String::new(),
+        is_notified: settings.notification_email.is_some(),
+        was: Vec::new(),
         told: Told::Nothing,
         may_change: who.may(Role::Administrator),
         may_run: who.may(Role::Operator),
-    }
+    };
+    let on = |is: bool, word: &str| if is { word.to_owned() } else { String::new() };
+    built.was = vec![
+        ("email", built.email.clone()),
+        ("notify", on(built.is_notified, "1")),
+        ("scope", scope_word(built.is_all).to_owned()),
+        ("most", built.most.clone()),
+        ("share", built.share.clone()),
+        ("minutes", built.minutes.clone()),
+        ("keep", built.keep.clone()),
+        ("status", status_word(built.is_on).to_owned()),
+    ];
+    built
+}
+
+const fn scope_word(is_all: bool) -> &'static str {
+    if is_all { "all" } else { "assigned" }
+}
+
+const fn status_word(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
+}
+
+/// Of which events the requests to the target are kept: as the form has it, and as it reads.
+pub(crate) const KEEP: [(&str, &str); 3] = [
+    (Keep::Failures.as_str(), "of failures"),
+    (Keep::All.as_str(), "of every event"),
+    (Keep::None.as_str(), "of none"),
+];
+
+/// Seconds as minutes: `40`, `0.5`.
+fn minutes(seconds: u32) -> String {
+    let minutes = format!("{:.2}", f64::from(seconds) / 60.0);
+    let minutes = minutes.trim_end_matches('0');
+    minutes.trim_end_matches('.').to_owned()
 }
 
 /// `GET /applications/{id}/provisioning`
@@ -115,7 +180,13 @@ pub(crate) async fn save(
 ) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let shown = find(&who, &id).await?;
-    let told = if fields.text("act") == "test" {
+    let mut crowd = None;
+    let told = if fields.text("act") == "scope" {
+        let _turn = turn(&face.looks).await?;
+        let turnover = turnover::of_scope(&who.ctx, &id, scope(&fields)).await?;
+        crowd = Some(Crowd::of(turnover));
+        Told::Nothing
+    } else if fields.text("act") == "test" {
         let given = given(&who, &shown, &fields).await?;
         match applications::test_connection(&who.ctx, &id, given).await {
             Ok(Ok(())) => Told::Works,
@@ -141,6 +212,21 @@ pub(crate) async fn save(
     let mut response = page(&Provisioning {
         tenant_url: fields.text("tenant_url").to_owned(),
         email: fields.text("email").to_owned(),
+        secret_token: fields.text("secret_token").to_owned(),
+        is_notified: fields.is_on("notify"),
+        is_on: fields.text("status") == "on",
+        was: [
+            "email", "notify", "scope", "most", "share", "minutes", "keep", "status",
+        ]
+        .into_iter()
+        .map(|name| (name, fields.text(&format!("was_{name}")).to_owned()))
+        .collect(),
+        is_all: scope(&fields) == Scope::All,
+        most: fields.text("most").to_owned(),
+        share: fields.text("share").to_owned(),
+        minutes: fields.text("minutes").to_owned(),
+        keep: fields.text("keep").to_owned(),
+        crowd,
         told,
         ..built(&who, &shown)
     });
@@ -148,15 +234,46 @@ pub(crate) async fn save(
     Ok(response)
 }
 
+fn scope(fields: &Fields) -> Scope {
+    match fields.text("scope") {
+        "all" => Scope::All,
+        _ => Scope::AssignedOnly,
+    }
+}
+
+/// A limit of the guard: a number, or nothing for none.
+fn limit<T: FromStr + PartialOrd + From<u8>>(
+    fields: &Fields,
+    name: &str,
+    (what, most): (&str, T),
+) -> Result<Option<T>, AppError> {
+    let text = fields.text(name);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = text
+        .parse()
+        .ok()
+        .filter(|it: &T| *it >= T::from(1) && *it <= most);
+    read.map(Some).ok_or_else(|| {
+        AppError::Invalid(format!(
+            "{what}: {text} is no such number; leave it empty for no limit"
+        ))
+    })
+}
+
+/// Saves what differs. What can be wrong in the form is looked at before anything is saved.
 async fn saved(who: &Who, shown: &Shown, fields: &Fields) -> Result<(), AppError> {
     let (ctx, id) = (&who.ctx, shown.application.id.to_string());
-    let given = given(who, shown, fields)
-        .await
-        .map_err(|_| AppError::Refused("the credentials cannot be read; try again".to_owned()))?;
-    if let Some(credentials) = given
-        && !(credentials.tenant_url.is_empty() && credentials.secret_token.expose().is_empty())
-    {
-        applications::save_credentials(ctx, &id, credentials).await?;
+    let most = limit(fields, "most", ("Withdrawals at once", u32::MAX))?;
+    let share = limit(fields, "share", ("Percent at once", 100_u8))?;
+    let pause: f64 = fields.text("minutes").parse().unwrap_or(-1.0);
+    let pause = (pause * 60.0).round();
+    if !(f64::from(*jobs::INTERVALS.start())..=f64::from(*jobs::INTERVALS.end())).contains(&pause) {
+        return Err(AppError::Invalid(
+            "between two cycles there are at least 10 seconds (0.17 minutes), and at most 30 days"
+                .to_owned(),
+        ));
     }
     let email = if fields.is_on("notify") {
         let email = fields.text("email");
@@ -169,21 +286,41 @@ async fn saved(who: &Who, shown: &Shown, fields: &Fields) -> Result<(), AppError
     } else {
         ""
     };
-    applications::set_notification(ctx, &id, email).await?;
-    let scope = if fields.text("scope") == "all" {
-        Scope::All
-    } else {
-        Scope::AssignedOnly
-    };
-    applications::set_scope(ctx, &id, scope).await?;
-    let is_on = matches!(
-        shown.job.status,
-        JobStatus::Active | JobStatus::Quarantined { .. }
-    );
-    match (fields.text("status"), is_on) {
-        ("on", false) => drop(jobs::start(ctx, &id).await?),
-        ("off", true) => drop(jobs::pause(ctx, &id).await?),
-        _ => {}
+    let given = given(who, shown, fields)
+        .await
+        .map_err(|_| AppError::Refused("the credentials cannot be read; try again".to_owned()))?;
+    // Only what was changed on the page: others may have changed the rest meanwhile.
+    if let Some(credentials) = given
+        && !(credentials.tenant_url.is_empty() && credentials.secret_token.expose().is_empty())
+    {
+        applications::save_credentials(ctx, &id, credentials).await?;
+    }
+    if fields.is_changed("email") || fields.is_changed("notify") {
+        applications::set_notification(ctx, &id, email).await?;
+    }
+    if fields.is_changed("scope") {
+        applications::set_scope(ctx, &id, scope(fields)).await?;
+    }
+    if fields.is_changed("most") || fields.is_changed("share") {
+        let change = move |guard: &mut Guard| {
+            guard.most = most;
+            guard.share = share;
+        };
+        jobs::set_guard(ctx, &id, change).await?;
+    }
+    if let Ok(keep) = fields.text("keep").parse()
+        && fields.is_changed("keep")
+    {
+        jobs::set_exchanges(ctx, &id, move |exchanges| exchanges.keep = keep).await?;
+    }
+    if fields.is_changed("minutes") {
+        jobs::set_interval(ctx, &id, pause as u32).await?;
+    }
+    if fields.is_changed("status") {
+        match fields.text("status") {
+            "on" => drop(jobs::start(ctx, &id).await?),
+            _ => drop(jobs::pause(ctx, &id).await?),
+        }
     }
     Ok(())
 }

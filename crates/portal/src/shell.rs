@@ -82,9 +82,19 @@ pub(crate) fn done(parts: &Parts) -> Option<&'static str> {
         ("paused", "Provisioning is off."),
         ("restarted", "Everything will be looked at again."),
         ("applied", "The plan was applied."),
+        (
+            "refused",
+            "The plan is refused: nobody can apply it. While provisioning is on, the next cycle does what is due.",
+        ),
         ("allowed", "The next cycle does what was held back."),
         ("created", "Created."),
         ("deleted", "Deleted. It can be restored for 30 days."),
+        ("restored", "Restored, with memberships and assignments."),
+        ("purged", "Removed for good."),
+        (
+            "password",
+            "The password is changed. Your other sessions have ended.",
+        ),
         ("ended", "The session has ended."),
         ("revoked", "All tokens are revoked."),
     ];
@@ -159,7 +169,10 @@ pub(crate) fn protect(response: &mut Response) {
             HeaderName::from_static("critical-ch"),
             "Sec-CH-Prefers-Color-Scheme",
         ),
-        (header::VARY, "Sec-CH-Prefers-Color-Scheme, Cookie"),
+        (
+            header::VARY,
+            "Sec-CH-Prefers-Color-Scheme, Cookie, HX-Request",
+        ),
     ] {
         response
             .headers_mut()

@@ -1,11 +1,14 @@
 //! Signing in and out, and the page with which the first administrator is made.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
 use muster_app::administrators::{self, SignedIn};
 use muster_app::{AppError, Ctx};
+use muster_web::Peer;
 
 use crate::Face;
 use crate::failure::{Failure, capital};
@@ -34,7 +37,10 @@ struct Welcome {
 
 /// Where somebody goes after signing in: a path of ours, and nothing else.
 fn within(to: &str) -> &str {
-    let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
+    let is_path = to.starts_with('/')
+        && !to.starts_with("//")
+        && !to.contains('\\')
+        && !to.chars().any(char::is_control);
     if is_path { to } else { "/" }
 }
 
@@ -62,16 +68,22 @@ fn agent(request: &Request) -> String {
     agent.unwrap_or_default().to_owned()
 }
 
+/// The address from which somebody comes.
+pub(crate) fn peer(extensions: &http::Extensions) -> Option<IpAddr> {
+    extensions.get::<Peer>().map(|peer| peer.0)
+}
+
 /// `POST /sign-in`
 pub(crate) async fn enter(State(face): State<Face>, request: Request) -> Result<Response, Failure> {
-    let agent = agent(&request);
+    let (agent, from) = (agent(&request), peer(request.extensions()));
     let (parts, body) = request.into_parts();
     let scheme = shell::scheme(&parts);
     let request = Request::from_parts(parts, body);
     let Outside(fields) = Outside::from_request(request, &face).await?;
     let to = within(fields.text("to")).to_owned();
     let name = fields.text("name").to_owned();
-    let signed = administrators::sign_in(&face.ctx, &name, fields.raw("password"), &agent).await;
+    let given = (name.as_str(), fields.raw("password"));
+    let signed = administrators::sign_in(&face.ctx, given, from, &agent).await;
     let (status, problem) = match signed {
         Ok(Some(signed)) => return Ok(signed_in(&face, &signed, &to)),
         Ok(None) => (
@@ -213,6 +225,9 @@ mod tests {
             "//evil.example",
             "https://evil.example",
             "/\\evil.example",
+            "/\t/evil.example",
+            "/\t\\evil.example",
+            "/\u{0}/evil.example",
             "a",
         ] {
             assert_eq!(within(to), "/", "{to}");

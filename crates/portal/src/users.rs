@@ -1,24 +1,28 @@
 //! Users and groups of an application: who is assigned, with which role.
 
 use askama::Template;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
-use muster_app::AppError;
-use muster_app::applications::{self, Principal, Shown};
+use http::{StatusCode, Uri};
+use muster_app::applications::{self, Shown};
+use muster_app::directory::read;
+use muster_app::{AppError, turnover};
 use muster_model::RoleId;
 use muster_model::administrator::Role;
 use muster_model::directory::Kind;
 
+use crate::Face;
 use crate::application::{Tabs, find};
+use crate::ask::{Question, ask, is_sure};
+use crate::crowd::{Crowd, turn};
 use crate::failure::{Failure, capital};
-use crate::form::{Fields, Form};
+use crate::form::{Fields, Form, query};
 use crate::shell::{Shell, page};
 use crate::who::Who;
 use crate::words::number;
 
 /// Assignments that a page shows.
-const SHOWN: usize = 200;
+const SHOWN: u32 = 200;
 
 struct Row {
     id: String,
@@ -37,18 +41,24 @@ struct Assigned {
     tabs: Tabs,
     rows: Vec<Row>,
     total: String,
-    is_cut: bool,
+    next: Option<String>,
     roles: Vec<String>,
     names: String,
     role: String,
+    nested: bool,
+    nothing_done: bool,
+    crowd: Option<Crowd>,
     problems: Vec<String>,
     may_change: bool,
 }
 
-async fn built(who: &Who, shown: &Shown) -> Result<Assigned, Failure> {
-    let all = applications::assignments(&who.ctx, &shown.application.id.to_string()).await?;
-    let total = all.len();
-    let rows = all.into_iter().take(SHOWN).map(|(assignment, name)| {
+async fn built(who: &Who, shown: &Shown, uri: &Uri) -> Result<Assigned, Failure> {
+    let after = query(uri)?.text("after").parse().ok();
+    let page = applications::assigned(&who.ctx, &shown.application, after, SHOWN);
+    let (page, total) = page.await?;
+    let last = page.last().filter(|_| page.len() == SHOWN as usize);
+    let next = last.map(|(last, _)| format!("?after={}", last.id));
+    let rows = page.into_iter().map(|(assignment, name)| {
         let role = shown.roles.iter().find(|role| role.id == assignment.role);
         let is_default = assignment.role == RoleId::DEFAULT_ACCESS;
         let (kind, folder) = match assignment.kind {
@@ -77,8 +87,8 @@ async fn built(who: &Who, shown: &Shown) -> Result<Assigned, Failure> {
         shell: Shell::new("Users and groups", "applications", who),
         tabs: Tabs::of(shown, "users"),
         rows: rows.collect(),
-        total: number(total as u64),
-        is_cut: total > SHOWN,
+        total: number(total),
+        next,
         roles: shown
             .roles
             .iter()
@@ -86,103 +96,241 @@ async fn built(who: &Who, shown: &Shown) -> Result<Assigned, Failure> {
             .collect(),
         names: String::new(),
         role: String::new(),
+        nested: false,
+        nothing_done: false,
+        crowd: None,
         problems: Vec::new(),
         may_change: who.may(Role::Administrator),
     })
 }
 
 /// `GET /applications/{id}/users`
-pub(crate) async fn show(who: Who, Path(id): Path<String>) -> Result<Response, Failure> {
+pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
     let shown = find(&who, &id).await?;
-    Ok(page(&built(&who, &shown).await?))
+    Ok(page(&built(&who, &shown, &uri).await?))
 }
 
 /// Names that one form assigns at most.
 const MOST: usize = 5000;
 
-/// `POST /applications/{id}/users`: one name a line, as people type or paste them.
+/// Somebody to assign, as a form or a file has it.
+struct Line {
+    name: String,
+    role: Option<String>,
+}
+
+/// Words that head a column of names.
+const HEADS: [&str; 8] = [
+    "name",
+    "user",
+    "group",
+    "principal",
+    "userprincipalname",
+    "sign-in name",
+    "displayname",
+    "email",
+];
+
+/// Who is named: one a line, in the text and in a file; with a role in the second column, if there is one. Addresses
+/// may also stand in one line, as mail programs have them: names of groups may have commas.
+fn lines(fields: &Fields) -> Result<Vec<Line>, String> {
+    let clean = |text: &str| text.trim().trim_matches('"').to_owned();
+    let are_addresses = |line: &str| line.split([',', ';']).all(|it| it.contains('@'));
+    let mut all: Vec<Line> = fields
+        .raw("names")
+        .lines()
+        .flat_map(|line| {
+            let apart: &[char] = if are_addresses(line) {
+                &[',', ';']
+            } else {
+                &[]
+            };
+            line.split(apart)
+        })
+        .map(|text| {
+            // Two columns of a table come with a tab between them.
+            let (name, role) = text.split_once('\t').unwrap_or((text, ""));
+            Line {
+                name: clean(name),
+                role: Some(clean(role)).filter(|it| !it.is_empty()),
+            }
+        })
+        .collect();
+    if let Some(upload) = &fields.upload {
+        let mut rows = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(upload.bytes.as_slice());
+        for (at, row) in rows.records().take(MOST + 2).enumerate() {
+            let row = row.map_err(|error| format!("{}: {error}", upload.name))?;
+            let name = row
+                .get(0)
+                .unwrap_or_default()
+                .trim_start_matches('\u{feff}');
+            if at == 0 && HEADS.contains(&name.to_lowercase().as_str()) {
+                continue;
+            }
+            all.push(Line {
+                name: name.to_owned(),
+                role: row.get(1).filter(|it| !it.is_empty()).map(str::to_owned),
+            });
+        }
+    }
+    all.retain(|line| !line.name.is_empty());
+    if all.is_empty() || all.len() > MOST {
+        return Err(format!("Name 1 to {MOST} people or groups, one a line."));
+    }
+    Ok(all)
+}
+
+/// `POST /applications/{id}/users`: says who would come into scope, or assigns.
 pub(crate) async fn assign(
+    State(face): State<Face>,
     Path(id): Path<String>,
+    uri: Uri,
     Form(who, fields): Form,
 ) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let shown = find(&who, &id).await?;
-    let (problems, left) = assigned(&who, &shown, &fields).await?;
-    if problems.is_empty() {
-        let to = format!("/applications/{id}/users?done=assigned");
-        return Ok(Redirect::to(&to).into_response());
-    }
-    let mut response = page(&Assigned {
-        names: left.join("\n"),
-        role: fields.text("role").to_owned(),
-        problems,
-        ..built(&who, &shown).await?
-    });
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    Ok(response)
-}
-
-async fn assigned(
-    who: &Who,
-    shown: &Shown,
-    fields: &Fields,
-) -> Result<(Vec<String>, Vec<String>), Failure> {
-    let names: Vec<&str> = fields
-        .raw("names")
-        .split(['\n', '\r', ',', ';'])
-        .map(|name| name.trim().trim_matches('"'))
-        .filter(|name| !name.is_empty())
-        .collect();
-    if names.is_empty() || names.len() > MOST {
-        let said = format!("Name 1 to {MOST} people or groups, one a line.");
-        return Ok((vec![said], Vec::new()));
-    }
-    let (mut problems, mut left) = (Vec::new(), Vec::new());
-    let role = Some(fields.text("role")).filter(|role| !role.is_empty());
-    let application = shown.application.id.to_string();
-    for name in names {
-        let nested = fields.is_on("nested");
-        let group = || {
-            if nested {
-                Principal::GroupAndNested(name.to_owned())
-            } else {
-                Principal::Group(name.to_owned())
-            }
-        };
-        let user = Principal::User(name.to_owned());
-        let done = match applications::assign(&who.ctx, &application, &user, role).await {
-            Err(AppError::NotFound(_)) => {
-                applications::assign(&who.ctx, &application, &group(), role).await
-            }
-            done => done,
-        };
-        match done {
-            Ok(_) => {}
-            Err(error) if error.is_ours() => return Err(error.into()),
-            Err(AppError::NotFound(_)) => {
-                problems.push(format!("{name}: there is nobody of this name"));
-                left.push(name.to_owned());
-            }
-            Err(error) => {
-                problems.push(capital(&error.to_string()));
-                left.push(name.to_owned());
+    let is_preview = fields.text("act") == "preview";
+    let mut nothing_done = is_preview;
+    let (mut problems, mut left, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let chosen = Some(fields.text("role").to_owned()).filter(|role| !role.is_empty());
+    match lines(&fields) {
+        Err(said) => {
+            nothing_done = true;
+            problems.push(said);
+        }
+        Ok(lines) => {
+            for line in lines {
+                let named = applications::principal(&who.ctx, &line.name, fields.is_on("nested"));
+                let role = line.role.clone().or_else(|| chosen.clone());
+                let done = match named.await {
+                    Ok(principal) if is_preview => {
+                        found.push((principal, role));
+                        left.push(line);
+                        continue;
+                    }
+                    Ok(principal) => {
+                        let of = (&who.ctx, id.as_str());
+                        applications::assign(of.0, of.1, &principal, role.as_deref()).await
+                    }
+                    Err(error) => Err(error),
+                };
+                match done {
+                    Ok(_) => {}
+                    Err(error) if error.is_ours() => return Err(error.into()),
+                    Err(AppError::NotFound(said)) if said.contains("no role") => {
+                        problems.push(format!("{}: {said}", line.name));
+                        left.push(line);
+                    }
+                    Err(AppError::NotFound(_)) => {
+                        problems.push(format!("{}: there is nobody of this name", line.name));
+                        left.push(line);
+                    }
+                    Err(error) => {
+                        problems.push(capital(&error.to_string()));
+                        left.push(line);
+                    }
+                }
             }
         }
     }
-    Ok((problems, left))
+    if problems.is_empty() && !is_preview {
+        face.poke.notify_one();
+        let to = format!("/applications/{id}/users?done=assigned");
+        return Ok(Redirect::to(&to).into_response());
+    }
+    let crowd = if is_preview && !found.is_empty() {
+        let _turn = turn(&face.looks).await?;
+        match turnover::of_assigning(&who.ctx, &id, &found).await {
+            Ok(turnover) => Some(Crowd::of(turnover)),
+            Err(error) if error.is_ours() => return Err(error.into()),
+            Err(error) => {
+                problems.push(capital(&error.to_string()));
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let status = if is_preview {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    let written = |line: Line| match line.role {
+        Some(role) => format!("{}\t{role}", line.name),
+        None => line.name,
+    };
+    let left: Vec<String> = left.into_iter().map(written).collect();
+    let names = if left.is_empty() {
+        fields.raw("names").to_owned()
+    } else {
+        left.join("\n")
+    };
+    let mut response = page(&Assigned {
+        names,
+        role: fields.text("role").to_owned(),
+        nested: fields.is_on("nested"),
+        nothing_done,
+        crowd,
+        problems,
+        ..built(&who, &shown, &uri).await?
+    });
+    *response.status_mut() = status;
+    Ok(response)
 }
 
 /// `POST /applications/{id}/users/remove`
 pub(crate) async fn unassign(
+    State(face): State<Face>,
     Path(id): Path<String>,
     Form(who, fields): Form,
 ) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let shown = find(&who, &id).await?;
-    let all = applications::assignments(&who.ctx, &id).await?;
-    let wanted = fields.text("id");
-    let found = all.iter().find(|(it, _)| it.id.to_string() == wanted);
-    let (assignment, _) = found.ok_or_else(Failure::not_found)?;
+    let wanted = fields
+        .text("id")
+        .parse()
+        .map_err(|_| Failure::not_found())?;
+    let found = applications::assignment(&who.ctx, &shown.application, wanted).await?;
+    let assignment = &found.ok_or_else(Failure::not_found)?;
+    let named = read::objects(&who.ctx, &[assignment.principal])
+        .await?
+        .pop();
+    let name = named.map_or_else(
+        || assignment.principal.to_string(),
+        |it| match it {
+            read::Object::User(user) => user.user_principal_name,
+            read::Object::Group(group) => group.display_name,
+        },
+    );
+    if !is_sure(&fields) {
+        let _turn = turn(&face.looks).await?;
+        let turnover = turnover::of_unassigning(&who.ctx, &id, assignment).await?;
+        let leave = turnover.leave.users + turnover.leave.groups;
+        let question = Question {
+            section: "applications",
+            title: format!("Remove the assignment of {name}?"),
+            says: vec![
+                format!(
+                    "{} users and {} groups lose access to {}, as far as its guard allows.",
+                    number(turnover.leave.users),
+                    number(turnover.leave.groups),
+                    shown.application.display_name
+                ),
+                format!("{} keep it by other assignments.", number(turnover.stay)),
+            ],
+            crowd: (leave > 0).then(|| Crowd::of(turnover)),
+            button: "Remove the assignment",
+            action: &format!("/applications/{id}/users/remove"),
+            back: &format!("/applications/{id}/users"),
+        };
+        return Ok(ask(&who, &fields, question));
+    }
     applications::unassign_role(&who.ctx, &shown.application, assignment).await?;
+    face.poke.notify_one();
     Ok(Redirect::to(&format!("/applications/{id}/users?done=unassigned")).into_response())
 }

@@ -46,8 +46,15 @@ impl FromRequestParts<Face> for Who {
 
     async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Failure> {
         let token = cookie(parts, COOKIE).unwrap_or_default();
-        let Some((administrator, session)) = administrators::session(&face.ctx, &token).await?
-        else {
+        let found = if parts.uri.path().ends_with("/stream") {
+            administrators::unused_session(&face.ctx, &token).await?
+        } else {
+            administrators::session(&face.ctx, &token).await?
+        };
+        let Some((administrator, session)) = found else {
+            if parts.headers.contains_key("hx-request") {
+                return Err(Failure::Away("/sign-in".to_owned()));
+            }
             let to = if parts.method == Method::GET && parts.uri.path() != "/" {
                 let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
                 let path =

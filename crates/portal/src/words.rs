@@ -19,8 +19,9 @@ pub(crate) fn number(of: u64) -> String {
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.millis_since(at) / 1000;
     match seconds {
-        0..=4 => "just now".to_owned(),
-        5..=119 => format!("{seconds} seconds ago"),
+        // A page that looks by itself would change with every second.
+        0..=59 => "just now".to_owned(),
+        60..=119 => "a minute ago".to_owned(),
         120..=7199 => format!("{} minutes ago", seconds / 60),
         7200..=172_799 => format!("{} hours ago", seconds / 3600),
         _ => format!("{} days ago", seconds / 86_400),

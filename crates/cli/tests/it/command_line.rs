@@ -101,6 +101,8 @@ fn every_command_has_help_with_an_example() {
         &["token", "create"],
         &["token", "list"],
         &["token", "revoke"],
+        &["administrator", "list"],
+        &["administrator", "password"],
         &["plan"],
         &["apply"],
         &["explain"],

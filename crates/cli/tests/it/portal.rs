@@ -163,7 +163,7 @@ fn begun(data: &Path) -> (Server, Browser) {
     (server, browser)
 }
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "/",
     "/applications",
     "/applications/new",
@@ -173,6 +173,8 @@ const PAGES: [&str; 11] = [
     "/service/new",
     "/directory/users",
     "/directory/groups",
+    "/directory/deleted",
+    "/directory/import",
     "/audit",
     "/account",
 ];
@@ -243,6 +245,7 @@ fn signing_in_begins_another_session_and_wrong_passwords_wait() {
         ("/audit", "/audit"),
         ("//evil.example", "/"),
         ("https://evil.example", "/"),
+        ("/\t/evil.example", "/"),
     ] {
         let fields = [("name", "Ada"), ("password", PASSWORD), ("to", to)];
         assert_eq!(other.send("/sign-in", Some(&fields), &[]).goes_to(), goes);
@@ -398,6 +401,15 @@ fn nothing_that_a_directory_holds_becomes_part_of_a_page() {
     let groups = ada.get("/directory/groups").text;
     let group = groups.split("/directory/groups/").nth(1).unwrap();
     let group = group.split('"').next().unwrap();
+    let services = ada.get("/service").text;
+    let integration = services.split("href=\"/service/").nth(2).unwrap();
+    let integration = integration.split('"').next().unwrap();
+    let received = ada.get(&format!("/service/{integration}/users")).text;
+    let resource = received
+        .split(&format!("/service/{integration}/users/"))
+        .nth(1)
+        .unwrap();
+    let resource = resource.split('"').next().unwrap();
     let pages = [
         "/".to_owned(),
         "/logs".to_owned(),
@@ -416,6 +428,15 @@ fn nothing_that_a_directory_holds_becomes_part_of_a_page() {
         format!("/applications/{id}/logs/{event}"),
         format!("/applications/{id}/logs?identity=%3Cscript%3E%22%3E"),
         format!("/applications/{id}/remove"),
+        format!("/applications/{id}/mappings/User/scope"),
+        format!("/applications/{id}/mappings/User/expression?target=displayName&who={user}"),
+        format!("/applications/{id}/schema"),
+        format!("/applications/{id}/demand?subject={user}"),
+        format!("/service/{integration}/users"),
+        format!("/service/{integration}/users?q=%3Cscript%3E%22%3E"),
+        format!("/service/{integration}/users/{resource}"),
+        format!("/service/{integration}/groups"),
+        format!("/service/{integration}/events"),
         "/applications/new?q=%3Cscript%3E%22%3E".to_owned(),
     ];
     let mut shown = BTreeMap::new();
@@ -428,7 +449,7 @@ fn nothing_that_a_directory_holds_becomes_part_of_a_page() {
         shown.insert(page, escaped);
     }
     let tell = shown.values().filter(|count| **count > 0).count();
-    assert!(tell >= 10, "the pages show it, escaped: {shown:?}");
+    assert!(tell >= 18, "the pages show it, escaped: {shown:?}");
 }
 
 #[test]
@@ -519,4 +540,338 @@ fn a_reader_looks_an_operator_runs_and_an_administrator_changes() {
         404
     );
     assert_eq!(ada.send("/service/none", None, &[]).status, 404);
+}
+
+/// A number that a page says behind some words.
+#[track_caller]
+fn number_after(text: &str, words: &str) -> u64 {
+    let rest = text.split(words).nth(1).expect(words);
+    let digits: String = rest
+        .chars()
+        .skip_while(|it| !it.is_ascii_digit())
+        .take_while(|it| it.is_ascii_digit() || *it == ',')
+        .filter(char::is_ascii_digit)
+        .collect();
+    digits.parse().expect(words)
+}
+
+/// A directory of people in two departments, all of whom are provisioned; the application's page.
+fn two_departments(data: &Path) -> String {
+    let (url, token) = receiver(data);
+    let mut text = "userPrincipalName,displayName,department,accountEnabled\n".to_owned();
+    for at in 0..12 {
+        let department = if at < 5 { "Sales" } else { "Engineering" };
+        let _ = writeln!(text, "p{at}@x.example,Person {at},{department},true");
+    }
+    let file = data.join("users.csv");
+    std::fs::write(&file, text).unwrap();
+    json(data, &["import", "--kind", "users", file.to_str().unwrap()]);
+    crate::run::everybody(data, &url, &token);
+    let shown = json(data, &["app", "show", crate::run::APP]);
+    format!("/applications/{}", shown["id"].as_str().unwrap())
+}
+
+/// What a page says beforehand is what the next cycle does.
+#[test]
+fn a_page_says_who_enters_and_leaves_before_it_is_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (_server, mut ada) = begun(data);
+    let app = two_departments(data);
+    json(data, &["job", "guard", crate::run::APP, "--off"]);
+    assert!(run(data, &["job", "run", crate::run::APP]).status.success());
+    let scope = format!("{app}/mappings/User/scope");
+    let clause = |operator, value, act| {
+        [
+            ("version", "1"),
+            ("attribute0.0", "department"),
+            ("operator0.0", operator),
+            ("value0.0", value),
+            ("act", act),
+        ]
+    };
+    let wrong = ada.post(&scope, &clause("REGEX MATCH", "[", "review"));
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.text.contains("Nothing was saved"), "{}", wrong.text);
+    let seen = ada.post(&scope, &clause("EQUALS", "Sales", "review"));
+    assert_eq!(seen.status, 200, "{}", seen.text);
+    assert_eq!(number_after(&seen.text, "leave</span>"), 7);
+    assert_eq!(number_after(&seen.text, "enter</span>"), 0);
+    assert!(seen.text.contains("5 stay in scope"), "{}", seen.text);
+    assert!(seen.text.contains("Person 11") && !seen.text.contains(">Person 1<"));
+    let saved = ada.post(&scope, &clause("EQUALS", "Sales", "save"));
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    // Somebody with the page of before does not save over that.
+    let stale = ada.post(&scope, &clause("EQUALS", "Engineering", "save"));
+    assert_eq!(stale.status, 400);
+    assert!(stale.text.contains("somebody else") || stale.text.contains("Somebody else"));
+    let ran = json(data, &["job", "run", crate::run::APP]);
+    assert_eq!(ran["disabled"].as_u64(), Some(7), "{ran}");
+    // Back again, from the versions.
+    let schema = format!("{app}/schema");
+    let back = ada.get(&format!("{schema}?version=1&against=current"));
+    assert!(back.text.contains("department"), "{}", back.text);
+    let went = ada.post(&schema, &[("act", "back"), ("version", "1")]);
+    assert_eq!(went.status, 303, "{}", went.text);
+    let ran = json(data, &["job", "run", crate::run::APP]);
+    assert_eq!(ran["updated"].as_u64(), Some(7), "{ran}");
+    // Only who is assigned: nobody is, and everybody would leave.
+    let fields = [("act", "scope"), ("scope", "assigned"), ("minutes", "40")];
+    let seen = ada.post(&format!("{app}/provisioning"), &fields);
+    assert_eq!(number_after(&seen.text, "leave</span>"), 12);
+}
+
+#[test]
+fn a_form_changes_what_was_changed_in_it_and_nothing_that_others_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (_server, mut ada) = begun(data);
+    let app = two_departments(data);
+    let settings = format!("{app}/provisioning");
+    // The page as it was opened: on, for all, no mail.
+    let opened = [
+        ("was_status", "on"),
+        ("status", "on"),
+        ("was_scope", "all"),
+        ("scope", "all"),
+        ("was_minutes", "40"),
+        ("minutes", "40"),
+        ("was_keep", "failures"),
+        ("keep", "failures"),
+        ("was_most", "500"),
+        ("most", "500"),
+        ("was_share", ""),
+        ("share", ""),
+        ("was_email", ""),
+        ("email", "ops@x.example"),
+        ("notify", "1"),
+    ];
+    let url = json(data, &["app", "show", crate::run::APP])["tenantUrl"].clone();
+    let url = url.as_str().unwrap().to_owned();
+    // Meanwhile somebody pauses, and sets the guard.
+    json(data, &["job", "start", crate::run::APP]);
+    json(data, &["job", "pause", crate::run::APP]);
+    json(data, &["job", "guard", crate::run::APP, "--most", "3"]);
+    let mut fields = opened.to_vec();
+    fields.push(("tenant_url", &url));
+    let saved = ada.post(&settings, &fields);
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    let shown = ada.get(&settings).text;
+    assert!(
+        shown.contains("id=\"off\" value=\"off\" checked"),
+        "{shown}"
+    );
+    assert!(shown.contains("name=\"most\" inputmode=\"numeric\" value=\"3\""));
+    assert!(shown.contains("ops@x.example"));
+    // What cannot be is refused before anything is saved.
+    fields.extend([("was_minutes", "40")]);
+    let mut wrong: Vec<(&str, &str)> = fields
+        .iter()
+        .copied()
+        .filter(|it| it.0 != "minutes")
+        .collect();
+    wrong.push(("minutes", "0.01"));
+    wrong.retain(|it| it.0 != "email");
+    wrong.push(("email", "others@x.example"));
+    let refused = ada.post(&settings, &wrong);
+    assert_eq!(refused.status, 400);
+    assert!(refused.text.contains("10 seconds"));
+    assert!(!ada.get(&settings).text.contains("others@x.example"));
+    // A person: another title, while an import has changed the department.
+    let id = json(data, &["user", "show", "p0@x.example"])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    json(data, &["user", "set", "p0@x.example", "department=Legal"]);
+    let fields = [
+        ("sign_in", "p0@x.example"),
+        ("was_sign_in", "p0@x.example"),
+        ("department", "Sales"),
+        ("was_department", "Sales"),
+        ("displayName", "Person 0"),
+        ("was_displayName", "Person 0"),
+        ("jobTitle", "Counsel"),
+        ("was_jobTitle", ""),
+    ];
+    assert_eq!(
+        ada.post(&format!("/directory/users/{id}"), &fields).status,
+        303
+    );
+    let user = json(data, &["user", "show", "p0@x.example"]);
+    let told = user.to_string();
+    assert!(told.contains("Legal") && told.contains("Counsel"), "{told}");
+}
+
+#[test]
+fn what_takes_something_away_says_so_in_numbers_and_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (_server, mut ada) = begun(data);
+    let app = two_departments(data);
+    json(data, &["app", "scope", crate::run::APP, "assigned"]);
+    let groups = data.join("groups.csv");
+    std::fs::write(&groups, "displayName\nSales\n").unwrap();
+    json(
+        data,
+        &["import", "--kind", "groups", groups.to_str().unwrap()],
+    );
+    for at in 0..5 {
+        json(
+            data,
+            &["group", "add", "Sales", &format!("p{at}@x.example")],
+        );
+    }
+    // Who comes into scope, before they do; then they do.
+    let users = format!("{app}/users");
+    let fields = [
+        ("names", "Sales\np0@x.example\nnobody@x.example"),
+        ("act", "preview"),
+    ];
+    let seen = ada.post(&users, &fields);
+    assert_eq!(number_after(&seen.text, "enter</span>"), 5);
+    assert!(
+        seen.text
+            .contains("nobody@x.example: there is nobody of this name")
+    );
+    let assigned = ada.post(
+        &users,
+        &[("names", "Sales\np0@x.example"), ("act", "assign")],
+    );
+    assert_eq!(assigned.status, 303, "{}", assigned.text);
+    assert!(run(data, &["job", "run", crate::run::APP]).status.success());
+    // The group's assignment: four have nothing else, and one has.
+    let page = ada.get(&users).text;
+    let row = page.split("Remove Sales").next().unwrap();
+    let id = row
+        .rsplit("name=\"id\" value=\"")
+        .next()
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let remove = format!("{app}/users/remove");
+    let asked = ada.post(&remove, &[("id", id)]);
+    assert_eq!(asked.status, 200);
+    assert!(
+        asked.text.contains("4 users and 1 groups lose access"),
+        "{}",
+        asked.text
+    );
+    assert!(asked.text.contains("1 keep it by other assignments"));
+    assert!(
+        ada.get(&users).text.contains("Remove Sales"),
+        "asking does nothing"
+    );
+    assert_eq!(
+        ada.post(&remove, &[("id", id), ("sure", "yes")]).status,
+        303
+    );
+    assert!(!ada.get(&users).text.contains("Remove Sales"));
+    // A person, a group, everything anew, all tokens.
+    let user = json(data, &["user", "show", "p0@x.example"])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let at = format!("/directory/users/{user}");
+    let asked = ada.post(&at, &[("act", "delete")]);
+    assert!(
+        asked.text.contains("They lose access to 1 applications"),
+        "{}",
+        asked.text
+    );
+    assert!(!ada.get(&at).text.contains("can be restored"));
+    assert_eq!(
+        ada.post(&at, &[("act", "delete"), ("sure", "yes")]).status,
+        303
+    );
+    assert!(ada.get("/directory/deleted").text.contains("p0@x.example"));
+    let group = json(data, &["group", "show", "Sales"])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let asked = ada.post(&format!("/directory/groups/{group}"), &[("act", "delete")]);
+    assert!(
+        asked.text.contains("It has 4 users as members"),
+        "{}",
+        asked.text
+    );
+    let asked = ada.post(&format!("{app}/details"), &[("act", "restart")]);
+    assert!(asked.text.contains("are looked at again"), "{}", asked.text);
+    let services = ada.get("/service").text;
+    let service = services
+        .split("href=\"/service/")
+        .nth(2)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let asked = ada.post(&format!("/service/{service}"), &[("act", "revoke")]);
+    assert!(
+        asked.text.contains("1 live tokens and 0 OAuth clients"),
+        "{}",
+        asked.text
+    );
+}
+
+#[test]
+fn passwords_are_changed_and_many_attempts_at_once_are_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (server, mut ada) = begun(data);
+    let mut elsewhere = Browser::new(&server.url);
+    assert_eq!(elsewhere.sign_in("Ada", PASSWORD).status, 303);
+    let other = "another horse battery";
+    let change = |old, new, again| [("old", old), ("new", new), ("again", again)];
+    for (wrong, says) in [
+        (
+            change("not it at all", other, other),
+            "That is not your password",
+        ),
+        (
+            change(PASSWORD, other, "something else entirely"),
+            "not the same",
+        ),
+        (change(PASSWORD, "short", "short"), "characters"),
+    ] {
+        let seen = ada.post("/account/password", &wrong);
+        assert_eq!(seen.status, 400);
+        assert!(seen.text.contains(says), "{}", seen.text);
+    }
+    assert_eq!(
+        ada.post("/account/password", &change(PASSWORD, other, other))
+            .status,
+        303
+    );
+    // This session goes on, others do not; nor does the old password.
+    ada.get("/");
+    assert_eq!(elsewhere.send("/", None, &[]).status, 303);
+    assert_eq!(elsewhere.sign_in("Ada", PASSWORD).status, 401);
+    // One who has lost theirs gets one by the command line.
+    let reset = json(data, &["administrator", "password", "ada"]);
+    let given = reset["password"].as_str().unwrap().to_owned();
+    assert_eq!(ada.send("/", None, &[]).status, 303);
+    assert_eq!(elsewhere.sign_in("Ada", &given).status, 303);
+    let listed = json(data, &["administrator", "list"]);
+    assert_eq!(listed[0]["role"], "administrator");
+    // As many as come at once, only a few are looked at.
+    let mut statuses = Vec::new();
+    std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..40)
+            .map(|_| {
+                let url = server.url.clone();
+                scope.spawn(move || Browser::new(&url).sign_in("Ada", "a guess of many").status)
+            })
+            .collect();
+        statuses.extend(tries.into_iter().map(|it| it.join().unwrap().as_u16()));
+    });
+    let looked_at = statuses.iter().filter(|status| **status == 401).count();
+    assert!(
+        looked_at <= 8,
+        "{looked_at} guesses were looked at: {statuses:?}"
+    );
+    assert!(statuses.contains(&429));
+    // A form from who is not signed in is small, and no file.
+    let long = "x".repeat(20_000);
+    let seen = elsewhere.send("/sign-in", Some(&[("name", &long)]), &[]);
+    assert_eq!(seen.status, 413);
 }

@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 use super::api::{Api, id, operations};
 
 /// What a tenant has.
-struct Owned {
-    user: String,
-    group: String,
-    deleted: String,
+pub(crate) struct Owned {
+    pub(crate) user: String,
+    pub(crate) group: String,
+    pub(crate) deleted: String,
     application: String,
-    principal: String,
+    pub(crate) principal: String,
     role: String,
     template: String,
     job: String,
-    integration: String,
+    pub(crate) integration: String,
     directory: String,
-    assignments: [String; 2],
+    pub(crate) assignments: [String; 2],
 }
 
-async fn owned(api: &Api, name: &str) -> Owned {
+pub(crate) async fn owned(api: &Api, name: &str) -> Owned {
     let (user, group) = (api.user(name).await, api.group(name).await);
     let reference = json!({ "@odata.id": format!("http://localhost/v1.0/users/{user}") });
     api.done(
@@ -122,7 +122,7 @@ impl Owned {
         }
     }
 
-    fn ids(&self) -> [&String; 9] {
+    pub(crate) fn ids(&self) -> [&String; 9] {
         let [first, second] = &self.assignments;
         [
             &self.user,
@@ -139,7 +139,7 @@ impl Owned {
 }
 
 /// Everything that a tenant can read of its own.
-async fn picture(api: &Api, owned: &Owned) -> Vec<(String, Value)> {
+pub(crate) async fn picture(api: &Api, owned: &Owned) -> Vec<(String, Value)> {
     let mut picture = Vec::new();
     for (method, path, _) in operations() {
         // A delta's link tells the time, and a job when it was looked at.

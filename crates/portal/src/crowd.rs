@@ -1,0 +1,71 @@
+//! Who would come into scope and who would leave it, as a page shows it before somebody saves.
+
+use std::sync::Arc;
+
+use muster_app::turnover::{Side, Turnover};
+use muster_model::directory::Kind;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::failure::Failure;
+use crate::words::number;
+
+/// Objects that come or go, and the first of them by name.
+pub(crate) struct Group {
+    pub(crate) users: String,
+    pub(crate) groups: String,
+    pub(crate) is_empty: bool,
+    /// Name, and the page of it.
+    pub(crate) first: Vec<(String, String)>,
+    pub(crate) more: Option<String>,
+}
+
+impl Group {
+    fn of(side: Side) -> Self {
+        let named = side.first.len() as u64;
+        let (users, groups, all) = (side.users, side.groups, side.count());
+        let page = |kind, id| match kind {
+            Kind::User => format!("/directory/users/{id}"),
+            Kind::Group => format!("/directory/groups/{id}"),
+        };
+        Self {
+            users: number(users),
+            groups: number(groups),
+            is_empty: all == 0,
+            first: side
+                .first
+                .into_iter()
+                .map(|(kind, id, name)| (name, page(kind, id)))
+                .collect(),
+            more: (all > named).then(|| number(all - named)),
+        }
+    }
+}
+
+/// Who would come and go.
+pub(crate) struct Crowd {
+    pub(crate) enter: Group,
+    pub(crate) leave: Group,
+    pub(crate) stay: String,
+    pub(crate) undecided: Option<String>,
+}
+
+impl Crowd {
+    pub(crate) fn of(turnover: Turnover) -> Self {
+        Self {
+            enter: Group::of(turnover.enter),
+            leave: Group::of(turnover.leave),
+            stay: number(turnover.stay),
+            undecided: (turnover.undecided > 0).then(|| number(turnover.undecided)),
+        }
+    }
+}
+
+/// Looking at the whole directory takes time: so many at once.
+pub(crate) fn looks() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
+}
+
+/// One's turn to look.
+pub(crate) async fn turn(looks: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
+    looks.acquire().await.map_err(|_| Failure::not_found())
+}
