@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+pub use muster_engine::port::{Begun, Issuer};
 use muster_model::administrator::{Administrator, Role, Session};
 use muster_model::audit::activity;
 use muster_model::{AdministratorId, Secret, SessionId, Timestamp};
@@ -130,15 +131,16 @@ fn entry(ctx: &Ctx, who: &Administrator, what: &str) -> muster_model::audit::Aud
     audit::general(ctx, activity::ADMINISTRATOR, detail)
 }
 
-/// Adds somebody.
+/// Adds somebody, with a password, or for who signs in elsewhere without one.
 pub async fn add(
     ctx: &Ctx,
     name: &str,
     role: Role,
-    password: &str,
+    password: Option<&str>,
 ) -> Result<Administrator, AppError> {
     let who = new_one(ctx, name, role)?;
-    let hash = hashed(password).await?;
+    let nobodys = new_secret()?;
+    let hash = hashed(password.unwrap_or(nobodys.expose())).await?;
     let (tenant, entry, added) = (ctx.tenant, entry(ctx, &who, "added"), who.clone());
     let done = ctx.store.write::<_, AppError, _>(move |tx| {
         Box::pin(async move {
@@ -395,6 +397,22 @@ async fn right_password(
     };
     attempt.was_right();
     Ok(Some(id))
+}
+
+/// Signs in who has signed in elsewhere by this name; none when nobody has it.
+pub async fn sign_in_elsewhere(
+    ctx: &Ctx,
+    name: &str,
+    agent: &str,
+) -> Result<Option<SignedIn>, AppError> {
+    let (tenant, name) = (ctx.tenant, name.trim());
+    let known = ctx.store.read::<_, AppError, _>(|tx| {
+        Box::pin(async move { Ok(administrators::password(tx, tenant, name).await?) })
+    });
+    match known.await? {
+        Some((id, _)) => open(ctx, id, agent).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Begins a session of somebody.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
-use muster_connect::MailServer;
+use muster_connect::{MailServer, OidcSettings};
 use muster_model::Secret;
 use muster_store::StoreUrl;
 use muster_web::Tls;
@@ -33,6 +33,21 @@ struct File {
     targets: Targets,
     mail: Mail,
     metrics: Metrics,
+    oidc: OidcFile,
+}
+
+/// Where people sign in to the pages, besides by a password; the client's secret comes from MUSTER_OIDC_CLIENT_SECRET.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OidcFile {
+    /// The issuer's address, as it stands in its tokens.
+    issuer: Option<String>,
+    /// The client that was registered there.
+    client_id: Option<String>,
+    /// By which claim people are known: `email` (verified), `preferred_username`, or `sub`.
+    claim: Option<String>,
+    /// What the button says: `Contoso`
+    name: Option<String>,
 }
 
 /// A certificate: whoever reaches the server does so over TLS.
@@ -93,6 +108,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// How mail is sent; or what is wrong with that, which concerns nobody who needs no mail.
     pub(crate) mail: std::result::Result<Option<MailServer>, String>,
+    /// Where people sign in to the pages, besides by a password.
+    pub(crate) oidc: Option<OidcSettings>,
     /// The sealing key in hexadecimal, when it does not come from the data folder.
     pub(crate) key: Option<String>,
     /// Who gives commands: the user of the operating system.
@@ -212,6 +229,7 @@ impl Config {
             authority,
             trusted_proxies,
             tls: tls(file.tls)?,
+            oidc: oidc(file.oidc)?,
             mail: mail(file.mail).map_err(|error| format!("{error:#}")),
             key,
             actor: actor(),
@@ -241,6 +259,33 @@ fn tls(file: TlsFiles) -> Result<Option<Tls>> {
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     };
     Ok(Some(Tls::new(&read(&certificate)?, &read(&key)?)?))
+}
+
+/// Where people sign in elsewhere, if they do.
+fn oidc(file: OidcFile) -> Result<Option<OidcSettings>> {
+    let issuer = environment("MUSTER_OIDC_ISSUER").or(file.issuer);
+    let client = environment("MUSTER_OIDC_CLIENT_ID").or(file.client_id);
+    let secret = environment("MUSTER_OIDC_CLIENT_SECRET");
+    let claim = environment("MUSTER_OIDC_CLAIM").or(file.claim);
+    let name = environment("MUSTER_OIDC_NAME").or(file.name);
+    let (issuer, client_id, secret) = match (issuer, client, secret) {
+        (None, None, None) => return Ok(None),
+        (Some(issuer), Some(client), Some(secret)) => (issuer, client, secret),
+        _ => bail!(
+            "signing in by OpenID Connect needs an issuer and a client ([oidc] issuer and client_id), \
+             and MUSTER_OIDC_CLIENT_SECRET"
+        ),
+    };
+    let claim = claim.map(|text| text.parse()).transpose();
+    Ok(Some(OidcSettings {
+        issuer,
+        client_id,
+        client_secret: Secret::new(secret),
+        claim: claim
+            .map_err(|error: String| anyhow::anyhow!("[oidc] claim: {error}"))?
+            .unwrap_or_default(),
+        name: name.unwrap_or_else(|| "OpenID Connect".to_owned()),
+    }))
 }
 
 /// The mail server, if there is one.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use muster_app::Ctx;
-use muster_connect::{Connections, Http, OutboundPolicy, Smtp};
-use muster_engine::port::Mailer;
+use muster_connect::{Connections, Http, Oidc, OutboundPolicy, Smtp};
+use muster_engine::port::{Issuer, Mailer};
 use muster_engine::{Engine, EngineOptions};
 use muster_model::{JobId, SystemClock, TenantId};
 use muster_store::{Scratch, Store, StoreError, StoreUrl, jobs, webhooks};
@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) holder: String,
     /// Networks of proxies that say whom they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Where people sign in to the pages, besides by a password.
+    pub(crate) issuer: Option<Arc<dyn Issuer>>,
     /// Who sends mail, if that is configured; or what is wrong with how.
     /// What speaks to others.
     pub(crate) http: Http,
@@ -112,6 +114,10 @@ impl Node {
             holder,
             trusted_proxies: config.trusted_proxies.clone(),
             mailer,
+            issuer: config
+                .oidc
+                .clone()
+                .map(|settings| Arc::new(Oidc::new(settings, http.clone())) as Arc<dyn Issuer>),
             http,
             _home: home,
         })
@@ -130,6 +136,7 @@ impl Node {
             holder: self.holder.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             http: self.http.clone(),
+            issuer: self.issuer.clone(),
             mailer: self.mailer.clone(),
             _home: None,
         }

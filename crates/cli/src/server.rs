@@ -61,6 +61,7 @@ impl Server {
             node.public_url.clone(),
             node.tls.is_some(),
             Arc::clone(&poke),
+            node.issuer.clone(),
         ));
         let router = router.merge(muster_graph_api::router(
             node.ctx.clone(),

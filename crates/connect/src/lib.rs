@@ -4,6 +4,7 @@ pub mod authorize;
 mod courier;
 mod http;
 mod mail;
+mod oidc;
 mod source;
 mod target;
 
@@ -17,6 +18,7 @@ use muster_store::Store;
 
 pub use http::{Http, HttpError, OutboundPolicy};
 pub use mail::{MailError, MailServer, Smtp};
+pub use oidc::{Claim, Oidc, OidcSettings};
 pub use source::DirectorySource;
 pub use target::ScimTarget;
 

@@ -593,6 +593,34 @@ pub trait Courier: Send + Sync + fmt::Debug {
     ) -> Result<Receipt, String>;
 }
 
+/// Where people sign in elsewhere.
+#[async_trait]
+pub trait Issuer: Send + Sync + fmt::Debug {
+    /// What pages call it.
+    fn name(&self) -> &str;
+
+    /// Begins: where somebody goes, to come back to `redirect`.
+    async fn begin(&self, redirect: &str) -> Result<Begun, String>;
+
+    /// Ends with the code that came back: by what name they are known there. The error says what is wrong.
+    async fn finish(&self, begun: &Begun, code: &str) -> Result<String, String>;
+}
+
+/// What is remembered of somebody who signs in elsewhere, until they come back.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Where they go.
+    pub url: String,
+    /// Where they come back to.
+    pub redirect: String,
+    /// Comes back with them.
+    pub state: String,
+    /// Stands in what is said of them.
+    pub nonce: String,
+    /// Shows that it was us who began (RFC 7636).
+    pub verifier: Secret<String>,
+}
+
 /// Sends mail.
 #[async_trait]
 pub trait Mailer: Send + Sync + fmt::Debug {

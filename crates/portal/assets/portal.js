@@ -2,6 +2,11 @@
 (() => {
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = document.cookie.match(/(?:^|; )muster_theme=(dark|light)/)?.[1];
+  if (chosen) {
+    root.dataset.bsTheme = chosen;
+    root.setAttribute("data-chosen", "");
+  }
   const follow = () => {
     if (!root.hasAttribute("data-chosen")) root.dataset.bsTheme = dark.matches ? "dark" : "light";
   };

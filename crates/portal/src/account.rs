@@ -21,16 +21,18 @@ struct Account {
     shell: Shell,
     sessions: Vec<(Session, String, bool)>,
     everybody: Vec<(Administrator, String)>,
+    /// Where else one may sign in.
+    elsewhere: Option<String>,
     problem: Option<String>,
     may_change: bool,
 }
 
 /// `GET /account`
-pub(crate) async fn show(who: Who) -> Result<Response, Failure> {
-    Ok(page(&built(&who).await?))
+pub(crate) async fn show(State(face): State<Face>, who: Who) -> Result<Response, Failure> {
+    Ok(page(&built(&face, &who).await?))
 }
 
-async fn built(who: &Who) -> Result<Account, Failure> {
+async fn built(face: &Face, who: &Who) -> Result<Account, Failure> {
     let now = who.ctx.clock.now();
     let sessions = administrators::sessions(&who.ctx, who.administrator.id).await?;
     let may_change = who.may(Role::Administrator);
@@ -41,6 +43,7 @@ async fn built(who: &Who) -> Result<Account, Failure> {
     };
     Ok(Account {
         shell: Shell::new("Account", "account", who),
+        elsewhere: face.issuer.as_ref().map(|it| it.name().to_owned()),
         problem: None,
         sessions: sessions
             .into_iter()
@@ -64,7 +67,7 @@ async fn built(who: &Who) -> Result<Account, Failure> {
 
 /// `POST /account/password`
 pub(crate) async fn password(
-    State(_): State<Face>,
+    State(face): State<Face>,
     extensions: http::Extensions,
     Form(who, fields): Form,
 ) -> Result<Response, Failure> {
@@ -85,7 +88,7 @@ pub(crate) async fn password(
     };
     let mut response = page(&Account {
         problem: Some(said),
-        ..built(&who).await?
+        ..built(&face, &who).await?
     });
     *response.status_mut() = StatusCode::BAD_REQUEST;
     Ok(response)
@@ -102,7 +105,10 @@ pub(crate) async fn end_session(Form(who, fields): Form) -> Result<Response, Fai
 }
 
 /// `POST /account/administrators`
-pub(crate) async fn administrator(Form(who, fields): Form) -> Result<Response, Failure> {
+pub(crate) async fn administrator(
+    State(face): State<Face>,
+    Form(who, fields): Form,
+) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let role = fields.text("role");
     let parsed: Option<Role> = role.parse().ok();
@@ -120,6 +126,8 @@ pub(crate) async fn administrator(Form(who, fields): Form) -> Result<Response, F
         return Ok(Redirect::to("/account?done=saved").into_response());
     }
     let (name, password) = (fields.text("name"), fields.raw("password"));
+    // Who signs in elsewhere needs none.
+    let password = Some(password).filter(|it| !it.is_empty() || face.issuer.is_none());
     administrators::add(&who.ctx, name, parsed.ok_or_else(unknown)?, password).await?;
     Ok(Redirect::to("/account?done=created").into_response())
 }

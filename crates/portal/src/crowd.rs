@@ -7,7 +7,7 @@ use muster_model::directory::Kind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::failure::Failure;
-use crate::words::number;
+use crate::words::{many, number};
 
 /// Objects that come or go, and the first of them by name.
 pub(crate) struct Group {
@@ -28,8 +28,8 @@ impl Group {
             Kind::Group => format!("/directory/groups/{id}"),
         };
         Self {
-            users: number(users),
-            groups: number(groups),
+            users: many(users, "user"),
+            groups: many(groups, "group"),
             is_empty: all == 0,
             first: side
                 .first

@@ -21,12 +21,12 @@ use crate::Face;
 use crate::application::{Tabs, find};
 use crate::ask::{Question, ask, is_sure};
 use crate::chart::Chart;
-use crate::failure::Failure;
+use crate::failure::{Failure, capital, on_pages};
 use crate::form::Form;
 use crate::home::Health;
 use crate::shell::{Shell, page, protect};
 use crate::who::Who;
-use crate::words::{ago, number, took};
+use crate::words::{ago, many, number, took};
 
 /// Events and withdrawals that are shown.
 const SHOWN: u32 = 12;
@@ -42,7 +42,8 @@ const KNOWN: Duration = Duration::from_secs(5);
 /// A cycle in a table.
 struct Past {
     kind: &'static str,
-    state: String,
+    state: &'static str,
+    why: Option<String>,
     tone: &'static str,
     when: String,
     took: String,
@@ -56,15 +57,20 @@ struct Past {
 impl Past {
     fn of(cycle: &Cycle, now: muster_model::Timestamp) -> Self {
         let (state, tone) = match &cycle.state {
-            CycleState::Running => ("running".to_owned(), "info"),
-            CycleState::Succeeded => ("succeeded".to_owned(), "success"),
-            CycleState::EntryLevelErrors => ("some objects failed".to_owned(), "warning"),
-            CycleState::Failed { detail, .. } => (format!("failed: {detail}"), "danger"),
+            CycleState::Running => ("running", "info"),
+            CycleState::Succeeded => ("succeeded", "success"),
+            CycleState::EntryLevelErrors => ("some objects failed", "warning"),
+            CycleState::Failed { .. } => ("failed", "danger"),
+        };
+        let why = match &cycle.state {
+            CycleState::Failed { detail, .. } => Some(on_pages(&capital(detail))),
+            _ => None,
         };
         let counts = &cycle.counts;
         Self {
             kind: cycle.kind.as_str(),
             state,
+            why,
             tone,
             when: ago(cycle.began, now),
             took: took(cycle.began, cycle.ended.unwrap_or(now)),
@@ -165,7 +171,7 @@ async fn live(who: &Who, report: &JobReport, before: Option<Chart>) -> Result<Li
                 detail,
                 next_attempt,
                 ..
-            } => Some((detail.clone(), next_attempt.readable())),
+            } => Some((on_pages(&capital(detail)), next_attempt.readable())),
             _ => None,
         },
         held,
@@ -279,8 +285,8 @@ pub(crate) async fn act(
                         number(managed)
                     ),
                     format!(
-                        "{} failures are tried again at once. The watermark is forgotten; links are kept.",
-                        number(report.escrows)
+                        "What failed is tried again at once: {}. The watermark is forgotten; links are kept.",
+                        many(report.escrows, "object")
                     ),
                 ],
                 crowd: None,
@@ -293,8 +299,8 @@ pub(crate) async fn act(
                 section: "applications",
                 title: format!("Allow what is held back for {name}?"),
                 says: vec![format!(
-                    "{} withdrawals are carried out by the next cycle: accounts are disabled or deleted.",
-                    number(report.held_back)
+                    "The next cycle carries out {}: accounts are disabled or deleted.",
+                    many(report.held_back, "withdrawal")
                 )],
                 crowd: None,
                 button: "Allow them",

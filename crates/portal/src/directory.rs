@@ -16,7 +16,7 @@ use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form, query};
 use crate::shell::{Shell, page};
 use crate::who::Who;
-use crate::words::number;
+use crate::words::{many, number};
 
 /// Objects of a page.
 const PAGE: u32 = 50;
@@ -356,8 +356,8 @@ pub(crate) async fn change_user(
                     "They are provisioned to no application.".to_owned()
                 } else {
                     format!(
-                        "They lose access to {} applications with their next cycles: {}.",
-                        has.len(),
+                        "They lose access to {}, each with its next cycle: {}.",
+                        many(has.len() as u64, "application"),
                         has.join(", ")
                     )
                 },
@@ -555,8 +555,8 @@ pub(crate) async fn act_deleted(
                 says: vec![
                     "Nobody can restore them afterwards.".to_owned(),
                     format!(
-                        "With them go their memberships, and their assignments to {} applications.",
-                        assigned.len()
+                        "With them go their memberships, and {}.",
+                        many(assigned.len() as u64, "assignment")
                     ),
                 ],
                 crowd: None,
@@ -672,7 +672,7 @@ pub(crate) async fn change_group(
                 section: "directory",
                 title: format!("Delete the group {}?", group.display_name),
                 says: vec![
-                    format!("It has {} users as members.", number(members.count)),
+                    format!("It has {} as members.", many(members.count, "user")),
                     if names.is_empty() {
                         "It is assigned to no application.".to_owned()
                     } else {
@@ -722,9 +722,9 @@ pub(crate) async fn change_group(
                             "It is assigned to no application: nobody loses anything.".to_owned()
                         } else {
                             format!(
-                                "It gives access to nothing then: of its {} users, who has access to {} by it \
+                                "It gives access to nothing then: of its {}, who has access to {} by it \
                                  alone loses it.",
-                                number(members.count),
+                                many(members.count, "user"),
                                 names.join(", ")
                             )
                         }],

@@ -43,8 +43,30 @@ impl From<AppError> for Failure {
             error if error.is_outdated() => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
-        Self::Said(status, capital(&error.to_string()))
+        Self::Said(status, on_pages(&capital(&error.to_string())))
     }
+}
+
+/// Without the commands that a message names: who reads it has a page before them.
+pub(crate) fn on_pages(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    // `(muster job held)` goes, and so does `; see: muster app list` to its end.
+    while let Some(at) = rest.find("(muster ") {
+        let Some(end) = rest[at..].find(')') else {
+            break;
+        };
+        kept += rest[..at].trim_end();
+        rest = &rest[at + end + 1..];
+    }
+    kept += rest;
+    let cut = kept
+        .find("; see")
+        .filter(|at| kept[*at..].contains("muster "));
+    if let Some(at) = cut {
+        kept.truncate(at);
+    }
+    kept
 }
 
 /// A sentence.
@@ -68,6 +90,30 @@ impl IntoResponse for Failure {
                 response
             }
             Self::Said(status, message) => shell::failed(status, message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_pages;
+
+    #[test]
+    fn commands_stay_out_of_pages() {
+        for (said, shown) in [
+            ("There is no a; see: muster app list", "There is no a"),
+            (
+                "No version 3; see which there are with: muster schema history",
+                "No version 3",
+            ),
+            (
+                "Look at them (muster job held), then let them go (muster job allow), or wait",
+                "Look at them, then let them go, or wait",
+            ),
+            ("It is as it is; see below", "It is as it is; see below"),
+            ("(muster", "(muster"),
+        ] {
+            assert_eq!(on_pages(said), shown);
         }
     }
 }

@@ -11,7 +11,7 @@ use muster_model::job::JobStatus;
 use muster_model::link::LinkState;
 
 use crate::chart::Chart;
-use crate::failure::Failure;
+use crate::failure::{Failure, capital, on_pages};
 use crate::shell::{Shell, page};
 use crate::who::Who;
 use crate::words::{ago, number};
@@ -117,7 +117,7 @@ fn decisions(report: &JobReport) -> Vec<Decision> {
             "More than its guard lets through at once. Look at them, and allow them or mend the cause.",
         );
     } else if let JobStatus::Quarantined { detail, .. } = &report.job.status {
-        decide("Quarantine".to_owned(), detail);
+        decide("Quarantine".to_owned(), &on_pages(&capital(detail)));
     }
     decisions
 }

@@ -19,6 +19,7 @@ mod home;
 mod import;
 mod logs;
 mod mappings;
+mod oidc;
 mod plan;
 mod provisioning;
 mod received;
@@ -41,6 +42,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{Method, StatusCode};
 use muster_app::Ctx;
+use muster_app::administrators::Issuer;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::failure::Failure;
@@ -57,17 +59,29 @@ pub(crate) struct Face {
     /// Whose turn it is to look at the whole directory.
     pub(crate) looks: Arc<Semaphore>,
     pub(crate) uploads: import::Uploads,
+    /// Where people sign in, besides by a password.
+    pub(crate) issuer: Option<Arc<dyn Issuer>>,
+    pub(crate) elsewhere: oidc::Elsewhere,
 }
 
-/// The pages; `public_url` is the address under which others reach this server.
-pub fn router(ctx: Ctx, public_url: String, is_secure: bool, poke: Arc<Notify>) -> Router {
+/// The pages; `public_url` is the address under which others reach this server, and people also sign in at `issuer`.
+pub fn router(
+    ctx: Ctx,
+    public_url: String,
+    is_secure: bool,
+    poke: Arc<Notify>,
+    issuer: Option<Arc<dyn Issuer>>,
+) -> Router {
     let face = Face {
         ctx,
+        // Or a proxy before it is.
+        is_secure: is_secure || public_url.starts_with("https://"),
         public_url,
-        is_secure,
         poke,
         looks: crowd::looks(),
         uploads: import::Uploads::default(),
+        issuer,
+        elsewhere: oidc::Elsewhere::default(),
     };
     Router::new()
         .route("/", get(home::show))
@@ -78,6 +92,8 @@ pub fn router(ctx: Ctx, public_url: String, is_secure: bool, poke: Arc<Notify>) 
             get(sign_in::welcome).post(sign_in::begin),
         )
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/sign-in/oidc", get(oidc::begin))
+        .route("/sign-in/oidc/callback", get(oidc::finish))
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::show))
         .route("/account/password", post(account::password))

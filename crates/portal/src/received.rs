@@ -151,15 +151,14 @@ pub(crate) async fn one(
         members: whole
             .members
             .iter()
-            .map(|member| {
+            .map(|(member, name)| {
                 let folder = match member.kind {
                     ResourceKind::USER => Some("users"),
                     ResourceKind::GROUP => Some("groups"),
                     _ => None,
                 };
                 let link = folder.map(|folder| format!("/service/{id}/{folder}/{}", member.value));
-                let name = member.display.clone();
-                (link, name.unwrap_or_else(|| member.value.clone()))
+                (link, name.clone())
             })
             .collect(),
     }))

@@ -16,7 +16,7 @@ use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
 use crate::shell::{Shell, page};
 use crate::who::Who;
-use crate::words::{ago, number};
+use crate::words::{ago, many, number};
 
 struct Row {
     id: String,
@@ -293,9 +293,9 @@ pub(crate) async fn act(
                 title: format!("Shut everybody out of {}?", of.name),
                 says: vec![
                     format!(
-                        "{} live tokens and {} OAuth clients stop at once, and setup links with them.",
-                        live.count(),
-                        clients.len()
+                        "{} and {} stop at once, and setup links with them.",
+                        many(live.count() as u64, "live token"),
+                        many(clients.len() as u64, "OAuth client")
                     ),
                     "Nobody can send or read anything until there is a new token.".to_owned(),
                 ],
@@ -311,8 +311,8 @@ pub(crate) async fn act(
                 section: "service",
                 title: format!("Remove the OAuth client {client}?"),
                 says: vec![format!(
-                    "{} access tokens that it was given stop at once.",
-                    live.filter(of_client).count()
+                    "{} that it was given stop at once.",
+                    many(live.filter(of_client).count() as u64, "access token")
                 )],
                 crowd: None,
                 button: "Remove the client",

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use askama::Template;
 use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use muster_app::administrators::{self, SignedIn};
 use muster_app::{AppError, Ctx};
@@ -24,6 +25,26 @@ struct SignIn {
     to: String,
     problem: Option<String>,
     is_first: bool,
+    /// Where else one may sign in.
+    elsewhere: Option<String>,
+}
+
+fn elsewhere(face: &Face) -> Option<String> {
+    face.issuer.as_ref().map(|it| it.name().to_owned())
+}
+
+/// The page again, with why somebody was not let in.
+pub(crate) fn refused(face: &Face, parts: &Parts, problem: String) -> Response {
+    let mut response = page(&SignIn {
+        shell: Shell::outside("Sign in", shell::scheme(parts)),
+        name: String::new(),
+        to: "/".to_owned(),
+        problem: Some(problem),
+        is_first: false,
+        elsewhere: elsewhere(face),
+    });
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
 }
 
 #[derive(Template)]
@@ -36,7 +57,7 @@ struct Welcome {
 }
 
 /// Where somebody goes after signing in: a path of ours, and nothing else.
-fn within(to: &str) -> &str {
+pub(crate) fn within(to: &str) -> &str {
     let is_path = to.starts_with('/')
         && !to.starts_with("//")
         && !to.contains('\\')
@@ -58,11 +79,12 @@ pub(crate) async fn show(State(face): State<Face>, request: Request) -> Result<R
         to: within(fields.text("to")).to_owned(),
         problem: None,
         is_first: is_first(&face.ctx).await?,
+        elsewhere: elsewhere(&face),
     }))
 }
 
 /// The browser, as it calls itself.
-fn agent(request: &Request) -> String {
+pub(crate) fn agent(request: &Request) -> String {
     let agent = request.headers().get(header::USER_AGENT);
     let agent = agent.and_then(|value| value.to_str().ok());
     agent.unwrap_or_default().to_owned()
@@ -99,13 +121,14 @@ pub(crate) async fn enter(State(face): State<Face>, request: Request) -> Result<
         to,
         problem: Some(problem),
         is_first: false,
+        elsewhere: elsewhere(&face),
     });
     *response.status_mut() = status;
     Ok(response)
 }
 
 /// A session is a new one each time somebody signs in.
-fn signed_in(face: &Face, signed: &SignedIn, to: &str) -> Response {
+pub(crate) fn signed_in(face: &Face, signed: &SignedIn, to: &str) -> Response {
     let mut response = Redirect::to(to).into_response();
     let secure = if face.is_secure { "; Secure" } else { "" };
     let value = format!(
@@ -116,7 +139,7 @@ fn signed_in(face: &Face, signed: &SignedIn, to: &str) -> Response {
     response
 }
 
-fn set_cookie(response: &mut Response, value: &str) {
+pub(crate) fn set_cookie(response: &mut Response, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

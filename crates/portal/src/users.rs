@@ -19,7 +19,7 @@ use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form, query};
 use crate::shell::{Shell, page};
 use crate::who::Who;
-use crate::words::number;
+use crate::words::{many, number};
 
 /// Assignments that a page shows.
 const SHOWN: u32 = 200;
@@ -95,7 +95,13 @@ async fn built(who: &Who, shown: &Shown, uri: &Uri) -> Result<Assigned, Failure>
             .map(|role| role.display_name.clone())
             .collect(),
         names: String::new(),
-        role: String::new(),
+        // The role that ordinary people get.
+        role: shown
+            .roles
+            .iter()
+            .find(|role| role.value == "User")
+            .or_else(|| shown.roles.first())
+            .map_or_else(String::new, |role| role.display_name.clone()),
         nested: false,
         nothing_done: false,
         crowd: None,
@@ -316,9 +322,9 @@ pub(crate) async fn unassign(
             title: format!("Remove the assignment of {name}?"),
             says: vec![
                 format!(
-                    "{} users and {} groups lose access to {}, as far as its guard allows.",
-                    number(turnover.leave.users),
-                    number(turnover.leave.groups),
+                    "{} and {} lose access to {}, as far as its guard allows.",
+                    many(turnover.leave.users, "user"),
+                    many(turnover.leave.groups, "group"),
                     shown.application.display_name
                 ),
                 format!("{} keep it by other assignments.", number(turnover.stay)),

@@ -15,6 +15,12 @@ pub(crate) fn number(of: u64) -> String {
     text
 }
 
+/// `1 user`, `2 users`
+pub(crate) fn many(count: u64, of: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {of}{ending}", number(count))
+}
+
 /// How long ago, in the largest unit that fits.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.millis_since(at) / 1000;
@@ -48,5 +54,7 @@ mod tests {
         assert_eq!(number(999), "999");
         assert_eq!(number(1000), "1,000");
         assert_eq!(number(1_234_567), "1,234,567");
+        assert_eq!(many(1, "user"), "1 user");
+        assert_eq!(many(2000, "user"), "2,000 users");
     }
 }

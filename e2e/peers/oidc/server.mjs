@@ -3,7 +3,8 @@
 //
 //   PEER=http://127.0.0.1:8080/v2 TOKEN=secret JWK='{"kty":"EC",…}' PORT=0 node server.mjs
 //
-// Clients: `muster` with the secret `client-secret`, for authorization codes, and `signer`, whose public key is
+// Clients: `muster` with the secret `client-secret`, for authorization codes, `pages` with `pages-secret`, for
+// people who sign in to the pages (as ana@contoso.example), and `signer`, whose public key is
 // JWK. Whoever is asked says yes at once. SCIM is at /scim. It ends on SIGTERM, and by itself after MAX_SECONDS.
 
 import { createServer } from "node:http";
@@ -33,6 +34,15 @@ const configuration = {
             redirect_uris: ["http://127.0.0.1/callback"],
         },
         {
+            client_id: "pages",
+            client_secret: "pages-secret",
+            application_type: "native",
+            token_endpoint_auth_method: "client_secret_basic",
+            grant_types: ["authorization_code"],
+            response_types: ["code"],
+            redirect_uris: ["http://127.0.0.1/sign-in/oidc/callback"],
+        },
+        {
             client_id: "signer",
             token_endpoint_auth_method: "private_key_jwt",
             grant_types: ["client_credentials"],
@@ -41,14 +51,17 @@ const configuration = {
             jwks: { keys: [JSON.parse(jwk)] },
         },
     ],
-    scopes: ["openid", "offline_access", "scim"],
+    scopes: ["openid", "offline_access", "scim", "email", "profile"],
+    claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["preferred_username"] },
     features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/yes/${interaction.uid}` },
     pkce: { required: () => true },
     issueRefreshToken: async () => true,
     rotateRefreshToken: true,
     ttl: { AccessToken: 600, ClientCredentials: 600, RefreshToken: 3600, Grant: 3600 },
-    findAccount: async (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
+    findAccount: async (_, id) => ({ accountId: id, claims: async () => ({
+        sub: id, preferred_username: id, email: `${id}@contoso.example`, email_verified: true,
+    }) }),
     cookies: { keys: ["only for tests"] },
 };
 

@@ -18,7 +18,7 @@ use crate::APP;
 const PRIVATE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWpvHJ0XBGYSTn2NZkQjm3w0dtGdLXjKoEzOTE3MbgQehRANCAATZncFxLYfEYrfANWvewTKX7CqTwhLrGrYnkiuh8O15LC0by2NRa+ZZ5ozaEJvWliAI7XC91GfSm59w3O7dAmZ7";
 
 /// What belongs to it.
-fn public() -> Value {
+pub(crate) fn public() -> Value {
     json!({
         "kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "alg": "ES256",
         "x": "2Z3BcS2HxGK3wDVr3sEyl-wqk8IS6xq2J5IrofDteSw", "y": "LRvLY1Fr5lnmjNoQm9aWIAjtcL3UZ9Kbn3Dc7t0CZns"

@@ -1,7 +1,7 @@
 //! The pages, in a browser.
 
 use anyhow::{Context as _, Result, ensure};
-use muster_e2e::{Muster, Said, Sample, Server, browser};
+use muster_e2e::{Muster, Peer, Said, Sample, Server, browser};
 use serde_json::Value;
 
 /// A server with the sample directory, and the link for its first administrator.
@@ -48,10 +48,38 @@ async fn the_tutorial_is_walked_through_the_pages() -> Result<()> {
         "initial cycle",
         "log",
         "disabled",
+        "expression",
+        "scope",
+        "versions",
+        "preview",
+        "scope of all",
+        "import",
+        "export",
+        "received",
         "axe",
         "end",
     ];
     walked(&said, &steps)
+}
+
+/// People sign in with OpenID Connect, at an issuer that others wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_elsewhere() -> Result<()> {
+    let peer = Peer::scim2_server().await?;
+    let issuer = peer.behind_oidc(&crate::oauth::public()).await?;
+    let mut muster = Muster::new()?;
+    muster.set("MUSTER_OIDC_ISSUER", issuer.address());
+    muster.set("MUSTER_OIDC_CLIENT_ID", "pages");
+    muster.set("MUSTER_OIDC_CLIENT_SECRET", "pages-secret");
+    muster.set("MUSTER_OIDC_NAME", "Contoso");
+    let server = muster.serve().await?;
+    let said: Value = serde_json::from_str(server.first_line())?;
+    let link = said["welcome"].as_str().context("a link")?;
+    let said = browser("oidc.mjs", &[link]).await?;
+    walked(
+        &said,
+        &["first administrator", "unknown", "known", "refused"],
+    )
 }
 
 /// The main path by keyboard alone: with script, and without it.

@@ -70,8 +70,8 @@ pub struct Whole {
     pub resource: Resource,
     /// Of a user: the groups that it is a direct member of, by id and name; the first hundred.
     pub groups: Vec<(ResourceId, String)>,
-    /// Of a group: its members; the first hundred.
-    pub members: Vec<Member>,
+    /// Of a group: its members, each with the name to show; the first hundred.
+    pub members: Vec<(Member, String)>,
     /// What the sender sent besides that no schema declares, as JSON text.
     pub extras: Option<String>,
 }
@@ -92,11 +92,24 @@ pub async fn held_one(
             let groups = resources::groups_of(tx, place, &id.to_string(), BESIDE).await?;
             let named = groups.into_iter();
             let named = named.map(|(id, doc)| (id, document::display_name(&doc)));
-            let members = if kind == ResourceKind::GROUP {
+            let found = if kind == ResourceKind::GROUP {
                 resources::members(tx, place, id, None, BESIDE).await?
             } else {
                 Vec::new()
             };
+            let mut members = Vec::with_capacity(found.len());
+            for member in found {
+                let held = match member.value.parse() {
+                    Ok(id) => resources::find(tx, place, member.kind, id).await?,
+                    Err(_) => None,
+                };
+                let name = held
+                    .as_ref()
+                    .map(name_of)
+                    .or_else(|| member.display.clone());
+                let name = name.unwrap_or_else(|| member.value.clone());
+                members.push((member, name));
+            }
             Ok(Some(Whole {
                 resource,
                 groups: named.collect(),

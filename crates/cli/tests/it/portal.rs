@@ -753,7 +753,7 @@ fn what_takes_something_away_says_so_in_numbers_and_asks() {
     let asked = ada.post(&remove, &[("id", id)]);
     assert_eq!(asked.status, 200);
     assert!(
-        asked.text.contains("4 users and 1 groups lose access"),
+        asked.text.contains("4 users and 1 group lose access"),
         "{}",
         asked.text
     );
@@ -775,7 +775,7 @@ fn what_takes_something_away_says_so_in_numbers_and_asks() {
     let at = format!("/directory/users/{user}");
     let asked = ada.post(&at, &[("act", "delete")]);
     assert!(
-        asked.text.contains("They lose access to 1 applications"),
+        asked.text.contains("They lose access to 1 application,"),
         "{}",
         asked.text
     );
@@ -807,7 +807,7 @@ fn what_takes_something_away_says_so_in_numbers_and_asks() {
         .unwrap();
     let asked = ada.post(&format!("/service/{service}"), &[("act", "revoke")]);
     assert!(
-        asked.text.contains("1 live tokens and 0 OAuth clients"),
+        asked.text.contains("1 live token and 0 OAuth clients"),
         "{}",
         asked.text
     );

@@ -49,7 +49,7 @@ impl Pages {
         let signed = administrators::open(ctx, who.id, "test").await.unwrap();
         let url = "http://localhost".to_owned();
         Self {
-            router: muster_portal::router(ctx.clone(), url, false, Arc::new(Notify::new())),
+            router: muster_portal::router(ctx.clone(), url, false, Arc::new(Notify::new()), None),
             cookie: format!("muster_session={}", signed.token.expose()),
             session: signed.session,
             own: who.id.to_string(),
