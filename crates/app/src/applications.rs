@@ -33,7 +33,7 @@ pub use assign::{
     Assigned, Assigning, Included, Principal, assign, assign_role, assigned, assignment,
     assignments, assignments_of, included, principal, unassign, unassign_role,
 };
-pub(crate) use assign::{reached, role_of};
+pub(crate) use assign::{assigned_before, reached, role_of};
 pub use jobs::{
     Put, change, delete_job, entries, offer_job, put_entries, remove_anyhow, saved_credentials,
 };

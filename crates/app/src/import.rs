@@ -94,24 +94,25 @@ pub async fn import_for(
     done
 }
 
-/// What importing these bytes would do: everything is written as [`import`] writes it, in one transaction that is
-/// taken back. For files that fit in memory; others wait for the database meanwhile.
+/// What importing the first `most` lines, or a few more, of these bytes would do: they are written as [`import`] writes
+/// them, in one transaction that is taken back. Others wait for the database meanwhile, and so it is not for many. Tells
+/// also whether these are all.
 pub async fn preview(
     store: &Store,
     tenant: TenantId,
     clock: &Arc<dyn Clock>,
-    what: What,
-    format: Format,
+    (what, format): (What, Format),
     input: Vec<u8>,
-) -> Result<Report, AppError> {
+    most: usize,
+) -> Result<(Report, bool), AppError> {
     let place = Place {
         tenant,
         at: clock.now(),
     };
     match what {
-        What::Users => rehearsed::<UserRow>(store, place, format, input).await,
-        What::Groups => rehearsed::<GroupRow>(store, place, format, input).await,
-        What::Memberships => rehearsed::<MembershipRow>(store, place, format, input).await,
+        What::Users => rehearsed::<UserRow>(store, place, format, (input, most)).await,
+        What::Groups => rehearsed::<GroupRow>(store, place, format, (input, most)).await,
+        What::Memberships => rehearsed::<MembershipRow>(store, place, format, (input, most)).await,
     }
 }
 
@@ -131,15 +132,22 @@ async fn rehearsed<R: Row>(
     store: &Store,
     place: Place,
     format: Format,
-    input: Vec<u8>,
-) -> Result<Report, AppError> {
+    (input, most): (Vec<u8>, usize),
+) -> Result<(Report, bool), AppError> {
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(input));
     let reader = tokio::task::spawn_blocking(move || read::<R>(format, input, sender));
-    let mut batches = Vec::new();
+    let (mut batches, mut lines, mut is_whole) = (Vec::new(), 0, true);
     while let Some(batch) = queue.recv().await {
+        if lines >= most {
+            is_whole = false;
+            break;
+        }
+        lines += batch.rows.len() + batch.report.bad.len();
         batches.push(batch);
     }
+    // Without a receiver the reader ends at its next batch.
+    drop(queue);
     let stopped = |_| AppError::Refused("the preview was stopped".to_owned());
     reader.await.map_err(stopped)??;
     let batches = Arc::new(batches);
@@ -163,9 +171,9 @@ async fn rehearsed<R: Row>(
         })
     });
     match write.await {
-        Err(Rehearsed::Done(report)) => Ok(report),
+        Err(Rehearsed::Done(report)) => Ok((report, is_whole)),
         Err(Rehearsed::Failed(error)) => Err(error.into()),
-        Ok(()) => Ok(Report::default()),
+        Ok(()) => Ok((Report::default(), is_whole)),
     }
 }
 

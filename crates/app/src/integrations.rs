@@ -164,7 +164,7 @@ pub async fn set_settings(
     change(&mut integration.settings);
     check(&mut integration.settings)?;
     let (tenant, id, settings) = (ctx.tenant, integration.id, integration.settings.clone());
-    let entry = audited(ctx, &integration.name, &format!("settings {settings:?}"));
+    let entry = audited(ctx, &integration.name, &in_words(&settings));
     ctx.store
         .write::<_, AppError, _>(move |tx| {
             Box::pin(async move {
@@ -174,6 +174,27 @@ pub async fn set_settings(
         })
         .await?;
     Ok(integration)
+}
+
+/// Settings as the audit log says them.
+fn in_words(settings: &Settings) -> String {
+    let limit = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |it| it.to_string());
+    let networks = if settings.allowed_networks.is_empty() {
+        "everywhere".to_owned()
+    } else {
+        settings.allowed_networks.join(", ")
+    };
+    format!(
+        "settings: {}; at most {} requests a second, {} resources, {} bytes of a body; from {networks}",
+        if settings.strict {
+            "strict"
+        } else {
+            "not strict"
+        },
+        limit(settings.requests_per_second.map(u64::from)),
+        limit(settings.max_resources),
+        limit(settings.max_body)
+    )
 }
 
 /// Refuses settings that nobody can want; writes networks in their shortest form.

@@ -381,7 +381,7 @@ pub async fn cycles(ctx: &Ctx, application: &str, limit: u32) -> Result<Vec<Cycl
 /// Cycles that are read of a stretch of time.
 const OF_A_STRETCH: u32 = 10_000;
 
-/// The cycles of a job that began at an instant or later, newest first; at most 10,000.
+/// The cycles of a job that ended at an instant or later, newest first; at most 10,000.
 pub async fn cycles_since(
     ctx: &Ctx,
     of: &Application,

@@ -84,8 +84,8 @@ pub async fn inspect(
     Ok((application, inspected))
 }
 
-/// Is an object provisioned by an application?
-pub async fn is_managed(
+/// Has an object an account by an application, be it a disabled one?
+pub async fn has_account(
     ctx: &Ctx,
     application: &Application,
     id: SourceAnchor,
@@ -95,7 +95,7 @@ pub async fn is_managed(
         Box::pin(async move { Ok(links::of(tx, tenant, job, &[id]).await?) })
     });
     let found = read.await?;
-    Ok(found.iter().any(|link| link.state == LinkState::Managed))
+    Ok(found.iter().any(|link| link.state != LinkState::Released))
 }
 
 /// Drops a link; answers what it was. Nothing is changed on either side: the next cycle matches the object, if it

@@ -169,6 +169,15 @@ pub async fn diff_with(
     Ok(stored.diff(&over(text, &stored)?))
 }
 
+/// The document that importing this text would put in force.
+pub async fn merged(ctx: &Ctx, application: &str, text: &str) -> Result<String, AppError> {
+    let application = find(ctx, application).await?;
+    let stored = parse(&document(ctx, &application, None).await?)?;
+    let merged = over(text, &stored)?;
+    merged.compile().map_err(|problems| invalid(&problems))?;
+    Ok(merged.to_json())
+}
+
 /// A document that is to replace a stored one.
 fn over(text: &str, stored: &Schema) -> Result<Schema, AppError> {
     // Members may be left out, but not everything: that is another file.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use muster_engine::EngineError;
 use muster_engine::port::Grant;
 pub use muster_engine::turnover::{Proposed, Side, Turnover};
 use muster_model::RoleId;
@@ -15,7 +16,11 @@ use crate::{AppError, Ctx};
 
 async fn of(ctx: &Ctx, of: &Application, proposed: Proposed) -> Result<Turnover, AppError> {
     let job = job_of(ctx, of).await?;
-    Ok(ctx.engine.turnover(ctx.tenant, job.id, proposed).await?)
+    let turnover = ctx.engine.turnover(ctx.tenant, job.id, proposed).await;
+    turnover.map_err(|error| match error {
+        EngineError::Mappings(said) => AppError::Invalid(said),
+        other => other.into(),
+    })
 }
 
 /// If this schema document were in force.
@@ -46,12 +51,7 @@ pub async fn of_unassigning(
     assignment: &Assignment,
 ) -> Result<Turnover, AppError> {
     let application = find(ctx, application).await?;
-    let principal = assignment.principal.to_string();
-    let principal = match (assignment.kind, assignment.transitive) {
-        (Kind::User, _) => Principal::User(principal),
-        (Kind::Group, false) => Principal::Group(principal),
-        (Kind::Group, true) => Principal::GroupAndNested(principal),
-    };
+    let principal = of_assignment(assignment);
     let mut lost = Grants::new();
     match reach(ctx, &mut lost, &principal, assignment.role).await {
         // Whoever is gone from the directory has lost it.
@@ -63,6 +63,16 @@ pub async fn of_unassigning(
         ..Proposed::default()
     };
     of(ctx, &application, proposed).await
+}
+
+/// Whom an assignment is of.
+fn of_assignment(assignment: &Assignment) -> Principal {
+    let principal = assignment.principal.to_string();
+    match (assignment.kind, assignment.transitive) {
+        (Kind::User, _) => Principal::User(principal),
+        (Kind::Group, false) => Principal::Group(principal),
+        (Kind::Group, true) => Principal::GroupAndNested(principal),
+    }
 }
 
 type Grants = HashMap<(Kind, SourceAnchor), Vec<Grant>>;
@@ -88,12 +98,19 @@ pub async fn of_assigning(
     wanted: &[(Principal, Option<String>)],
 ) -> Result<Turnover, AppError> {
     let application = find(ctx, application).await?;
-    let mut grants = Grants::new();
+    let (mut grants, mut lost) = (Grants::new(), Grants::new());
     for (principal, role) in wanted {
         let role = applications::role_of(ctx, &application, role.as_deref()).await?;
+        // One that is there already reaches as far as this one from then on.
+        if let Some(before) =
+            applications::assigned_before(ctx, &application, principal, role).await?
+        {
+            reach(ctx, &mut lost, &of_assignment(&before), role).await?;
+        }
         reach(ctx, &mut grants, principal, role).await?;
     }
     let proposed = Proposed {
+        lost,
         grants,
         ..Proposed::default()
     };

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use muster_model::directory::Kind;
-use muster_model::job::{Job, Scope};
+use muster_model::job::{Departure, Job, Scope};
 use muster_model::link::SourceAnchor;
 use muster_model::{JobId, TenantId};
 use muster_rules::ObjectMapping;
@@ -73,17 +73,44 @@ pub struct Turnover {
     pub stay: u64,
     /// How many there are of whom a filter cannot tell: they stay as they are.
     pub undecided: u64,
+    /// How many nobody looks after any more, because their mapping is switched off or its input filters leave them
+    /// out (4.5): their accounts stay as they are.
+    pub released: u64,
+    /// What becomes of the accounts of those who leave (5.5, 5.6).
+    pub fate: Departure,
+}
+
+/// How somebody stands to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    In,
+    Out,
+    /// Not looked at.
+    Apart,
+    Undecided,
+}
+
+fn standing((policy, mapping): Look<'_>, mut record: Record) -> Standing {
+    let Some(mapping) = mapping else {
+        return Standing::Apart;
+    };
+    match mapping.reads(&record.attributes) {
+        Ok(true) => {}
+        Ok(false) => return Standing::Apart,
+        Err(_) => return Standing::Undecided,
+    }
+    let judged = judge(&mut record, policy, mapping);
+    match judged.in_scope() {
+        _ if judged.filter.problem.is_some() => Standing::Undecided,
+        true => Standing::In,
+        false => Standing::Out,
+    }
 }
 
 impl Turnover {
     /// Looks at one object as it is judged now, and as it would be.
     fn look(&mut self, record: Record, now: Look<'_>, then: Look<'_>, proposed: &Proposed) {
-        let judged = |look: Look<'_>, mut record: Record| {
-            let mapping = look.1?;
-            let judged = judge(&mut record, look.0, mapping);
-            Some((judged.in_scope(), judged.filter.problem.is_some()))
-        };
-        let (was, _) = judged(now, record.clone()).unwrap_or_default();
+        let was = standing(now, record.clone());
         let mut changed = record.clone();
         let of = (record.kind, record.anchor);
         if let Some(lost) = proposed.lost.get(&of) {
@@ -92,13 +119,13 @@ impl Turnover {
         changed
             .grants
             .extend(proposed.grants.get(&of).into_iter().flatten());
-        let (is, is_undecided) = judged(then, changed).unwrap_or_default();
-        match (was, is) {
-            _ if is_undecided => self.undecided += 1,
-            (false, true) => self.enter.take(record),
-            (true, false) => self.leave.take(record),
-            (true, true) => self.stay += 1,
-            (false, false) => {}
+        match (was, standing(then, changed)) {
+            (_, Standing::Undecided) => self.undecided += 1,
+            (Standing::In, Standing::In) => self.stay += 1,
+            (_, Standing::In) => self.enter.take(record),
+            (Standing::In, Standing::Out) => self.leave.take(record),
+            (Standing::In, Standing::Apart) => self.released += 1,
+            _ => {}
         }
     }
 }
@@ -135,7 +162,14 @@ impl Engine {
         };
         let then_rules = proposed.schema.as_deref().map(compile).transpose()?;
         let is_of_everybody = then_rules.is_some() || proposed.scope.is_some();
-        let mut turnover = Turnover::default();
+        let mut turnover = Turnover {
+            fate: if policy.skip_out_of_scope_deletions {
+                Departure::Leave
+            } else {
+                policy.leaving.unassigned
+            },
+            ..Turnover::default()
+        };
         for kind in [Kind::User, Kind::Group] {
             let now = (&policy, mapping_of(&rules, kind));
             let then_rules = then_rules.as_ref().unwrap_or(&rules);

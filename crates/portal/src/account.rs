@@ -8,6 +8,7 @@ use muster_app::{AppError, administrators};
 use muster_model::administrator::{Administrator, Role, Session};
 
 use crate::Face;
+use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::Form;
 use crate::shell::{Shell, page};
@@ -118,6 +119,32 @@ pub(crate) async fn administrator(
             .text("id")
             .parse()
             .map_err(|_| Failure::not_found())?;
+        if role == "none" && !is_sure(&fields) {
+            let all = administrators::list(&who.ctx).await?;
+            let found = all.iter().find(|it| it.id == id);
+            let name = &found.ok_or_else(Failure::not_found)?.name;
+            let sessions = administrators::sessions(&who.ctx, id).await?;
+            let question = Question {
+                section: "account",
+                title: format!("May {name} not sign in any more?"),
+                says: vec![
+                    format!(
+                        "{} at once.",
+                        if sessions.len() == 1 {
+                            "1 session ends".to_owned()
+                        } else {
+                            format!("{} sessions end", sessions.len())
+                        }
+                    ),
+                    "They can be added again, with another password.".to_owned(),
+                ],
+                crowd: None,
+                button: "Shut them out",
+                action: "/account/administrators",
+                back: "/account",
+            };
+            return Ok(ask(&who, &fields, question));
+        }
         let role = match role {
             "none" => None,
             _ => Some(parsed.ok_or_else(unknown)?),

@@ -7,7 +7,7 @@ use muster_model::cycle::Cycle;
 
 use crate::failure::Failure;
 use crate::who::Who;
-use crate::words::number;
+use crate::words::{many, number};
 
 /// Hours that are shown.
 const HOURS: usize = 24;
@@ -74,7 +74,8 @@ impl Chart {
         if let Some(before) = before.filter(|it| it.of == key) {
             return Ok(before);
         }
-        let since = now.plus_seconds(-3600 * (HOURS as i64 - 1));
+        let first = hour(now) - (HOURS as i64 - 1);
+        let since = Timestamp::from_micros(first * 3_600_000_000);
         let cycles = jobs::cycles_since(&who.ctx, &report.application, since).await?;
         Ok(Self::drawn(&cycles, key))
     }
@@ -119,7 +120,7 @@ impl Chart {
             let when = if ago == 0 {
                 "this hour".to_owned()
             } else {
-                format!("{ago} hours ago")
+                format!("{} ago", many(ago as u64, "hour"))
             };
             Bar {
                 x: at as u64 * STEP,
@@ -172,7 +173,7 @@ mod tests {
         let chart = Chart::drawn(&cycles, (hour(at("2026-03-01T12:30:00Z")), None));
         let told: Vec<&str> = chart.bars.iter().map(|it| it.says.as_str()).collect();
         assert_eq!(told[23], "this hour: 50 created, 10 failed");
-        assert_eq!(told[22], "1 hours ago: 6 created");
+        assert_eq!(told[22], "1 hour ago: 6 created");
         assert_eq!(told[0], "23 hours ago: nothing");
         let pieces = &chart.bars[23].pieces;
         assert_eq!((pieces[0].y, pieces[0].high), (10, 50));

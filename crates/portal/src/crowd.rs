@@ -1,9 +1,13 @@
 //! Who would come into scope and who would leave it, as a page shows it before somebody saves.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
 
 use muster_app::turnover::{Side, Turnover};
 use muster_model::directory::Kind;
+use muster_model::job::Departure;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::failure::Failure;
@@ -47,6 +51,9 @@ pub(crate) struct Crowd {
     pub(crate) leave: Group,
     pub(crate) stay: String,
     pub(crate) undecided: Option<String>,
+    pub(crate) released: Option<String>,
+    /// What becomes of those who leave.
+    pub(crate) fate: &'static str,
 }
 
 impl Crowd {
@@ -56,6 +63,8 @@ impl Crowd {
             leave: Group::of(turnover.leave),
             stay: number(turnover.stay),
             undecided: (turnover.undecided > 0).then(|| number(turnover.undecided)),
+            released: (turnover.released > 0).then(|| number(turnover.released)),
+            fate: fate(turnover.fate),
         }
     }
 }
@@ -65,7 +74,24 @@ pub(crate) fn looks() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
 }
 
+/// How long somebody waits for their turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One's turn to look.
 pub(crate) async fn turn(looks: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
-    looks.acquire().await.map_err(|_| Failure::not_found())
+    let permit = tokio::time::timeout(PATIENCE, looks.acquire()).await;
+    permit.ok().and_then(Result::ok).ok_or_else(|| {
+        let said =
+            "Somebody else looks through the whole directory just now. Try again in a moment.";
+        Failure::Said(StatusCode::SERVICE_UNAVAILABLE, said.to_owned())
+    })
+}
+
+/// What becomes of the accounts of those who leave, as a page says it.
+pub(crate) const fn fate(of: Departure) -> &'static str {
+    match of {
+        Departure::Disable => "is disabled at the target",
+        Departure::Delete => "is deleted at the target",
+        Departure::Leave => "keeps the account at the target as it is",
+    }
 }

@@ -1,16 +1,14 @@
 //! Provision on demand, and why somebody is, or is not, provisioned: one person at a time.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{StatusCode, Uri};
 use muster_app::{AppError, explain, provision, told};
 use muster_model::administrator::Role;
 use serde_json::Value as Json;
 
-use crate::Face;
 use crate::application::{Tabs, find};
-use crate::crowd::turn;
 use crate::failure::{Failure, capital};
 use crate::form::{Form, query};
 use crate::shell::{Shell, page};
@@ -152,18 +150,12 @@ struct Demand {
 }
 
 /// `GET /applications/{id}/demand?subject=…`
-pub(crate) async fn show(
-    State(face): State<Face>,
-    who: Who,
-    Path(id): Path<String>,
-    uri: Uri,
-) -> Result<Response, Failure> {
+pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
     let shown = find(&who, &id).await?;
     let fields = query(&uri)?;
     let subject = fields.text("subject").to_owned();
     let (mut explained, mut problem) = (None, None);
     if !subject.is_empty() {
-        let _turn = turn(&face.looks).await?;
         match Box::pin(explain::explain(&who.ctx, &id, &subject)).await {
             Ok((_, _, Some(it))) => explained = Some(Explained::of(&told::explanation(&it))),
             Ok((_, _, None)) => {

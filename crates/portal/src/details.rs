@@ -13,6 +13,7 @@ use muster_app::jobs::{self, JobReport};
 use muster_app::log::{self, EventQuery};
 use muster_model::administrator::Role;
 use muster_model::cycle::{Cycle, CycleState};
+use muster_model::event::Action;
 use muster_model::event::{Event, Status};
 use muster_model::job::{JobStatus, ResetScope, Withdrawal};
 use tokio::time::Instant;
@@ -295,12 +296,25 @@ pub(crate) async fn act(
                 back: &path,
             }
         } else {
+            let (mut deleted, mut after) = (0_u64, None);
+            loop {
+                let (page, _) = jobs::held_back(&who.ctx, &id, after, 500).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.anchor);
+                let deletes = page.iter().filter(|it| it.action == Action::Delete);
+                deleted += deletes.count() as u64;
+            }
             Question {
                 section: "applications",
                 title: format!("Allow what is held back for {name}?"),
                 says: vec![format!(
-                    "The next cycle carries out {}: accounts are disabled or deleted.",
-                    many(report.held_back, "withdrawal")
+                    "The next cycle carries out {}, of accounts and memberships; {} of the accounts.",
+                    many(report.held_back, "withdrawal"),
+                    if deleted == 1 {
+                        "it deletes 1".to_owned()
+                    } else {
+                        format!("it deletes {}", number(deleted))
+                    }
                 )],
                 crowd: None,
                 button: "Allow them",

@@ -325,11 +325,11 @@ pub(crate) async fn user(who: Who, Path(id): Path<String>) -> Result<Response, F
     Ok(page(&built(&who, &user).await?))
 }
 
-/// The applications at which somebody is provisioned.
+/// The applications at which somebody has an account, be it a disabled one.
 async fn reached(who: &Who, id: ObjectId) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for application in muster_app::applications::list(&who.ctx).await? {
-        if muster_app::links::is_managed(&who.ctx, &application, id).await? {
+        if muster_app::links::has_account(&who.ctx, &application, id).await? {
             names.push(application.display_name);
         }
     }
@@ -346,14 +346,21 @@ pub(crate) async fn change_user(
     let user = found(&who, &id).await?;
     let ctx = &who.ctx;
     let enabled = |is: bool| vec![("accountEnabled".to_owned(), Value::from(is))];
-    if fields.text("act") == "delete" && !is_sure(&fields) {
+    let act = fields.text("act");
+    if matches!(act, "delete" | "disable") && !is_sure(&fields) {
         let has = reached(&who, user.id.into()).await?;
+        let deletes = act == "delete";
+        let name = &user.user_principal_name;
         let question = Question {
             section: "directory",
-            title: format!("Delete {}?", user.user_principal_name),
+            title: if deletes {
+                format!("Delete {name}?")
+            } else {
+                format!("Disable the account of {name}?")
+            },
             says: vec![
                 if has.is_empty() {
-                    "They are provisioned to no application.".to_owned()
+                    "They have no account at any application.".to_owned()
                 } else {
                     format!(
                         "They lose access to {}, each with its next cycle: {}.",
@@ -361,13 +368,18 @@ pub(crate) async fn change_user(
                         has.join(", ")
                     )
                 },
-                format!(
-                    "They can be restored for {} days, with memberships and assignments.",
-                    directory::bin::KEPT_DAYS
-                ),
+                if deletes {
+                    format!(
+                        "They can be restored for {} days, with memberships and assignments; then they are gone, and \
+                         their accounts there are deleted.",
+                        directory::bin::KEPT_DAYS
+                    )
+                } else {
+                    "Enabled again, they get it back.".to_owned()
+                },
             ],
             crowd: None,
-            button: "Delete",
+            button: if deletes { "Delete" } else { "Disable account" },
             action: &format!("/directory/users/{id}"),
             back: &format!("/directory/users/{id}"),
         };
@@ -549,11 +561,21 @@ pub(crate) async fn act_deleted(
         "purge" if !is_sure(&fields) => {
             let user = found(&who, &id.to_string()).await?;
             let assigned = muster_app::applications::assignments_of(&who.ctx, id.into()).await?;
+            let has = reached(&who, id.into()).await?;
             let question = Question {
                 section: "directory",
                 title: format!("Remove {} for good?", user.user_principal_name),
                 says: vec![
                     "Nobody can restore them afterwards.".to_owned(),
+                    if has.is_empty() {
+                        "They have no account at any application.".to_owned()
+                    } else {
+                        format!(
+                            "Their accounts are deleted at {}, where it deletes at all: {}.",
+                            many(has.len() as u64, "application"),
+                            has.join(", ")
+                        )
+                    },
                     format!(
                         "With them go their memberships, and {}.",
                         many(assigned.len() as u64, "assignment")
@@ -649,6 +671,20 @@ async fn built_group(who: &Who, group: Group) -> Result<OneGroup, Failure> {
     })
 }
 
+/// The applications to which a group gives access: by itself, or by a group that it is in.
+async fn gives(who: &Who, group: GroupId) -> Result<Vec<String>, Failure> {
+    let own = muster_app::applications::assignments_of(&who.ctx, group.into()).await?;
+    let mut names: Vec<String> = own.into_iter().map(|(_, name)| name).collect();
+    for above in read::groups_of(&who.ctx, group.into(), true).await? {
+        let all = muster_app::applications::assignments_of(&who.ctx, above.id.into()).await?;
+        let far = all.into_iter().filter(|(it, _)| it.transitive);
+        names.extend(far.map(|(_, name)| name));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// `POST /directory/groups/{id}`: saves its properties, deletes it; somebody comes in, or goes.
 pub(crate) async fn change_group(
     State(face): State<Face>,
@@ -661,25 +697,52 @@ pub(crate) async fn change_group(
     let done = match fields.text("act") {
         "remove" => {
             let member = member.parse().map_err(|_| Failure::not_found())?;
+            let names = gives(&who, group.id).await?;
+            if !names.is_empty() && !is_sure(&fields) {
+                let named = named(read::objects(ctx, &[member]).await?).pop();
+                let (_, name) = named.ok_or_else(Failure::not_found)?;
+                let question = Question {
+                    section: "directory",
+                    title: format!("Take {name} out of {}?", group.display_name),
+                    says: vec![format!(
+                        "The group gives access to {}: who has that by it alone loses it.",
+                        names.join(", ")
+                    )],
+                    crowd: None,
+                    button: "Take out",
+                    action: &format!("/directory/groups/{id}"),
+                    back: &format!("/directory/groups/{id}"),
+                };
+                return Ok(ask(&who, &fields, question));
+            }
             directory::remove_member(ctx, group.id, member).await
         }
         "delete" if !is_sure(&fields) => {
-            let assigned = muster_app::applications::assignments_of(ctx, group.id.into()).await?;
-            let members = muster_app::applications::included(ctx, &id, false, 0).await?;
-            let mut names: Vec<String> = assigned.into_iter().map(|(_, name)| name).collect();
-            names.dedup();
+            let members = muster_app::applications::included(ctx, &id, true, 0).await?;
+            let (names, has) = (
+                gives(&who, group.id).await?,
+                reached(&who, group.id.into()).await?,
+            );
             let question = Question {
                 section: "directory",
                 title: format!("Delete the group {}?", group.display_name),
                 says: vec![
-                    format!("It has {} as members.", many(members.count, "user")),
+                    format!(
+                        "It has {} as members, those of nested groups counted.",
+                        many(members.count, "user")
+                    ),
                     if names.is_empty() {
-                        "It is assigned to no application.".to_owned()
+                        "It gives access to no application.".to_owned()
                     } else {
                         format!(
-                            "It is assigned to {}: who has access by it alone loses it.",
+                            "It gives access to {}: who has that by it alone loses it.",
                             names.join(", ")
                         )
+                    },
+                    if has.is_empty() {
+                        "It is provisioned to no application itself.".to_owned()
+                    } else {
+                        format!("The group itself is deleted at {}.", has.join(", "))
                     },
                     "A deleted group cannot be restored.".to_owned(),
                 ],
@@ -710,16 +773,13 @@ pub(crate) async fn change_group(
             if fields.is_changed("security") {
                 let is_security = fields.is_on("security");
                 if !is_security && !is_sure(&fields) {
-                    let assigned = muster_app::applications::assignments_of(ctx, group.id.into());
-                    let mut names: Vec<String> =
-                        assigned.await?.into_iter().map(|(_, name)| name).collect();
-                    names.dedup();
-                    let members = muster_app::applications::included(ctx, &id, false, 0).await?;
+                    let names = gives(&who, group.id).await?;
+                    let members = muster_app::applications::included(ctx, &id, true, 0).await?;
                     let question = Question {
                         section: "directory",
                         title: format!("Is {} no security group any more?", group.display_name),
                         says: vec![if names.is_empty() {
-                            "It is assigned to no application: nobody loses anything.".to_owned()
+                            "It gives access to no application: nobody loses anything.".to_owned()
                         } else {
                             format!(
                                 "It gives access to nothing then: of its {}, who has access to {} by it \

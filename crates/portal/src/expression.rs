@@ -257,12 +257,13 @@ pub(crate) async fn act(
     let expression = fields.text("expression");
     // While somebody types, nobody is looked far for.
     let is_live = headers.contains_key("hx-request");
-    let _turn = if is_live {
-        None
-    } else {
+    let far = !is_live && fields.text("act") != "save";
+    let _turn = if far {
         Some(turn(&face.looks).await?)
+    } else {
+        None
     };
-    let typed = (Some(expression), !is_live);
+    let typed = (Some(expression), far);
     let mut built = built(&who, (&id, object), about, typed).await?;
     if fields.text("act") != "save" {
         if is_live {

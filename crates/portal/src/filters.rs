@@ -7,9 +7,8 @@ use http::StatusCode;
 use muster_app::applications::Shown;
 use muster_app::{AppError, mappings, turnover};
 use muster_model::administrator::Role;
-use muster_rules::ScopingFilters;
 use muster_rules::schema::{ObjectMappingText, ScopeText};
-use muster_rules::scope::{ClauseText, FilterText, ScopeOperator, ScopePart};
+use muster_rules::scope::{ClauseText, FilterText, ScopeOperator};
 
 use crate::Face;
 use crate::application::{Tabs, find};
@@ -19,9 +18,6 @@ use crate::form::{Fields, Form};
 use crate::mappings::{mapping_of, source_attributes};
 use crate::shell::{Shell, page};
 use crate::who::Who;
-
-/// Filters, and clauses of one, that a form has at most.
-const MOST: usize = 50;
 
 /// A clause as the form has it.
 #[derive(Default)]
@@ -157,7 +153,7 @@ type Said = (FilterText, Option<usize>, Vec<Option<usize>>);
 /// What the form says, over what was there: what the page does not show of a filter stays with it.
 fn read(fields: &Fields, before: &[FilterText]) -> Vec<Said> {
     let mut filters: Vec<Said> = Vec::new();
-    for at in 0..MOST {
+    for at in (0..).take_while(|at| fields.has(&format!("title{at}"))) {
         let of = fields.text(&format!("of{at}")).parse().ok();
         let old = of.and_then(|of: usize| before.get(of));
         let mut filter = old.cloned().unwrap_or_default();
@@ -165,10 +161,11 @@ fn read(fields: &Fields, before: &[FilterText]) -> Vec<Said> {
         title.clone_into(&mut filter.title);
         filter.clauses.clear();
         let mut places = Vec::new();
-        for place in 0..MOST {
+        for place in (0..).take_while(|place| fields.has(&format!("attribute{at}.{place}"))) {
             let field = |name: &str| fields.text(&format!("{name}{at}.{place}")).to_owned();
             let attribute = field("attribute");
-            if attribute.is_empty() {
+            // A value without an attribute is a mistake, and is told as one.
+            if attribute.is_empty() && field("value").is_empty() {
                 continue;
             }
             let of = field("of").parse().ok();
@@ -230,23 +227,33 @@ pub(crate) async fn act(
         .map(|(filter, of, places)| shown(*of, filter, places))
         .collect();
     let filters: Vec<FilterText> = filters.into_iter().map(|(filter, ..)| filter).collect();
-    let problem = if let Err(problems) = ScopingFilters::compile(&filters) {
+    if let Some(mapping) = schema.object_mapping_mut(&object) {
+        mapping.scope = with(&before, filters);
+    }
+    let problem = if let Err(problems) = schema.compile() {
+        let mut others = Vec::new();
         for it in problems {
-            let filter = shown.get_mut(it.filter);
-            if let Some(clause) = filter.and_then(|filter| filter.clauses.get_mut(it.clause)) {
-                let part = match it.part {
-                    ScopePart::Attribute => "attribute",
-                    ScopePart::Operator => "operator",
-                    ScopePart::Value => "value",
-                };
-                clause.problem = Some(format!("The {part}: {}", it.message));
+            // `…/scope/groups/2/clauses/0/…`
+            let mut parts = it
+                .pointer
+                .split('/')
+                .skip_while(|part| *part != "groups")
+                .skip(1);
+            let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok());
+            let filter = number().and_then(|at| shown.get_mut(at));
+            let clause = it.pointer.split("/clauses/").nth(1);
+            let clause = clause.and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+            match filter
+                .zip(clause)
+                .and_then(|(filter, at)| filter.clauses.get_mut(at))
+            {
+                Some(clause) => clause.problem = Some(capital(&it.message)),
+                None => others.push(it.to_string()),
             }
         }
-        Some("Nothing was saved: see below.".to_owned())
+        others.insert(0, "Nothing was saved: see below.".to_owned());
+        Some(others.join(" "))
     } else {
-        if let Some(mapping) = schema.object_mapping_mut(&object) {
-            mapping.scope = with(&before, filters);
-        }
         let text = schema.to_json();
         let done = if fields.text("act") == "save" {
             let note = "scoping filters, on their page";

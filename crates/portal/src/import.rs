@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::Face;
+use crate::crowd::turn;
 use crate::failure::{Failure, capital};
 use crate::form::Form;
 use crate::shell::{Shell, page};
@@ -26,6 +27,8 @@ use crate::who::Who;
 const WAITING: usize = 4;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_mins(15);
+/// Lines that are looked at beforehand, about.
+const PREVIEWED: usize = 5000;
 /// Broken lines that are shown.
 const SHOWN: usize = 100;
 
@@ -78,6 +81,8 @@ struct Told {
     failed: String,
     bad: Vec<String>,
     more: bool,
+    /// Are these the first lines alone?
+    is_part: bool,
     does_nothing: bool,
 }
 
@@ -98,6 +103,7 @@ impl Told {
                 .map(|it| capital(&it.to_string()))
                 .collect(),
             more: report.failed > SHOWN as u64,
+            is_part: false,
             does_nothing: report.created + report.updated == 0,
         }
     }
@@ -158,17 +164,14 @@ pub(crate) async fn act(
             let said = "The file is not here any more: choose it again.";
             return Ok(refused(built, said.to_owned()));
         };
-        let Waiting {
-            name,
-            what,
-            format,
-            bytes,
-            ..
-        } = waiting;
-        let input = Box::new(Cursor::new(bytes.to_vec()));
-        let done = import::import_for(&who.ctx, &name, (what, format), input, &|_| {}).await;
+        let (name, of) = (waiting.name.clone(), (waiting.what, waiting.format));
+        let input = Box::new(Cursor::new(waiting.bytes.to_vec()));
+        let done = import::import_for(&who.ctx, &name, of, input, &|_| {}).await;
         face.poke.notify_one();
-        done.map(|report| Told::of(&report, &name, what, 0))
+        if done.is_err() {
+            face.uploads.put(waiting);
+        }
+        done.map(|report| Told::of(&report, &name, of.0, 0))
     } else if let Some(upload) = fields.upload.take() {
         let format = Format::guess(&upload.name, &upload.bytes);
         let Some(what) = kind(fields.text("kind"), &upload.name, format, &upload.bytes) else {
@@ -180,10 +183,14 @@ pub(crate) async fn act(
             return Ok(refused(built, said));
         };
         let (ctx, bytes) = (&who.ctx, upload.bytes.clone());
-        let report = import::preview(&ctx.store, ctx.tenant, &ctx.clock, what, format, bytes).await;
-        report.map(|report| {
+        let of = (what, format);
+        let _turn = turn(&face.looks).await?;
+        let (store, clock) = (&ctx.store, &ctx.clock);
+        let report = import::preview(store, ctx.tenant, clock, of, bytes, PREVIEWED).await;
+        report.map(|(report, is_whole)| {
             let number = face.uploads.1.fetch_add(1, Ordering::Relaxed) + 1;
-            let told = Told::of(&report, &upload.name, what, number);
+            let mut told = Told::of(&report, &upload.name, what, number);
+            told.is_part = !is_whole;
             face.uploads.put(Waiting {
                 of: who.session.id,
                 number,

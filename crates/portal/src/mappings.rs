@@ -14,6 +14,7 @@ use muster_rules::schema::{
 use muster_rules::{Schema, TargetType};
 
 use crate::application::{Tabs, find};
+use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
 use crate::shell::{Shell, page};
@@ -281,6 +282,48 @@ pub(crate) async fn save(
     }
     let is_wrong = rows.iter().any(|row| row.problem.is_some());
     let mut problem = is_wrong.then(|| "Nothing was saved: see below.".to_owned());
+    let removed = before.attribute_mappings.len().saturating_sub(
+        kept.iter()
+            .filter(|it| {
+                before
+                    .attribute_mappings
+                    .iter()
+                    .any(|old| old.target == it.target)
+            })
+            .count(),
+    );
+    let ends = before.enabled && !fields.is_on("enabled");
+    if !is_wrong && (removed > 0 || ends) && !is_sure(&fields) {
+        let mut says = Vec::new();
+        if ends {
+            says.push(
+                "The mapping is switched off: nobody of its kind is looked after any more, and accounts stay as \
+                 they are."
+                    .to_owned(),
+            );
+        }
+        if removed > 0 {
+            says.push(format!(
+                "{} no longer written; what stands at the target stays.",
+                if removed == 1 {
+                    "1 attribute is".to_owned()
+                } else {
+                    format!("{removed} attributes are")
+                }
+            ));
+        }
+        says.push("An initial cycle begins: everybody is looked at again.".to_owned());
+        let question = Question {
+            section: "applications",
+            title: "Save the mapping?".to_owned(),
+            says,
+            crowd: None,
+            button: "Save",
+            action: &format!("/applications/{id}/mappings/{object}"),
+            back: &format!("/applications/{id}/mappings/{object}"),
+        };
+        return Ok(ask(&who, &fields, question));
+    }
     if !is_wrong {
         define(&mut schema, &before.target_object, &kept);
         if let Some(mapping) = schema.object_mapping_mut(&object) {

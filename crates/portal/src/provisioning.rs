@@ -16,6 +16,7 @@ use muster_rules::Schema;
 
 use crate::Face;
 use crate::application::{Tabs, find};
+use crate::ask::is_sure;
 use crate::crowd::{Crowd, turn};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
@@ -58,6 +59,8 @@ struct Provisioning {
     /// Of which events the requests are kept.
     keep: String,
     crowd: Option<Crowd>,
+    /// Is saving to be said once more?
+    asks: bool,
     /// What was typed, and is not saved yet.
     secret_token: String,
     is_notified: bool,
@@ -103,6 +106,7 @@ fn built(who: &Who, shown: &Shown) -> Provisioning {
         minutes: minutes(settings.interval_seconds),
         keep: settings.exchanges.keep.as_str().to_owned(),
         crowd: None,
+        asks: false,
         secret_token: String::new(),
         is_notified: settings.notification_email.is_some(),
         was: Vec::new(),
@@ -138,6 +142,17 @@ pub(crate) const KEEP: [(&str, &str); 3] = [
     (Keep::All.as_str(), "of every event"),
     (Keep::None.as_str(), "of none"),
 ];
+
+/// Fields that others may change meanwhile.
+const WAS: [&str; 8] = [
+    "email", "notify", "scope", "most", "share", "minutes", "keep", "status",
+];
+
+/// Would saving look after fewer than before?
+fn narrows(shown: &Shown, fields: &Fields) -> bool {
+    let is_all = shown.job.settings.scope == Scope::All;
+    fields.is_changed("scope") && is_all && scope(fields) != Scope::All
+}
 
 /// Seconds as minutes: `40`, `0.5`.
 fn minutes(seconds: u32) -> String {
@@ -180,7 +195,7 @@ pub(crate) async fn save(
 ) -> Result<Response, Failure> {
     who.needs(Role::Administrator)?;
     let shown = find(&who, &id).await?;
-    let mut crowd = None;
+    let (mut crowd, mut asks, mut sure) = (None, false, false);
     let told = if fields.text("act") == "scope" {
         let _turn = turn(&face.looks).await?;
         let turnover = turnover::of_scope(&who.ctx, &id, scope(&fields)).await?;
@@ -194,7 +209,21 @@ pub(crate) async fn save(
             Err(AppError::Refused(said) | AppError::Invalid(said)) => Told::Fails(capital(&said)),
             Err(error) => return Err(error.into()),
         }
+    } else if narrows(&shown, &fields) && !is_sure(&fields) {
+        let _turn = turn(&face.looks).await?;
+        let turnover = turnover::of_scope(&who.ctx, &id, scope(&fields)).await?;
+        asks = turnover.leave.count() > 0;
+        if !asks {
+            sure = true;
+        }
+        crowd = Some(Crowd::of(turnover));
+        Told::Nothing
     } else {
+        sure = true;
+        Told::Nothing
+    };
+    let told = if sure {
+        crowd = None;
         match saved(&who, &shown, &fields).await {
             Ok(()) => {
                 face.poke.notify_one();
@@ -204,6 +233,16 @@ pub(crate) async fn save(
             Err(error) if error.is_ours() => return Err(error.into()),
             Err(error) => Told::Problem(capital(&error.to_string())),
         }
+    } else {
+        told
+    };
+    // What was saved before something was not counts from now on.
+    let was = match &told {
+        Told::Problem(_) => built(&who, &find(&who, &id).await?).was,
+        _ => WAS
+            .into_iter()
+            .map(|name| (name, fields.text(&format!("was_{name}")).to_owned()))
+            .collect(),
     };
     let status = match told {
         Told::Problem(_) => StatusCode::BAD_REQUEST,
@@ -215,18 +254,14 @@ pub(crate) async fn save(
         secret_token: fields.text("secret_token").to_owned(),
         is_notified: fields.is_on("notify"),
         is_on: fields.text("status") == "on",
-        was: [
-            "email", "notify", "scope", "most", "share", "minutes", "keep", "status",
-        ]
-        .into_iter()
-        .map(|name| (name, fields.text(&format!("was_{name}")).to_owned()))
-        .collect(),
+        was,
         is_all: scope(&fields) == Scope::All,
         most: fields.text("most").to_owned(),
         share: fields.text("share").to_owned(),
         minutes: fields.text("minutes").to_owned(),
         keep: fields.text("keep").to_owned(),
         crowd,
+        asks,
         told,
         ..built(&who, &shown)
     });

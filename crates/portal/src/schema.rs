@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, Uri, header};
-use muster_app::{AppError, mappings, turnover};
+use muster_app::{AppError, Ctx, mappings, turnover};
 use muster_model::administrator::Role;
 use muster_rules::schema::SchemaChange;
 
@@ -98,7 +98,12 @@ async fn built(who: &Who, id: &str) -> Result<Versions, Failure> {
 
 /// `GET /applications/{id}/schema?version=…&against=…`: the versions; what one changed against the one before it, or
 /// what going back to it would change.
-pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
+pub(crate) async fn show(
+    State(face): State<Face>,
+    who: Who,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Failure> {
     let fields = query(&uri)?;
     let mut built = built(&who, &id).await?;
     if let Ok(version) = fields.text("version").parse::<u32>() {
@@ -109,6 +114,15 @@ pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<R
             (None, Some(version))
         };
         let changes = mappings::diff(&who.ctx, &id, from, to).await?;
+        let crowd = if goes_back && built.may_change && version != built.current {
+            let document = mappings::export(&who.ctx, &id, to).await?;
+            let _turn = turn(&face.looks).await?;
+            Some(Crowd::of(
+                turnover::of_schema(&who.ctx, &id, document).await?,
+            ))
+        } else {
+            None
+        };
         built.looked = Some(Looked {
             title: if goes_back {
                 format!("What going back to version {version} changes")
@@ -118,7 +132,7 @@ pub(crate) async fn show(who: Who, Path(id): Path<String>, uri: Uri) -> Result<R
             total: number(changes.len() as u64),
             changes: Change::of(changes),
             version: (goes_back && version != built.current).then_some(version),
-            crowd: None,
+            crowd,
         });
     }
     Ok(page(&built))
@@ -145,6 +159,16 @@ pub(crate) async fn export(
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     Ok(response)
+}
+
+/// What a document changes, and what would be in force with it.
+async fn looked(
+    ctx: &Ctx,
+    id: &str,
+    document: &str,
+) -> Result<(Vec<SchemaChange>, String), AppError> {
+    let changes = mappings::diff_with(ctx, id, document).await?;
+    Ok((changes, mappings::merged(ctx, id, document).await?))
 }
 
 /// `POST /applications/{id}/schema`: goes back to a version, restores the defaults, looks at a document, or puts it in
@@ -193,10 +217,10 @@ pub(crate) async fn act(
             let saved = mappings::import_over(ctx, &id, &document, note, based_on).await;
             saved.map(|_| true)
         }
-        _ => match mappings::diff_with(ctx, &id, &document).await {
-            Ok(changes) => {
+        _ => match looked(ctx, &id, &document).await {
+            Ok((changes, merged)) => {
                 let _turn = turn(&face.looks).await?;
-                let turnover = turnover::of_schema(ctx, &id, document.clone()).await;
+                let turnover = turnover::of_schema(ctx, &id, merged).await;
                 turnover.map(|turnover| {
                     built.looked = Some(Looked {
                         title: "What this document changes".to_owned(),

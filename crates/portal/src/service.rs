@@ -328,6 +328,29 @@ pub(crate) async fn act(
                 "read" => Purpose::Read,
                 _ => Purpose::Provision,
             };
+            let (all, now) = (integrations::list(ctx).await?, ctx.clock.now());
+            let tokens = all.into_iter().find(|(it, _)| it.id == of.id);
+            let live = tokens.into_iter().flat_map(|(_, tokens)| tokens);
+            let live =
+                live.filter(|it| is_live(it, now) && it.client.is_none() && it.purpose == purpose);
+            let live = live.count() as u64;
+            if live >= 2 && !is_sure(&fields) {
+                let path = format!("/service/{id}");
+                let question = Question {
+                    section: "service",
+                    title: "Make a third token?".to_owned(),
+                    says: vec![format!(
+                        "{} of this kind are live, and two may be: one that was never used, or else the oldest, stops \
+                         at once.",
+                        many(live, "token")
+                    )],
+                    crowd: None,
+                    button: "New token",
+                    action: &path,
+                    back: &path,
+                };
+                return Ok(ask(&who, &fields, question));
+            }
             let ends = match days(&fields)? {
                 0 => None,
                 days => Some(ctx.clock.now().plus_seconds(i64::from(days) * 86_400)),

@@ -10,11 +10,12 @@ use muster_app::{AppError, turnover};
 use muster_model::RoleId;
 use muster_model::administrator::Role;
 use muster_model::directory::Kind;
+use muster_model::job::{DefaultAccess, Scope};
 
 use crate::Face;
 use crate::application::{Tabs, find};
 use crate::ask::{Question, ask, is_sure};
-use crate::crowd::{Crowd, turn};
+use crate::crowd::{Crowd, fate, turn};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form, query};
 use crate::shell::{Shell, page};
@@ -48,6 +49,11 @@ struct Assigned {
     nested: bool,
     nothing_done: bool,
     crowd: Option<Crowd>,
+    asks: bool,
+    /// Is whoever holds Default Access alone left out?
+    leaves_out: bool,
+    /// What is worth knowing of what was assigned.
+    warnings: Vec<String>,
     problems: Vec<String>,
     may_change: bool,
 }
@@ -58,6 +64,8 @@ async fn built(who: &Who, shown: &Shown, uri: &Uri) -> Result<Assigned, Failure>
     let (page, total) = page.await?;
     let last = page.last().filter(|_| page.len() == SHOWN as usize);
     let next = last.map(|(last, _)| format!("?after={}", last.id));
+    let leaves_out = !shown.roles.is_empty()
+        && shown.job.settings.default_access == DefaultAccess::ExcludedIfRolesExist;
     let rows = page.into_iter().map(|(assignment, name)| {
         let role = shown.roles.iter().find(|role| role.id == assignment.role);
         let is_default = assignment.role == RoleId::DEFAULT_ACCESS;
@@ -75,7 +83,7 @@ async fn built(who: &Who, shown: &Shown, uri: &Uri) -> Result<Assigned, Failure>
                 None if is_default => "Default Access".to_owned(),
                 None => assignment.role.to_string(),
             },
-            is_left_out: is_default && !shown.roles.is_empty(),
+            is_left_out: is_default && leaves_out,
             reaches: match (assignment.kind, assignment.transitive) {
                 (Kind::User, _) => "",
                 (Kind::Group, true) => "members, nested ones too",
@@ -105,6 +113,9 @@ async fn built(who: &Who, shown: &Shown, uri: &Uri) -> Result<Assigned, Failure>
         nested: false,
         nothing_done: false,
         crowd: None,
+        asks: false,
+        leaves_out,
+        warnings: Vec::new(),
         problems: Vec::new(),
         may_change: who.may(Role::Administrator),
     })
@@ -190,6 +201,12 @@ fn lines(fields: &Fields) -> Result<Vec<Line>, String> {
     Ok(all)
 }
 
+/// Does an assignment reach the members of nested groups?
+async fn reaches_far(who: &Who, shown: &Shown) -> Result<bool, Failure> {
+    let all = applications::assignments(&who.ctx, &shown.application.id.to_string()).await?;
+    Ok(all.iter().any(|(it, _)| it.transitive))
+}
+
 /// `POST /applications/{id}/users`: says who would come into scope, or assigns.
 pub(crate) async fn assign(
     State(face): State<Face>,
@@ -202,6 +219,10 @@ pub(crate) async fn assign(
     let is_preview = fields.text("act") == "preview";
     let mut nothing_done = is_preview;
     let (mut problems, mut left, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
+    // Somebody may lose what they have, when an assignment that is there is to reach less far: that is asked first.
+    let narrows = !is_preview && !fields.is_on("nested") && !is_sure(&fields);
+    let looks = is_preview || (narrows && reaches_far(&who, &shown).await?);
     let chosen = Some(fields.text("role").to_owned()).filter(|role| !role.is_empty());
     match lines(&fields) {
         Err(said) => {
@@ -213,7 +234,7 @@ pub(crate) async fn assign(
                 let named = applications::principal(&who.ctx, &line.name, fields.is_on("nested"));
                 let role = line.role.clone().or_else(|| chosen.clone());
                 let done = match named.await {
-                    Ok(principal) if is_preview => {
+                    Ok(principal) if looks => {
                         found.push((principal, role));
                         left.push(line);
                         continue;
@@ -225,7 +246,10 @@ pub(crate) async fn assign(
                     Err(error) => Err(error),
                 };
                 match done {
-                    Ok(_) => {}
+                    Ok(done) => {
+                        let warning = done.warning.map(|it| format!("{}: {it}.", line.name));
+                        warnings.extend(warning);
+                    }
                     Err(error) if error.is_ours() => return Err(error.into()),
                     Err(AppError::NotFound(said)) if said.contains("no role") => {
                         problems.push(format!("{}: {said}", line.name));
@@ -243,15 +267,10 @@ pub(crate) async fn assign(
             }
         }
     }
-    if problems.is_empty() && !is_preview {
-        face.poke.notify_one();
-        let to = format!("/applications/{id}/users?done=assigned");
-        return Ok(Redirect::to(&to).into_response());
-    }
-    let crowd = if is_preview && !found.is_empty() {
+    let crowd = if looks && !found.is_empty() {
         let _turn = turn(&face.looks).await?;
         match turnover::of_assigning(&who.ctx, &id, &found).await {
-            Ok(turnover) => Some(Crowd::of(turnover)),
+            Ok(turnover) => Some(turnover),
             Err(error) if error.is_ours() => return Err(error.into()),
             Err(error) => {
                 problems.push(capital(&error.to_string()));
@@ -261,7 +280,25 @@ pub(crate) async fn assign(
     } else {
         None
     };
-    let status = if is_preview {
+    let asks = !is_preview && crowd.as_ref().is_some_and(|it| it.leave.count() > 0);
+    if looks && !is_preview && !asks {
+        // Nobody loses anything.
+        for (principal, role) in &found {
+            let done = applications::assign(&who.ctx, &id, principal, role.as_deref()).await?;
+            warnings.extend(done.warning.map(|it| format!("{}: {it}.", done.name)));
+        }
+        let done: Vec<&str> = problems
+            .iter()
+            .filter_map(|it| it.split(": ").next())
+            .collect();
+        left.retain(|line| done.contains(&line.name.as_str()));
+    }
+    if problems.is_empty() && warnings.is_empty() && !is_preview && !asks {
+        face.poke.notify_one();
+        let to = format!("/applications/{id}/users?done=assigned");
+        return Ok(Redirect::to(&to).into_response());
+    }
+    let status = if is_preview || asks || problems.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::BAD_REQUEST
@@ -271,7 +308,9 @@ pub(crate) async fn assign(
         None => line.name,
     };
     let left: Vec<String> = left.into_iter().map(written).collect();
-    let names = if left.is_empty() {
+    let names = if left.is_empty() && !warnings.is_empty() {
+        String::new()
+    } else if left.is_empty() {
         fields.raw("names").to_owned()
     } else {
         left.join("\n")
@@ -279,9 +318,11 @@ pub(crate) async fn assign(
     let mut response = page(&Assigned {
         names,
         role: fields.text("role").to_owned(),
-        nested: fields.is_on("nested"),
         nothing_done,
-        crowd,
+        crowd: crowd.filter(|_| is_preview || asks).map(Crowd::of),
+        asks,
+        nested: fields.is_on("nested"),
+        warnings,
         problems,
         ..built(&who, &shown, &uri).await?
     });
@@ -322,12 +363,17 @@ pub(crate) async fn unassign(
             title: format!("Remove the assignment of {name}?"),
             says: vec![
                 format!(
-                    "{} and {} lose access to {}, as far as its guard allows.",
+                    "{} and {} leave {}: each {} with the next cycle, as far as the guard allows.",
                     many(turnover.leave.users, "user"),
                     many(turnover.leave.groups, "group"),
-                    shown.application.display_name
+                    shown.application.display_name,
+                    fate(turnover.fate)
                 ),
-                format!("{} keep it by other assignments.", number(turnover.stay)),
+                if shown.job.settings.scope == Scope::All {
+                    "All users and groups are in scope here, whoever is assigned.".to_owned()
+                } else {
+                    format!("{} stay, by other assignments.", number(turnover.stay))
+                },
             ],
             crowd: (leave > 0).then(|| Crowd::of(turnover)),
             button: "Remove the assignment",

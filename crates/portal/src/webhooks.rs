@@ -95,17 +95,21 @@ pub(crate) async fn act(
     };
     let act = fields.text("act");
     let replays = act == "resume" && fields.text("from") == "start";
-    if (act == "remove" || replays) && !is_sure(&fields) {
+    let skips = act == "resume" && fields.text("from") == "now";
+    if (act == "remove" || replays || skips) && !is_sure(&fields) {
         let all = webhooks::list(&who.ctx, &of.name).await?;
         let wanted = fields.text("webhook");
         let webhook = all.into_iter().find(|it| it.id.to_string() == wanted);
-        let url = webhook.ok_or_else(Failure::not_found)?.url;
+        let webhook = webhook.ok_or_else(Failure::not_found)?;
+        let (url, place) = (webhook.url, webhook.position);
         let last = integrations::newest_event(&who.ctx, &of.name).await?;
         let path = format!("/service/{id}/webhooks");
         let question = Question {
             section: "service",
             title: if replays {
                 format!("Send everything to {url} again?")
+            } else if skips {
+                format!("Leave out what {url} was not sent?")
             } else {
                 format!("Remove the webhook to {url}?")
             },
@@ -113,12 +117,19 @@ pub(crate) async fn act(
                 vec![format!(
                     "Every event of the feed, up to {last}, is sent once more, from the first one."
                 )]
+            } else if skips {
+                vec![format!(
+                    "It was sent everything up to {place}, and the last event is {last}: what lies between is never sent \
+                     there."
+                )]
             } else {
                 vec!["Nothing is sent there any more. Events stay in the feed.".to_owned()]
             },
             crowd: None,
             button: if replays {
                 "Send everything again"
+            } else if skips {
+                "Go on with the next event"
             } else {
                 "Remove the webhook"
             },

@@ -167,7 +167,8 @@ pub async fn latest(
         .await
 }
 
-/// The cycles of a job that began at an instant or later, newest first.
+/// The cycles of a job that ended at an instant or later, or run, newest first; of those that began in the week
+/// before it.
 pub async fn since(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -176,11 +177,13 @@ pub async fn since(
     limit: u32,
 ) -> Result<Vec<Cycle>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM cycles WHERE tenant = $1 AND job = $2 AND id >= $3 AND began >= $4 \
+        "SELECT {COLUMNS} FROM cycles WHERE tenant = $1 AND job = $2 AND id >= $3 \
+         AND (ended IS NULL OR ended >= $4) \
          ORDER BY id DESC LIMIT $5"
     );
     // Ids begin with the time, as those of events do.
-    let lowest = CycleId::from_bytes(*crate::events::lowest(since).as_bytes());
+    let lowest =
+        CycleId::from_bytes(*crate::events::lowest(since.plus_seconds(-7 * 86_400)).as_bytes());
     let params = [
         tenant.into(),
         job.into(),

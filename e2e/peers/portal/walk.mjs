@@ -134,6 +134,10 @@ for (const kind of ["Users", "Groups"]) {
     await source.fill(before);
   }
   await press("Save");
+  if (kind === "Users") {
+    await says("1 attribute is no longer written");
+    await press("Save");
+  }
   await says("Saved.");
   if (kind === "Users") {
     await follow(`Synchronize Azure Active Directory ${kind} to ${APP}`);
@@ -200,6 +204,8 @@ await page.locator("table tbody tr", { hasText: "enabled" }).locator("a").first(
 const person = await page.getByRole("heading", { level: 1 }).innerText();
 const user = page.url();
 const signIn = await page.getByLabel("Sign-in name").inputValue();
+await press("Disable account");
+await says("They lose access to 1 application");
 await press("Disable account");
 await says("The account is disabled.");
 const arrived = lookout.locator("#live .lately li", { hasText: "disable" }).first();
@@ -305,7 +311,7 @@ await says("Not like this");
 step("preview", { says: await text(page.locator("#crowd .card-body")) });
 await look("users-preview");
 await page.getByRole("button", { name: "Remove Dept - Sales" }).click();
-await says("lose access to");
+await says("leave Symantec Web Security Service");
 await look("ask");
 await follow("No, leave it");
 await page.goto(`${application}/provisioning`);

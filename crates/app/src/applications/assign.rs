@@ -125,6 +125,19 @@ pub async fn principal(ctx: &Ctx, name: &str, nested: bool) -> Result<Principal,
     }
 }
 
+/// The assignment of somebody with a role, if there is one already.
+pub(crate) async fn assigned_before(
+    ctx: &Ctx,
+    application: &Application,
+    principal: &Principal,
+    role: RoleId,
+) -> Result<Option<Assignment>, AppError> {
+    let (id, ..) = resolve(ctx, principal).await?;
+    let all = assignments_of(ctx, id).await?.into_iter();
+    let mut all = all.map(|(it, _)| it);
+    Ok(all.find(|it| it.application == application.id && it.role == role))
+}
+
 /// Whom an assignment entitles, by the directory as it is now: of each the kind, the id, and the group by which it
 /// is entitled, if it is by one.
 pub(crate) async fn reached(

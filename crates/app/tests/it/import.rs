@@ -39,7 +39,12 @@ pub(crate) async fn load(
     let text = text.into();
     // A preview says beforehand what comes of it, and leaves nothing behind.
     let before = feed_of(test).await.len();
-    let said = preview(&test.store, TENANT, &clock, what, format, text.clone()).await;
+    let of = (what, format);
+    let said = preview(&test.store, TENANT, &clock, of, text.clone(), usize::MAX).await;
+    let said = said.map(|(report, is_whole)| {
+        assert!(is_whole);
+        report
+    });
     assert_eq!(
         feed_of(test).await.len(),
         before,

@@ -520,7 +520,8 @@ fn a_reader_looks_an_operator_runs_and_an_administrator_changes() {
     let own = own.rsplit("name=\"id\" value=\"").next().unwrap();
     let own = own.split('"').next().unwrap().to_owned();
     for role in ["reader", "none"] {
-        let seen = ada.post("/account/administrators", &[("id", &own), ("role", role)]);
+        let fields = [("id", own.as_str()), ("role", role), ("sure", "yes")];
+        let seen = ada.post("/account/administrators", &fields);
         assert_eq!(seen.status, 400, "{}", seen.text);
     }
     // Who has acted stands in the audit log by name.
@@ -584,6 +585,7 @@ fn a_page_says_who_enters_and_leaves_before_it_is_so() {
     let clause = |operator, value, act| {
         [
             ("version", "1"),
+            ("title0", ""),
             ("attribute0.0", "department"),
             ("operator0.0", operator),
             ("value0.0", value),
@@ -753,11 +755,11 @@ fn what_takes_something_away_says_so_in_numbers_and_asks() {
     let asked = ada.post(&remove, &[("id", id)]);
     assert_eq!(asked.status, 200);
     assert!(
-        asked.text.contains("4 users and 1 group lose access"),
+        asked.text.contains("4 users and 1 group leave"),
         "{}",
         asked.text
     );
-    assert!(asked.text.contains("1 keep it by other assignments"));
+    assert!(asked.text.contains("1 stay, by other assignments"));
     assert!(
         ada.get(&users).text.contains("Remove Sales"),
         "asking does nothing"
@@ -791,7 +793,9 @@ fn what_takes_something_away_says_so_in_numbers_and_asks() {
         .to_owned();
     let asked = ada.post(&format!("/directory/groups/{group}"), &[("act", "delete")]);
     assert!(
-        asked.text.contains("It has 4 users as members"),
+        asked
+            .text
+            .contains("It has 4 users as members, those of nested groups counted"),
         "{}",
         asked.text
     );
@@ -874,4 +878,126 @@ fn passwords_are_changed_and_many_attempts_at_once_are_many() {
     let long = "x".repeat(20_000);
     let seen = elsewhere.send("/sign-in", Some(&[("name", &long)]), &[]);
     assert_eq!(seen.status, 413);
+}
+
+/// How many accounts the next cycle would disable, and how many it would make.
+fn planned(data: &Path) -> (u64, u64) {
+    let told = run(data, &["plan", crate::run::APP, "--json"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    let first: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let count = |name: &str| first["counts"][name].as_u64().expect(name);
+    (count("disabled"), count("created"))
+}
+
+/// Nested groups, people whose account is disabled or deleted, input filters, a mapping that is switched off: what a
+/// page says of them is what a plan says of the same change.
+#[test]
+fn a_look_beforehand_says_what_a_plan_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (_server, mut ada) = begun(data);
+    let app = two_departments(data);
+    json(data, &["app", "scope", crate::run::APP, "assigned"]);
+    json(data, &["job", "guard", crate::run::APP, "--off"]);
+    let groups = data.join("groups.csv");
+    std::fs::write(&groups, "displayName\nAll\nSales\n").unwrap();
+    json(
+        data,
+        &["import", "--kind", "groups", groups.to_str().unwrap()],
+    );
+    json(data, &["group", "add", "All", "--group", "Sales"]);
+    for at in 0..5 {
+        json(
+            data,
+            &["group", "add", "Sales", &format!("p{at}@x.example")],
+        );
+    }
+    for at in 5..12 {
+        json(data, &["group", "add", "All", &format!("p{at}@x.example")]);
+    }
+    // Two who are in the groups and not in scope.
+    json(
+        data,
+        &["user", "set", "p10@x.example", "accountEnabled=false"],
+    );
+    json(data, &["user", "delete", "p11@x.example"]);
+    let users = format!("{app}/users");
+    let far = [("names", "All"), ("role", "User"), ("nested", "1")];
+    let preview = [&far[..], &[("act", "preview")]].concat();
+    let seen = ada.post(&users, &preview);
+    let enter = number_after(&seen.text, "enter</span>");
+    let assigned = ada.post(&users, &[&far[..], &[("act", "assign")]].concat());
+    assert_eq!(assigned.status, 303, "{}", assigned.text);
+    // The users, and the group itself.
+    assert_eq!((enter, planned(data)), (10, (0, 11)));
+    assert!(run(data, &["job", "run", crate::run::APP]).status.success());
+
+    // The same group without the nested ones: some would leave, and that is asked first.
+    let near = [("names", "All"), ("role", "User"), ("act", "assign")];
+    let asked = ada.post(&users, &near);
+    assert_eq!(asked.status, 200);
+    assert!(asked.text.contains("Not assigned yet"), "{}", asked.text);
+    assert_eq!(number_after(&asked.text, "leave</span>"), 5);
+    assert_eq!(planned(data).0, 0, "asking does nothing");
+    let sure = [&near[..], &[("sure", "yes")]].concat();
+    assert_eq!(ada.post(&users, &sure).status, 303);
+    assert_eq!(planned(data).0, 5);
+    assert_eq!(
+        ada.post(&users, &[&far[..], &[("act", "assign")]].concat())
+            .status,
+        303
+    );
+    assert_eq!(planned(data).0, 0);
+
+    // Whom input filters leave out is looked after no more, and loses nothing.
+    let exported = ada.get(&format!("{app}/schema/export")).text;
+    let mut document: serde_json::Value = serde_json::from_str(&exported).unwrap();
+    let mappings = &mut document["synchronizationRules"][0]["objectMappings"];
+    let mapping = mappings.as_array_mut().unwrap().iter_mut();
+    let user = mapping
+        .into_iter()
+        .find(|it| it["sourceObjectName"] == "User")
+        .unwrap();
+    let clause = serde_json::json!({
+        "sourceOperandName": "department", "operatorName": "EQUALS",
+        "targetOperand": { "values": ["Sales"] }
+    });
+    user["scope"]["inputFilterGroups"] =
+        serde_json::json!([{ "name": "only", "clauses": [clause] }]);
+    let text = document.to_string();
+    let seen = ada.post(
+        &format!("{app}/schema"),
+        &[("document", &text), ("act", "look")],
+    );
+    assert_eq!(seen.status, 200, "{}", seen.text);
+    assert_eq!(number_after(&seen.text, "leave</span>"), 0);
+    assert!(
+        seen.text.contains("5 are not looked after any more"),
+        "{}",
+        seen.text
+    );
+    let version = [
+        ("document", text.as_str()),
+        ("act", "import"),
+        ("version", "1"),
+    ];
+    let saved = ada.post(&format!("{app}/schema"), &version);
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    assert_eq!(planned(data), (0, 0));
+    // A name that no attribute has stands at its clause, and nothing typed is lost.
+    let wrong = [
+        ("version", "2"),
+        ("title0", "Mine"),
+        ("attribute0.0", "departmnt"),
+        ("operator0.0", "EQUALS"),
+        ("value0.0", "Sales"),
+        ("act", "review"),
+    ];
+    let seen = ada.post(&format!("{app}/mappings/User/scope"), &wrong);
+    assert_eq!(seen.status, 400);
+    assert!(
+        seen.text.contains("departmnt") && seen.text.contains("problem0-0"),
+        "{}",
+        seen.text
+    );
 }
