@@ -882,8 +882,13 @@ fn passwords_are_changed_and_many_attempts_at_once_are_many() {
 
 /// How many accounts the next cycle would disable, and how many it would make.
 fn planned(data: &Path) -> (u64, u64) {
-    let told = run(data, &["plan", crate::run::APP, "--json"]);
-    let told = String::from_utf8(told.stdout).unwrap();
+    let file = data.join("plan.jsonl");
+    let made = run(
+        data,
+        &["plan", crate::run::APP, "--out", file.to_str().unwrap()],
+    );
+    assert!(made.status.success(), "{made:?}");
+    let told = std::fs::read_to_string(file).unwrap();
     let first: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
     let count = |name: &str| first["counts"][name].as_u64().expect(name);
     (count("disabled"), count("created"))
