@@ -17,7 +17,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       response_headers_conformance,response_schema_conformance,unsupported_method,\
                       allow_header_conformance,ignored_auth";
 /// Time for one check.
-const CHECK: Duration = Duration::from_mins(5);
+const CHECK: Duration = Duration::from_mins(9);
 
 /// A Python with the packages of `peers/python/requirements.txt`.
 #[derive(Debug)]
