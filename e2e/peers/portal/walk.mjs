@@ -256,7 +256,7 @@ await page.getByLabel("Expression", { exact: true }).fill('Join("/", [surname], 
 await page.locator("#told .trace li").first().waitFor();
 assert.match(await text(page.locator("#told .lead")), /“.+\/.+”/);
 step("expression", { result: await text(page.locator("#told .lead")) });
-await look("expression");
+await look("expression-result");
 await press("Try");
 await says("For ");
 await follow("Back");
@@ -274,7 +274,7 @@ await page.getByLabel("Value").first().fill("Sales");
 await press("Who enters, who leaves?");
 const crowd = page.locator("#crowd");
 step("scope", { says: await text(crowd.locator(".card-body")) });
-await look("scope");
+await look("scope-review");
 assert.match(await crowd.locator("strong").nth(2).innerText(), /^[1-9][0-9,]* users$/);
 await press("Save");
 await says("Saved.");
