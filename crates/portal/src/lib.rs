@@ -15,11 +15,13 @@ mod failure;
 mod filters;
 mod form;
 mod gallery;
+mod group;
 mod home;
 mod import;
 mod logs;
 mod mappings;
 mod oidc;
+mod person;
 mod plan;
 mod provisioning;
 mod received;
@@ -179,7 +181,7 @@ pub fn router(
         .route("/directory/import", get(import::show).post(import::act))
         .route(
             "/directory/users/{id}",
-            get(directory::user).post(directory::change_user),
+            get(person::show).post(person::change),
         )
         .route(
             "/directory/groups",
@@ -187,7 +189,7 @@ pub fn router(
         )
         .route(
             "/directory/groups/{id}",
-            get(directory::group).post(directory::change_group),
+            get(group::show).post(group::change),
         )
         .route("/audit", get(audit::show))
         .layer(middleware::from_fn(to_its_end))
