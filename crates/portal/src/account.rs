@@ -11,7 +11,7 @@ use crate::Face;
 use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::Form;
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::sign_in::peer;
 use crate::who::Who;
 use crate::words::ago;
@@ -87,12 +87,10 @@ pub(crate) async fn password(
         Err(AppError::Invalid(said) | AppError::Refused(said)) => capital(&said),
         Err(error) => return Err(error.into()),
     };
-    let mut response = page(&Account {
+    Ok(refused_page(&Account {
         problem: Some(said),
         ..built(&face, &who).await?
-    });
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    Ok(response)
+    }))
 }
 
 /// `POST /account/sessions`

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{StatusCode, Uri};
+use http::Uri;
 use muster_app::directory::read::{self, Key, Keys, Listing};
 use muster_app::{AppError, directory};
 use muster_model::administrator::Role;
@@ -14,7 +14,7 @@ use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form, query};
 use crate::person;
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 use crate::words::{many, number};
 
@@ -241,16 +241,14 @@ fn refused(list: List, fields: &Fields, error: AppError) -> Result<Response, Fai
         AppError::Taken(said) | AppError::Invalid(said) | AppError::Refused(said) => said,
         error => return Err(error.into()),
     };
-    let mut response = page(&List {
+    Ok(refused_page(&List {
         typed: (
             fields.text("sign_in").to_owned(),
             fields.text("name").to_owned(),
         ),
         problem: Some(capital(&said)),
         ..list
-    });
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    Ok(response)
+    }))
 }
 
 /// `POST /directory/groups`

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Uri};
 use muster_app::{AppError, explain, mappings};
 use muster_model::Value;
 use muster_model::administrator::Role;
@@ -17,7 +17,7 @@ use crate::crowd::turn;
 use crate::failure::{Failure, capital};
 use crate::form::{Form, query};
 use crate::mappings::{mapping_of, source_attributes};
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 
 /// Steps of a trace that are shown.
@@ -281,9 +281,7 @@ pub(crate) async fn act(
         }
         Err(AppError::Invalid(said) | AppError::Refused(said)) => {
             built.problem = Some(capital(&said));
-            let mut response = page(&built);
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
+            Ok(refused_page(&built))
         }
         Err(error) => Err(error.into()),
     }

@@ -13,7 +13,7 @@ use muster_model::administrator::Role;
 use crate::Face;
 use crate::failure::{Failure, capital};
 use crate::form::{Form, query};
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 
 /// A template as the gallery shows it.
@@ -170,15 +170,11 @@ pub(crate) async fn add(
             let to = format!("/applications/{}?done=added", added.id);
             Ok(Redirect::to(&to).into_response())
         }
-        Err(AppError::Taken(said) | AppError::Invalid(said)) => {
-            let mut response = page(&One {
-                name: name.to_owned(),
-                problem: Some(capital(&said)),
-                ..one
-            });
-            *response.status_mut() = http::StatusCode::BAD_REQUEST;
-            Ok(response)
-        }
+        Err(AppError::Taken(said) | AppError::Invalid(said)) => Ok(refused_page(&One {
+            name: name.to_owned(),
+            problem: Some(capital(&said)),
+            ..one
+        })),
         Err(error) => Err(error.into()),
     }
 }

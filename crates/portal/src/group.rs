@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
 use muster_app::directory::read;
 use muster_app::{AppError, directory};
 use muster_model::administrator::Role;
@@ -15,7 +14,7 @@ use crate::ask::{Question, ask, is_sure};
 use crate::directory::{BESIDE, named, reached};
 use crate::failure::{Failure, capital};
 use crate::form::Form;
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 use crate::words::many;
 
@@ -243,9 +242,7 @@ pub(crate) async fn change(
                 fields.text("name").clone_into(&mut one.name);
                 fields.text("description").clone_into(&mut one.description);
             }
-            let mut response = page(&one);
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
+            Ok(refused_page(&one))
         }
         Err(error) => Err(error.into()),
     }

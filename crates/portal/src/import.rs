@@ -8,7 +8,6 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use muster_app::AppError;
 use muster_app::import::{self, Format, Report, What};
 use muster_model::SessionId;
@@ -20,7 +19,7 @@ use crate::Face;
 use crate::crowd::turn;
 use crate::failure::{Failure, capital};
 use crate::form::Form;
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 
 /// Files that wait for a decision at most: of each session one.
@@ -218,10 +217,8 @@ pub(crate) async fn act(
 }
 
 fn refused(built: Import, said: String) -> Response {
-    let mut response = page(&Import {
+    refused_page(&Import {
         problem: Some(said),
         ..built
-    });
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
+    })
 }

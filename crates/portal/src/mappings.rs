@@ -17,7 +17,7 @@ use crate::application::{Tabs, find};
 use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 
 /// One attribute as the form has it.
@@ -347,7 +347,7 @@ pub(crate) async fn save(
     }
     let built = built(&who, &shown, &object).await?;
     let targets = built.targets.iter().cloned();
-    let mut response = page(&Mappings {
+    Ok(refused_page(&Mappings {
         targets: targets
             .filter(|name| rows.iter().all(|row| row.target != *name))
             .collect(),
@@ -359,7 +359,5 @@ pub(crate) async fn save(
         problem,
         version,
         ..built
-    });
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    Ok(response)
+    }))
 }

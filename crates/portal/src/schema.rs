@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{HeaderValue, Uri, header};
 use muster_app::{AppError, Ctx, mappings, turnover};
 use muster_model::administrator::Role;
 use muster_rules::schema::SchemaChange;
@@ -14,7 +14,7 @@ use crate::ask::{Question, ask, is_sure};
 use crate::crowd::{Crowd, turn};
 use crate::failure::{Failure, capital};
 use crate::form::{Form, query};
-use crate::shell::{Shell, page, protect};
+use crate::shell::{Shell, page, protect, refused_page};
 use crate::who::Who;
 use crate::words::{ago, number};
 
@@ -247,9 +247,7 @@ pub(crate) async fn act(
         Err(AppError::Invalid(said) | AppError::Refused(said)) => {
             built.problem = Some(capital(&said));
             built.document = document;
-            let mut response = page(&built);
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
+            Ok(refused_page(&built))
         }
         Err(error) => Err(error.into()),
     }

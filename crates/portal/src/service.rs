@@ -14,7 +14,7 @@ use crate::Face;
 use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form};
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 use crate::words::{ago, many, number};
 
@@ -226,15 +226,11 @@ pub(crate) async fn create(
             let once = Once::Token(token.expose().clone());
             one(&face, &who, &integration, once).await
         }
-        Err(AppError::Taken(said) | AppError::Invalid(said)) => {
-            let mut response = page(&New {
-                shell: Shell::new("New Integration", "service", &who),
-                name: name.to_owned(),
-                problem: Some(capital(&said)),
-            });
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
-        }
+        Err(AppError::Taken(said) | AppError::Invalid(said)) => Ok(refused_page(&New {
+            shell: Shell::new("New Integration", "service", &who),
+            name: name.to_owned(),
+            problem: Some(capital(&said)),
+        })),
         Err(error) => Err(error.into()),
     }
 }
@@ -471,19 +467,15 @@ pub(crate) async fn set_settings(
     let of = find(&who, &id).await?;
     match set(&who, &of, &fields).await {
         Ok(()) => Ok(Redirect::to(&format!("/service/{id}/settings?done=saved")).into_response()),
-        Err(AppError::Invalid(said) | AppError::Refused(said)) => {
-            let mut response = page(&Accepts {
-                strict: fields.is_on("strict"),
-                rate: fields.text("rate").to_owned(),
-                resources: fields.text("resources").to_owned(),
-                body: fields.text("body").to_owned(),
-                networks: fields.text("networks").to_owned(),
-                problem: Some(capital(&said)),
-                ..accepts(&who, &of)
-            });
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
-        }
+        Err(AppError::Invalid(said) | AppError::Refused(said)) => Ok(refused_page(&Accepts {
+            strict: fields.is_on("strict"),
+            rate: fields.text("rate").to_owned(),
+            resources: fields.text("resources").to_owned(),
+            body: fields.text("body").to_owned(),
+            networks: fields.text("networks").to_owned(),
+            problem: Some(capital(&said)),
+            ..accepts(&who, &of)
+        })),
         Err(error) => Err(error.into()),
     }
 }

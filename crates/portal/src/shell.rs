@@ -149,6 +149,13 @@ pub(crate) fn page(template: &impl Template) -> Response {
     response
 }
 
+/// A page that is shown again, with what was wrong in its form.
+pub(crate) fn refused_page(template: &impl Template) -> Response {
+    let mut response = page(template);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+}
+
 /// The headers of every page.
 pub(crate) fn protect(response: &mut Response) {
     for (name, value) in [

@@ -14,7 +14,7 @@ use muster_web::Peer;
 use crate::Face;
 use crate::failure::{Failure, capital};
 use crate::form::{Fields, Form, Outside, query};
-use crate::shell::{self, Shell, page};
+use crate::shell::{self, Shell, page, refused_page};
 use crate::who::COOKIE;
 
 #[derive(Template)]
@@ -203,16 +203,12 @@ pub(crate) async fn begin(
             let signed = administrators::open(&face.ctx, who, &agent).await?;
             Ok(signed_in(&face, &signed, "/"))
         }
-        Err(AppError::Invalid(problem)) => {
-            let mut response = page(&Welcome {
-                shell: Shell::outside("Welcome to Muster", scheme),
-                code,
-                name: fields.text("name").to_owned(),
-                problem: Some(capital(&problem)),
-            });
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
-        }
+        Err(AppError::Invalid(problem)) => Ok(refused_page(&Welcome {
+            shell: Shell::outside("Welcome to Muster", scheme),
+            code,
+            name: fields.text("name").to_owned(),
+            problem: Some(capital(&problem)),
+        })),
         Err(AppError::Refused(_)) => Err(gone()),
         Err(error) => Err(error.into()),
     }

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
 use muster_app::webhooks::{self, From};
 use muster_app::{AppError, integrations};
 use muster_model::administrator::Role;
@@ -13,7 +12,7 @@ use crate::ask::{Question, ask, is_sure};
 use crate::failure::{Failure, capital};
 use crate::form::Form;
 use crate::service::{Tabs, find};
-use crate::shell::{Shell, page};
+use crate::shell::{Shell, page, refused_page};
 use crate::who::Who;
 use crate::words::ago;
 
@@ -175,9 +174,7 @@ pub(crate) async fn act(
             let mut built = built(&who, &of).await?;
             fields.text("url").clone_into(&mut built.url);
             built.problem = Some(capital(&said));
-            let mut response = page(&built);
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            Ok(response)
+            Ok(refused_page(&built))
         }
         Err(error) => Err(error.into()),
     }
