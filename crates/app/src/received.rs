@@ -47,17 +47,29 @@ const GROUPS: u32 = 1000;
 /// Members that are read at once.
 const MEMBERS: u32 = 5000;
 
-/// The SCIM service provider, for every integration of a store. Cheap to clone.
+/// The SCIM service provider, for every integration of a store. Cheap to clone: each request has one.
 #[derive(Clone, Debug)]
-pub struct Provider {
+pub struct Provider(Arc<Shared>);
+
+/// What all clones of a provider share.
+#[derive(Debug)]
+pub struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
     dialects: Arc<Dialects>,
     /// Where only this process writes.
     users: Option<Arc<Users>>,
     ranks: Option<Arc<Ranks>>,
-    closing: Arc<Notify>,
+    closing: Notify,
+}
+
+impl std::ops::Deref for Provider {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// Who called, proven by its token: whose resources it may see.
@@ -175,15 +187,15 @@ impl Provider {
         let alone = !store.is_postgres();
         let users = alone.then(|| Arc::new(Users::new()));
         let ranks = alone.then(Arc::default);
-        Self {
+        Self(Arc::new(Shared {
             store,
             clock,
             users,
             ranks,
-            closing: Arc::default(),
-            tokens: Arc::new(Tokens::default()),
-            dialects: Arc::new(Dialects::default()),
-        }
+            closing: Notify::new(),
+            tokens: Tokens::default(),
+            dialects: Arc::default(),
+        }))
     }
 
     /// Proves who calls. An unknown integration and a wrong token are told
@@ -244,23 +256,24 @@ impl Provider {
             });
         }
         let began = users.map(|users| users.began(place, id));
-        let shown: Result<Shown, Fault> = self
-            .store
-            .read(|tx| {
-                Box::pin(async move {
-                    let missing = || not_found(profile, kind, &id.to_string());
-                    if kind == ResourceKind::USER && wanted.groups {
-                        let by = By::Id(id);
-                        let found = resources::find_with_groups(tx, place, &by, 1, GROUPS).await?;
-                        return Ok(with_groups(found.into_iter().next().ok_or_else(missing)?));
-                    }
-                    let found = resources::find(tx, place, kind, id).await?;
-                    let resource = found.ok_or_else(missing)?;
-                    Ok(show(tx, place, resource, wanted).await?)
+        let missing = || not_found(profile, kind, &id.to_string());
+        let shown = if kind == ResourceKind::USER && wanted.groups {
+            let found = self.store.find_users(place, &By::Id(id), 1, GROUPS).await;
+            let found = found.map_err(Fault::from)?;
+            with_groups(found.into_iter().next().ok_or_else(missing)?)
+        } else {
+            let read: Result<Shown, Fault> = self
+                .store
+                .read(|tx| {
+                    Box::pin(async move {
+                        let found = resources::find(tx, place, kind, id).await?;
+                        let resource = found.ok_or_else(missing)?;
+                        Ok(show(tx, place, resource, wanted).await?)
+                    })
                 })
-            })
-            .await;
-        let shown = shown?;
+                .await;
+            read?
+        };
         if let (Some(users), Some(began), true) = (users, began, wanted.groups) {
             users.put(place, began, shown.resource.clone(), shown.groups.clone());
         }

@@ -39,7 +39,7 @@ pub use error::{ScimError, ScimType};
 pub use filter::{Filter, Matcher};
 pub use member::{Member, MemberChange};
 pub use meta::Meta;
-pub use patch::{Applied, Op, Operation, PatchRequest, apply};
+pub use patch::{Applied, Op, Operation, PatchRequest, apply, members_alone};
 pub use path::Path;
 pub use projection::Projection;
 pub use query::ListQuery;

@@ -14,7 +14,7 @@ use crate::message::{PATCH_OP, names_schema, patch_op};
 use crate::path::Path;
 use crate::text::shown;
 
-pub use apply::apply;
+pub use apply::{apply, members_alone};
 
 /// The most operations in one request.
 pub const MAX_OPERATIONS: usize = 20_000;

@@ -93,12 +93,13 @@ impl Lanes {
                 (keep, answer)
             })
         });
+        let lane = (place, about.lane() % LANES);
         let work = Work {
             about,
             body,
             is_forgotten,
         };
-        self.take_in((place, about.lane() % LANES), work, postgres);
+        self.take_in(lane, work, postgres);
         answer.await.map_err(|_| panicked())?
     }
 
@@ -135,7 +136,7 @@ impl Lanes {
         // Lanes take names in one order, so that they do not wait for each other in a circle.
         works.sort_by_key(|work| match work.about {
             About::New(name) => (0, name),
-            About::Change(..) | About::Deletion(..) => (1, 0),
+            About::Change(..) | About::Members(..) | About::Deletion(..) => (1, 0),
         });
         Some(works)
     }
@@ -144,14 +145,20 @@ impl Lanes {
 /// How often a write is tried that waited for another one, which waited for it.
 const TRIES: u32 = 3;
 
-/// Runs writes in one transaction or, when that comes to nothing, each in its own.
+/// Runs writes in one transaction or, when that comes to nothing, each in its own. First in the hope that all new
+/// names are free, for then nothing is asked on the way; when one is not, only who has it is refused.
 async fn run(postgres: &Postgres, place: Place, works: Vec<Work>) {
-    if works.len() > 1 && attempt(postgres, place, &works, 1).await {
-        return;
+    let names = works.iter().any(|work| matches!(work.about, About::New(_)));
+    if works.len() > 1 {
+        for is_hopeful in [true, false] {
+            if (names || is_hopeful) && attempt(postgres, place, &works, (is_hopeful, 1)).await {
+                return;
+            }
+        }
     }
     for work in works.chunks(1) {
         let mut tries = TRIES;
-        while !attempt(postgres, place, work, tries).await {
+        while !attempt(postgres, place, work, (true, tries)).await {
             tries -= 1;
         }
     }
@@ -168,11 +175,22 @@ enum Ended {
 
 /// Runs writes in one transaction and answers them. False when nothing was written and nobody told, so that each
 /// may be tried (again) alone, or it has tries left.
-async fn attempt(postgres: &Postgres, place: Place, works: &[Work], tries: u32) -> bool {
+async fn attempt(
+    postgres: &Postgres,
+    place: Place,
+    works: &[Work],
+    (is_hopeful, tries): (bool, u32),
+) -> bool {
     let is_lone = works.len() == 1;
     let mut answers = Vec::with_capacity(works.len());
     let mut ending = false;
-    let outcome = match together(postgres, place, works, (&mut answers, &mut ending)).await {
+    let run = together(
+        postgres,
+        place,
+        (works, is_hopeful),
+        (&mut answers, &mut ending),
+    );
+    let outcome = match run.await {
         Ok(Ended::Undone { deadlocked }) if !is_lone || deadlocked && tries > 1 => return false,
         Err(StoreError::Deadlock) if !is_lone || tries > 1 => return false,
         // Who is alone and undone has a reason of its own.
@@ -197,11 +215,12 @@ async fn attempt(postgres: &Postgres, place: Place, works: &[Work], tries: u32) 
 async fn together(
     postgres: &Postgres,
     place: Place,
-    works: &[Work],
+    (works, is_hopeful): (&[Work], bool),
     (answers, ending): (&mut Vec<Answer>, &mut bool),
 ) -> Result<Ended, StoreError> {
     let mut open = postgres.begin().await?;
-    let abouts: Vec<About> = works.iter().map(|work| work.about).collect();
+    open.tx()?.is_hopeful = is_hopeful;
+    let abouts: Vec<About> = works.iter().map(|work| work.about.clone()).collect();
     resources::wait(open.tx()?, place, &abouts).await?;
     for work in works {
         let tx = open.tx()?;

@@ -43,6 +43,7 @@ mod lanes;
 pub mod links;
 pub mod listing;
 mod lists;
+mod lookups;
 pub mod memberships;
 mod migrate;
 pub mod notices;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::lanes::Lanes;
+use crate::lookups::Lookups;
 use crate::resources;
 use crate::tx::{Ahead, Driver};
 use crate::{StoreError, Tx, Val};
@@ -21,6 +22,7 @@ pub(crate) struct Postgres {
     pool: Pool,
     changed: watch::Sender<u64>,
     pub(crate) lanes: Lanes,
+    pub(crate) lookups: Lookups,
 }
 
 /// How often tables are looked at that have grown.
@@ -47,7 +49,9 @@ impl Postgres {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
+        // What was used last is used next: the server has everything at hand for it.
         let pool = Pool::builder(manager)
+            .queue_mode(QueueMode::Lifo)
             .max_size(CONNECTIONS)
             .build()
             .map_err(|error| StoreError::Open {
@@ -55,11 +59,11 @@ impl Postgres {
                 reason: error.to_string(),
             })?;
         keep_statistics(pool.clone(), changed.clone());
-        let lanes = Lanes::default();
         let store = Self {
             pool,
             changed,
-            lanes,
+            lanes: Lanes::default(),
+            lookups: Lookups::default(),
         };
         match store.client().await {
             Ok(_) => Ok(store),
@@ -96,7 +100,13 @@ impl Postgres {
     /// Ends a transaction.
     pub(crate) async fn end(&self, mut open: Open, keep: bool) -> Result<(), StoreError> {
         let tx = open.tx()?;
-        finish(tx, keep).await?;
+        if let Err(error) = finish(tx, keep).await {
+            // A connection that still answers is not lost.
+            if roll_back(tx).await {
+                open.done();
+            }
+            return Err(error);
+        }
         let fed = tx.fed;
         for hook in tx.hooks() {
             hook.run();
@@ -147,6 +157,14 @@ async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     }
     let end = client.batch_execute(if keep { "COMMIT" } else { "ROLLBACK" });
     after(client, &ahead, end, &mut false).await
+}
+
+/// Ends a transaction, if it has not ended; answers whether the connection is as it was.
+async fn roll_back(tx: &Tx<'_>) -> bool {
+    match &tx.driver {
+        Driver::Postgres(client) => client.batch_execute("ROLLBACK").await.is_ok(),
+        Driver::Sqlite(_) => false,
+    }
 }
 
 fn broken<T>() -> Result<T, StoreError> {

@@ -65,35 +65,64 @@ async fn append_parts(
     let none = details.is_empty().then_some(None);
     for part in parts.chain(none) {
         let details = part.map(|part| serde_json::Value::from(part).to_string());
-        if tx.is_postgres() {
-            tx.tell_later(json!({
-                "tenant": place.tenant.0, "integration": place.integration,
-                "what": number(event.what), "kind": event.kind.number(),
-                "resource": event.resource.to_string().replace('-', ""),
-                "version": event.version, "details": details, "at": event.at.as_micros()
-            }));
-            continue;
-        }
-        let mut params = place.params([
-            number(event.what).into(),
-            event.kind.into(),
-            event.resource.into(),
-            event.version.into(),
-            details.into(),
-            event.at.into(),
-        ]);
-        params.push(next_number(tx, place).await?.into());
-        let sql = "INSERT INTO received_changes \
-                   (tenant, integration, tx, what, kind, resource, version, details, at, number) \
-                   VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)";
-        tx.exec(sql, &params).await?;
+        let number = match tx.is_postgres() {
+            true => 0,
+            false => next_number(tx, place).await?,
+        };
+        tx.tell_later(Told {
+            place,
+            event,
+            details,
+            number,
+        });
     }
     Ok(())
 }
 
+/// An event that is written together with others.
+#[derive(Debug)]
+pub(crate) struct Told {
+    place: Place,
+    event: NewEvent,
+    /// JSON text.
+    details: Option<String>,
+    /// On SQLite.
+    number: i64,
+}
+
+/// Writes [`Told::into_row`] on SQLite.
+pub(crate) const INSERT_EVENTS: &str = "INSERT INTO received_changes \
+    (tenant, integration, tx, number, what, kind, resource, version, details, at)";
+
+impl Told {
+    pub(crate) fn into_row(self) -> Vec<Val> {
+        let Self { place, event, .. } = self;
+        place.params([
+            0_i64.into(),
+            self.number.into(),
+            number(event.what).into(),
+            event.kind.into(),
+            event.resource.into(),
+            event.version.into(),
+            self.details.into(),
+            event.at.into(),
+        ])
+    }
+
+    fn into_json(self) -> serde_json::Value {
+        let Self { place, event, .. } = self;
+        json!({
+            "tenant": place.tenant.0, "integration": place.integration,
+            "what": number(event.what), "kind": event.kind.number(),
+            "resource": event.resource.to_string().replace('-', ""),
+            "version": event.version, "details": self.details, "at": event.at.as_micros()
+        })
+    }
+}
+
 /// Writes events on PostgreSQL, which numbers them in this order. They are one parameter, so that there is one
 /// statement for any number of them.
-pub(crate) fn insert_events(events: Vec<serde_json::Value>) -> (String, Vec<Val>) {
+pub(crate) fn insert_events(events: Vec<Told>) -> (String, Vec<Val>) {
     let sql = format!(
         "INSERT INTO received_changes \
          (tenant, integration, tx, what, kind, resource, version, details, at) \
@@ -103,7 +132,7 @@ pub(crate) fn insert_events(events: Vec<serde_json::Value>) -> (String, Vec<Val>
          version bigint, details text, at bigint)) WITH ORDINALITY AS e \
          (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place"
     );
-    let events: serde_json::Value = events.into();
+    let events: serde_json::Value = events.into_iter().map(Told::into_json).collect();
     (sql, vec![events.to_string().into()])
 }
 

@@ -8,20 +8,23 @@ mod members;
 mod waiting;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, TenantId, Timestamp};
+use serde_json::json;
 
 use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
-pub use lookup::{By, find_by, find_with_groups};
+pub(crate) use lookup::find_with_groups;
+pub use lookup::{By, find_by};
 pub use members::{
     GroupDoc, Member, NewMember, add_members, clear_members, groups_holding, groups_of,
     groups_of_each, members, remove_members,
 };
 pub use waiting::{About, wait_for_everything};
-pub(crate) use waiting::{Holders, wait};
+pub(crate) use waiting::{Holders, Roster, wait};
 
 use waiting::holders_of;
 
@@ -77,7 +80,8 @@ pub struct Resource {
     pub doc: String,
 }
 
-const COLUMNS: &str = "id, kind, name_key, external_id, active, version, created, modified, doc";
+pub(crate) const COLUMNS: &str =
+    "id, kind, name_key, external_id, active, version, created, modified, doc";
 
 impl FromRow for Resource {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
@@ -125,7 +129,7 @@ fn key(key: String) -> String {
 pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
     let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
                active, version, created, modified, doc) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let params = place.params([
         resource.id.into(),
         resource.kind.into(),
@@ -137,9 +141,18 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         resource.modified.into(),
         (&resource.doc).into(),
     ]);
-    // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
-    if tx.exec(sql, &params).await? == 0 {
-        return Err(StoreError::Duplicate("resources".to_owned()));
+    if let Some(is_there) = tx.foreseen.remove(&resource.id) {
+        if !is_there {
+            return Err(StoreError::Duplicate("resources".to_owned()));
+        }
+    } else if tx.is_hopeful {
+        tx.exec_along(sql, params).await?;
+    } else {
+        // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
+        let sql = format!("{sql} ON CONFLICT DO NOTHING");
+        if tx.exec(&sql, &params).await? == 0 {
+            return Err(StoreError::Duplicate("resources".to_owned()));
+        }
     }
     add_to_total(tx, place, resource.kind, 1);
     let event = NewEvent {
@@ -150,6 +163,46 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         at: resource.created,
     };
     received::append(tx, place, event, &[]).await
+}
+
+/// Writes new resources on PostgreSQL by one statement, as far as their names are free, before each is created by
+/// [`create`] in the same transaction: that each of them is, no matter what becomes of the others, is the caller's
+/// affair.
+pub async fn foresee(
+    tx: &mut Tx<'_>,
+    place: Place,
+    resources: &[&Resource],
+) -> Result<(), StoreError> {
+    if !tx.is_postgres() || resources.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
+               active, version, created, modified, doc) \
+               SELECT $1, $2, decode(r.id, 'hex'), r.kind, r.name_key, r.external_id, r.active, \
+               r.version, r.created, r.modified, r.doc FROM ROWS FROM (json_to_recordset($3::json) \
+               AS (id text, kind bigint, name_key text, external_id text, active boolean, \
+               version bigint, created bigint, modified bigint, doc text)) WITH ORDINALITY AS r \
+               (id, kind, name_key, external_id, active, version, created, modified, doc, place) \
+               ORDER BY r.place ON CONFLICT DO NOTHING RETURNING id";
+    // In the order of lanes, so that nobody waits in a circle for a name.
+    let mut ordered = resources.to_vec();
+    ordered.sort_by_key(|it| About::creation(it).lane());
+    let rows = ordered.iter().map(|it| {
+        json!({
+            "id": it.id.to_string().replace('-', ""), "kind": it.kind.number(),
+            "name_key": it.name_key, "external_id": it.external_id, "active": it.active,
+            "version": it.version, "created": it.created.as_micros(),
+            "modified": it.modified.as_micros(), "doc": it.doc,
+        })
+    });
+    let rows: serde_json::Value = rows.collect();
+    let made: Vec<(ResourceId,)> = tx
+        .all(sql, &place.params([rows.to_string().into()]))
+        .await?;
+    let made: HashSet<ResourceId> = made.into_iter().map(|(id,)| id).collect();
+    let foreseen = resources.iter().map(|it| (it.id, made.contains(&it.id)));
+    tx.foreseen.extend(foreseen);
+    Ok(())
 }
 
 fn add_to_total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind, more: i64) {
@@ -234,6 +287,14 @@ pub async fn find_for_update(
     {
         return Ok(Some(recent.group.clone()));
     }
+    if let Some(held) = tx.held.get(&id).filter(|held| held.kind == kind) {
+        let held = held.clone();
+        if kind == ResourceKind::GROUP {
+            tx.settle().await?;
+            tx.recent = Some(Recent::new(place, held.clone()));
+        }
+        return Ok(Some(held));
+    }
     // SQLite has one writer; nobody else can change the row meanwhile.
     let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
     let sql = format!("{} {lock}", by_id());
@@ -241,11 +302,7 @@ pub async fn find_for_update(
         .one(&sql, &place.params([kind.into(), id.into()]))
         .await?;
     if kind == ResourceKind::GROUP {
-        tx.recent = found.clone().map(|group| Recent {
-            place,
-            group,
-            is_written: true,
-        });
+        tx.recent = found.clone().map(|group| Recent::new(place, group));
     }
     Ok(found)
 }
@@ -261,6 +318,14 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    const fn new(place: Place, group: Resource) -> Self {
+        Self {
+            place,
+            group,
+            is_written: true,
+        }
+    }
+
     /// The statement that writes its version and time, unless they are written.
     pub(crate) fn unwritten(self) -> Option<(&'static str, Vec<Val>)> {
         (!self.is_written).then(|| touch(self.place, &self.group))
@@ -305,6 +370,9 @@ pub async fn update(
     before: &Resource,
     resource: &Resource,
 ) -> Result<(), StoreError> {
+    if let Some(held) = tx.held.get_mut(&resource.id) {
+        *held = resource.clone();
+    }
     if before.doc == resource.doc {
         if let Some(recent) = &mut tx.recent
             && recent.place == place
@@ -348,6 +416,10 @@ pub async fn update(
             (sql, params)
         };
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
+    if before.name_key == resource.name_key && tx.held.contains_key(&resource.id) {
+        // Nothing is in its way.
+        return tx.exec_along(sql, params).await;
+    }
     if tx.exec(sql, &params).await? == 0 {
         return Err(StoreError::Duplicate("resources".to_owned()));
     }
@@ -365,11 +437,10 @@ pub async fn delete(
     let (kind, id) = (resource.kind, resource.id);
     let sql = "DELETE FROM resources \
                WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
-    if tx
-        .exec(sql, &place.params([kind.into(), id.into()]))
-        .await?
-        == 0
-    {
+    let params = place.params([kind.into(), id.into()]);
+    if tx.held.remove(&id).is_some() {
+        tx.exec_along(sql, params).await?;
+    } else if tx.exec(sql, &params).await? == 0 {
         return Ok(false);
     }
     add_to_total(tx, place, kind, -1);
@@ -433,6 +504,7 @@ async fn moved(
                modified = CASE WHEN modified + 1000 > $1 THEN modified + 1000 ELSE $1 END \
                WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5 \
                RETURNING version";
+    tx.held.remove(&group);
     let mut params: Vec<Val> = vec![at.into()];
     params.extend(place.params([ResourceKind::GROUP.into(), group.into()]));
     let Some((version,)) = tx.one(sql, &params).await? else {

@@ -229,6 +229,7 @@ fn write_in_groups(
         tx.fed = false;
         tx.totals.clear();
         tx.numbers.clear();
+        tx.events.clear();
         tx.recent = None;
         (tx.broken, tx.is_full) = (false, false);
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
@@ -264,7 +265,7 @@ fn write_group(
     while let Some(Work { body, undo }) = next {
         let (before, counted) = (changes(tx), tx.totals.len());
         if undo == Undo::Body
-            && let Err(error) = settle(tx).and_then(|()| raw(tx, "SAVEPOINT one"))
+            && let Err(error) = write_kept(tx).and_then(|()| raw(tx, "SAVEPOINT one"))
         {
             body(Err(error.clone()));
             return Err(error);
@@ -286,6 +287,7 @@ fn write_group(
                     if !keep {
                         tx.totals.truncate(counted);
                         tx.recent = None;
+                        tx.events.clear();
                         raw(tx, "ROLLBACK TO one")?;
                     }
                     raw(tx, "RELEASE one")?;
@@ -302,15 +304,19 @@ fn write_group(
             None
         };
     }
-    settle(tx)?;
+    write_kept(tx)?;
     for (sql, params) in resources::settle_totals(tx) {
         poll_now(Box::pin(tx.exec(&sql, &params)))?;
     }
     raw(tx, "COMMIT")
 }
 
-fn settle(tx: &mut Tx<'static>) -> Result<(), StoreError> {
-    poll_now(Box::pin(tx.settle()))
+/// Writes what was kept back so far.
+fn write_kept(tx: &mut Tx<'static>) -> Result<(), StoreError> {
+    poll_now(Box::pin(async {
+        tx.settle().await?;
+        tx.write_events().await
+    }))
 }
 
 /// Why a group is given up.

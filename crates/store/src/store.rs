@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::postgres::Postgres;
-use crate::resources::{About, Place};
+use crate::resources::{self, About, By, GroupDoc, Place, Resource};
 use crate::sqlite::{Durability, Sqlite, Undo};
 use crate::{SealingKey, StoreError, Tx, migrate};
 
@@ -123,6 +123,26 @@ impl Store {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.read(body),
             Backend::Postgres(postgres) => postgres.read(body).await,
+        }
+    }
+
+    /// The received users that have a value, at most `limit`, in the order of their ids, each with the groups that it
+    /// is a direct member of, at most `most` of them: a read of its own.
+    pub async fn find_users(
+        &self,
+        place: Place,
+        by: &By,
+        limit: u32,
+        most: u32,
+    ) -> Result<Vec<(Resource, Vec<GroupDoc>)>, StoreError> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.read(|tx| Box::pin(resources::find_with_groups(tx, place, by, limit, most)))
+            }
+            Backend::Postgres(postgres) => {
+                let limits = (limit, most);
+                postgres.lookups.find(postgres, place, by, limits).await
+            }
         }
     }
 

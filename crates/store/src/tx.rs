@@ -1,15 +1,18 @@
 //! The one door to both databases.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
 use deadpool_postgres::Object;
 use futures::future::BoxFuture;
+use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
-use crate::resources::{Holders, Place, Recent};
+use crate::received::{INSERT_EVENTS, Told};
+use crate::resources::{Holders, Place, Recent, Resource, Roster};
 use crate::{FromRow, Row, StoreError, Val, postgres, received, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
@@ -41,10 +44,18 @@ pub struct Tx<'env> {
     pub(crate) kept: u64,
     /// A group that changes again and again.
     pub(crate) recent: Option<Recent>,
-    /// On PostgreSQL: events of integrations that were not written yet.
-    pub(crate) events: Vec<serde_json::Value>,
+    /// Events of integrations that were not written yet.
+    pub(crate) events: Vec<Told>,
     /// On PostgreSQL, while others may write beside it: what it deletes, and from which groups.
     pub(crate) holders: Option<Holders>,
+    /// On PostgreSQL: resources that it holds, as they are now.
+    pub(crate) held: HashMap<ResourceId, Resource>,
+    /// On PostgreSQL: new resources that were written already, or could not be because their names were taken.
+    pub(crate) foreseen: HashMap<ResourceId, bool>,
+    /// On PostgreSQL, while it holds a group: who is a member of it.
+    pub(crate) roster: Option<Roster>,
+    /// On PostgreSQL: names of new resources are taken to be free, and when one is not, all of it is undone.
+    pub(crate) is_hopeful: bool,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// The last numbers of event feeds, as far as this commit gave any.
@@ -116,6 +127,10 @@ impl Tx<'_> {
             recent: None,
             events: Vec::new(),
             holders: None,
+            held: HashMap::new(),
+            foreseen: HashMap::new(),
+            roster: None,
+            is_hopeful: false,
             totals: Vec::new(),
             numbers: Vec::new(),
             after_commit: Vec::new(),
@@ -223,7 +238,7 @@ impl Tx<'_> {
     }
 
     /// Keeps an event back, to be written together with others, at the commit at the latest.
-    pub(crate) fn tell_later(&mut self, event: serde_json::Value) {
+    pub(crate) fn tell_later(&mut self, event: Told) {
         self.written += 1;
         self.events.push(event);
     }
@@ -239,8 +254,13 @@ impl Tx<'_> {
 
     async fn write_kept_events(&mut self) -> Result<(), StoreError> {
         self.settle().await?;
-        let (sql, params) = received::insert_events(std::mem::take(&mut self.events));
-        self.run_along(sql.into(), params).await
+        let events = std::mem::take(&mut self.events);
+        if self.is_postgres() {
+            let (sql, params) = received::insert_events(events);
+            return self.run_along(sql.into(), params).await;
+        }
+        let rows = events.into_iter().map(Told::into_row).collect();
+        self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.

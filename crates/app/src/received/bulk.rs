@@ -10,7 +10,7 @@ use muster_scim::dialect::Findings;
 use muster_scim::message::PATCH_OP;
 use muster_scim::meta::tagged_version;
 use muster_scim::{BulkOperation, BulkRequest, Map, ScimError};
-use muster_store::resources;
+use muster_store::resources::{self, Resource};
 use muster_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -96,7 +96,11 @@ impl Provider {
             .store
             .write::<_, Fault, _>(move |tx| {
                 Box::pin(async move {
-                    resources::wait_for_everything(tx, profile.place).await?;
+                    let is_free = so_far.left.is_none() && profile.settings.max_resources.is_none();
+                    match all_new(&prepared).filter(|_| is_free) {
+                        Some(new) => resources::foresee(tx, profile.place, &new).await?,
+                        None => resources::wait_for_everything(tx, profile.place).await?,
+                    }
                     let mut done = Vec::new();
                     for group in prepared {
                         let steps = group.iter().filter_map(|one| one.step.as_ref().ok());
@@ -122,6 +126,22 @@ impl Provider {
             told.collect()
         })
     }
+}
+
+/// What is created, when nothing else is done and nothing refers to anything: in whatever order, it comes to the same,
+/// and is in nobody's way.
+fn all_new(groups: &[Vec<Prepared>]) -> Option<Vec<&Resource>> {
+    let mut new = Vec::new();
+    for one in groups.iter().flatten() {
+        match &one.step {
+            Ok((Step::Create(resource, ..), _)) if one.about.needs.is_empty() => {
+                new.push(&**resource);
+            }
+            Ok(_) => return None,
+            Err(_) => {}
+        }
+    }
+    Some(new)
 }
 
 /// What went wrong so far, as far as it matters for what comes.

@@ -112,30 +112,31 @@ impl Provider {
         (offset, limit, wanted): (u64, usize, Wanted),
     ) -> Result<Option<Page>, ScimError> {
         let (place, kind) = (look.profile.place, look.kind);
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        if let Selection::By(by) = selection
+            && kind == ResourceKind::USER
+            && wanted.groups
+        {
+            let found = self.store.find_users(place, by, FEW, GROUPS).await;
+            let found = found.map_err(Fault::from)?;
+            if found.len() < FEW as usize {
+                let shown = found.into_iter().map(with_groups);
+                return Ok(Some(Page {
+                    total: Some(shown.len() as u64),
+                    resources: shown.skip(skip).take(limit).collect(),
+                    next: None,
+                }));
+            }
+        }
         self.store
             .read::<_, Fault, _>(|tx| {
                 Box::pin(async move {
-                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                    if let Selection::By(by) = selection
-                        && kind == ResourceKind::USER
-                        && wanted.groups
-                    {
-                        let found = resources::find_with_groups(tx, place, by, FEW, GROUPS).await?;
-                        if found.len() < FEW as usize {
-                            let shown = found.into_iter().map(with_groups);
-                            return Ok(Some(Page {
-                                total: Some(shown.len() as u64),
-                                resources: shown.skip(offset).take(limit).collect(),
-                                next: None,
-                            }));
-                        }
-                    }
                     let found = select(tx, place, kind, selection).await?;
                     if found.len() as u32 == SELECTED {
                         return Ok(None);
                     }
                     let total = found.len() as u64;
-                    let page = found.into_iter().skip(offset).take(limit);
+                    let page = found.into_iter().skip(skip).take(limit);
                     let page = page.map(|resource| (resource, wanted)).collect();
                     Ok(Some(Page {
                         total: Some(total),

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, Timestamp};
+use muster_scim::ResourceType;
 use muster_scim::dialect::{self, Findings};
 use muster_scim::member::{self, MemberChange};
-use muster_scim::{Map, PatchRequest, Purpose, ScimError, apply, changed_paths, normalise};
+use muster_scim::{
+    Map, PatchRequest, Purpose, ScimError, apply, changed_paths, members_alone, normalise,
+};
 use muster_store::received;
 use muster_store::resources::{self, About, Place, Resource};
 use muster_store::{StoreError, Tx};
@@ -159,6 +162,8 @@ pub(super) enum Step {
     Replace(ResourceKind, ResourceId, Map, Option<String>),
     /// These operations, all or none.
     Patch(ResourceKind, ResourceId, PatchRequest),
+    /// Operations that are about members alone.
+    Members(ResourceKind, ResourceId, Vec<MemberChange>),
     /// It goes.
     Delete(ResourceKind, ResourceId),
 }
@@ -198,16 +203,21 @@ impl Step {
         seen: &mut Findings,
     ) -> Result<Self, ScimError> {
         accepted(profile, dialect::patch(&body, profile.of(kind)), seen)?;
-        Ok(Self::Patch(kind, id, PatchRequest::parse(body)?))
+        let request = PatchRequest::parse(body)?;
+        Ok(match members_alone(&request, profile.of(kind)) {
+            Some(changes) => Self::Members(kind, id, changes),
+            None => Self::Patch(kind, id, request),
+        })
     }
 
     /// What it is about.
     fn target(&self) -> (ResourceKind, ResourceId) {
         match self {
             Self::Create(resource, ..) => (resource.kind, resource.id),
-            Self::Replace(kind, id, ..) | Self::Patch(kind, id, _) | Self::Delete(kind, id) => {
-                (*kind, *id)
-            }
+            Self::Replace(kind, id, ..)
+            | Self::Patch(kind, id, _)
+            | Self::Members(kind, id, _)
+            | Self::Delete(kind, id) => (*kind, *id),
         }
     }
 
@@ -216,6 +226,7 @@ impl Step {
         match self {
             Self::Create(resource, ..) => About::creation(resource),
             Self::Delete(..) => About::Deletion(kind, id),
+            Self::Members(_, _, changes) => about_members(id, changes),
             Self::Replace(..) | Self::Patch(..) => About::Change(kind, id),
         }
     }
@@ -294,16 +305,39 @@ impl Step {
                 )
                 .await
             }
+            Self::Members(kind, id, changes) => {
+                let stored = found(tx, profile, (*kind, *id), precondition).await?;
+                move_members(tx, profile, now, stored, changes.clone()).await
+            }
             Self::Delete(kind, id) => {
-                let found = resources::find_for_update(tx, place, *kind, *id).await?;
-                let resource = found.ok_or_else(|| not_found(profile, *kind, &id.to_string()))?;
-                precondition.check(&resource)?;
+                let resource = found(tx, profile, (*kind, *id), precondition).await?;
                 resources::delete(tx, place, &resource, now).await?;
                 Ok(alone(resource))
             }
         }
     }
 }
+
+/// Who is named, if they are few: whether they are members is looked up for all changes of the group at once.
+fn about_members(group: ResourceId, changes: &[MemberChange]) -> About {
+    let mut named = Vec::new();
+    for change in changes {
+        match change {
+            MemberChange::Add(members) => {
+                named.extend(members.iter().map(|member| member.value.clone()));
+            }
+            MemberChange::Remove(values) => named.extend(values.iter().cloned()),
+            _ => return About::Change(ResourceKind::GROUP, group),
+        }
+    }
+    if named.len() > FEW {
+        return About::Change(ResourceKind::GROUP, group);
+    }
+    About::Members(group, named.into())
+}
+
+/// Members that a change names, so that they are looked up beforehand, at most.
+const FEW: usize = 20;
 
 /// What no schema declares, as it is kept; a strict integration refuses it.
 fn accepted(
@@ -372,6 +406,49 @@ enum Undeclared {
     Becomes(String),
 }
 
+/// The resource as it is now, held for a change.
+async fn found(
+    tx: &mut Tx<'_>,
+    profile: &Profile,
+    (kind, id): (ResourceKind, ResourceId),
+    precondition: &Precondition,
+) -> Result<Resource, Fault> {
+    let found = resources::find_for_update(tx, profile.place, kind, id).await?;
+    let resource = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
+    precondition.check(&resource)?;
+    Ok(resource)
+}
+
+/// A filter that compares what cannot be compared is refused, whoever is a member.
+fn check_filters(of: &ResourceType, changes: &[MemberChange]) -> Result<(), ScimError> {
+    for change in changes {
+        if let MemberChange::RemoveMatching(filter) = change {
+            member::Member::new("").meets(filter, of)?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes the members of a group and nothing else. It has a new version if anybody came or went.
+async fn move_members(
+    tx: &mut Tx<'_>,
+    profile: &Profile,
+    now: Timestamp,
+    stored: Resource,
+    changes: Vec<MemberChange>,
+) -> Result<Shown, Fault> {
+    let (place, of) = (profile.place, profile.of(stored.kind));
+    check_filters(of, &changes)?;
+    let mut resource = stored.clone();
+    document::touch(&mut resource, now);
+    let moved = Moved::of(&resource, now);
+    if !moved.change(tx, place, of, changes).await? {
+        return Ok(alone(stored));
+    }
+    resources::update(tx, place, &stored, &resource).await?;
+    Ok(alone(resource))
+}
+
 /// Reads a resource, changes it and writes it back.
 async fn change(
     tx: &mut Tx<'_>,
@@ -385,33 +462,22 @@ async fn change(
     ),
 ) -> Result<Shown, Fault> {
     let (place, of) = (profile.place, profile.of(kind));
-    let found = resources::find_for_update(tx, place, kind, id).await?;
-    let stored = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
-    precondition.check(&stored)?;
+    let stored = found(tx, profile, (kind, id), precondition).await?;
     let before = document::parse(&stored)?;
     let mut after = before.clone();
     let members = edit(&mut after)?;
-    for change in &members {
-        if let MemberChange::RemoveMatching(filter) = change {
-            // A filter that compares what cannot be compared is refused, whoever is a member.
-            member::Member::new("").meets(filter, of)?;
-        }
-    }
-    let mut resource = stored.clone();
-    document::touch(&mut resource, now);
-    let moved = Moved::of(&resource, now);
     let undeclared = match extras {
         Undeclared::Becomes(extras) => new_extras(tx, place, (kind, id), extras).await?,
         Undeclared::Stays => None,
     };
-    // The name may be taken: the row is written before anything else is.
     if after == before && undeclared.is_none() {
-        if moved.change(tx, place, of, members).await? {
-            resources::update(tx, place, &stored, &resource).await?;
-            return Ok(alone(resource));
-        }
-        return Ok(alone(stored));
+        return move_members(tx, profile, now, stored, members).await;
     }
+    check_filters(of, &members)?;
+    let mut resource = stored.clone();
+    document::touch(&mut resource, now);
+    let moved = Moved::of(&resource, now);
+    // The name may be taken: the row is written before anything else is.
     document::fill(profile, &mut resource, &after)?;
     resources::update(tx, place, &stored, &resource).await?;
     let what = match (stored.active, resource.active) {

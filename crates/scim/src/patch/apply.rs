@@ -46,6 +46,20 @@ pub fn apply(
     })
 }
 
+/// What a request does to the members of a group, when it is about nothing else: then it does the same to any
+/// document. `None` also when it cannot be done, which [`apply`] explains.
+pub fn members_alone(request: &PatchRequest, kind: &ResourceType) -> Option<Vec<MemberChange>> {
+    let is_alone = request.operations.iter().all(|operation| {
+        let located = operation.path.as_ref().and_then(|path| path.locate(kind));
+        matches!(located, Some(Located::Attribute { attribute, .. }) if kind.is_members(attribute))
+    });
+    if !is_alone {
+        return None;
+    }
+    let applied = apply(&mut Map::new(), "", request, kind);
+    applied.ok().map(|applied| applied.members)
+}
+
 struct Draft<'a> {
     budget: &'a Budget,
     document: Map,

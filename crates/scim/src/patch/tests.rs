@@ -1378,3 +1378,38 @@ fn the_work_of_one_request_is_bounded() {
     assert_eq!(error.status, 413);
     assert!(began.elapsed().as_secs() < 10);
 }
+
+proptest! {
+    /// What is about members alone does the same to a document that nobody looked at.
+    #[test]
+    fn members_alone_are_what_applying_finds(
+        operations in prop::collection::vec((0..6, "[a-c]{1,2}"), 1..4),
+    ) {
+        let operations: Vec<Value> = operations
+            .into_iter()
+            .map(|(what, id)| match what {
+                0 => json!({"op": "Add", "path": "members", "value": [{"value": id}]}),
+                1 => json!({"op": "remove", "path": "members", "value": [{"value": id}]}),
+                2 => json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")}),
+                3 => json!({"op": "replace", "path": "members", "value": []}),
+                4 => json!({"op": "replace", "path": "displayName", "value": id}),
+                _ => json!({"op": "replace", "path": "members.value", "value": id}),
+            })
+            .collect();
+        let request = request(&Value::from(operations.clone())).unwrap();
+        let mut document = map(json!({"schemas": [GROUP], "displayName": "b"}));
+        let before = document.clone();
+        let applied = apply(&mut document, "1", &request, group());
+        let is_about = |operation: &Value, path: &str| operation["path"] == path;
+        let alone = !operations.iter().any(|it| is_about(it, "displayName"));
+        match (members_alone(&request, group()), applied) {
+            (Some(members), Ok(applied)) => {
+                prop_assert!(alone);
+                prop_assert_eq!(document, before);
+                prop_assert_eq!(members, applied.members);
+            }
+            (None, applied) => prop_assert!(!alone || applied.is_err()),
+            (Some(_), Err(error)) => prop_assert!(false, "{error}"),
+        }
+    }
+}

@@ -1,13 +1,11 @@
 //! Looking resources up by a value that an index knows.
 
-use std::collections::HashMap;
-
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
-use crate::resources::members::{GroupDoc, groups_of, groups_of_each};
+use crate::resources::members::{GroupDoc, LOOKED_UP, groups_of, groups_of_each, in_list};
 use crate::resources::{COLUMNS, Place, Resource};
-use crate::{FromRow, Row, StoreError, Tx, Val};
+use crate::{StoreError, Tx, Val};
 
 /// What resources are looked up by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,65 +57,37 @@ pub async fn find_by(
     tx.all(&sql, &params).await
 }
 
+/// The resources with these ids, as far as they are there, held against other writers until the transaction ends: on
+/// PostgreSQL.
+pub(super) async fn find_each_for_update(
+    tx: &mut Tx<'_>,
+    place: Place,
+    kind: ResourceKind,
+    ids: &[ResourceId],
+) -> Result<Vec<Resource>, StoreError> {
+    let mut found = Vec::new();
+    for part in ids.chunks(LOOKED_UP) {
+        let (list, params) = in_list(place.params([kind.into()]), part);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM resources WHERE tenant = $1 AND integration = $2 \
+             AND kind = $3 AND id IN {list} FOR UPDATE"
+        );
+        found.extend(tx.all::<Resource>(&sql, &params).await?);
+    }
+    Ok(found)
+}
+
 /// The users that have a value, at most `limit`, each with the groups that it is a direct member of, at most
 /// `most` of them.
-pub async fn find_with_groups(
+pub(crate) async fn find_with_groups(
     tx: &mut Tx<'_>,
     place: Place,
     by: &By,
     limit: u32,
     most: u32,
 ) -> Result<Vec<(Resource, Vec<GroupDoc>)>, StoreError> {
-    let kind = ResourceKind::USER;
-    if !tx.is_postgres() {
-        let found = find_by(tx, place, kind, by, limit).await?;
-        return with_groups(tx, place, found, most).await;
-    }
-    // One way there and back, and one statement, which costs less than two.
-    let sql = format!(
-        "WITH found AS MATERIALIZED ({}) SELECT id AS of, {COLUMNS} FROM found UNION ALL \
-         SELECT f.id, g.* FROM found f CROSS JOIN LATERAL (SELECT r.id, r.kind, r.name_key, \
-         r.external_id, r.active, r.version, r.created, r.modified, r.doc \
-         FROM resource_members m CROSS JOIN resources r WHERE m.tenant = $1 AND m.integration = $2 \
-         AND m.member = encode(f.id, 'hex')::uuid::text AND r.tenant = m.tenant \
-         AND r.integration = m.integration AND r.kind = $6 AND r.id = m.group_id \
-         ORDER BY m.group_id LIMIT $7) g",
-        by.query(tx)
-    );
-    let params = place.params([
-        kind.into(),
-        by.value(),
-        limit.into(),
-        ResourceKind::GROUP.into(),
-        most.into(),
-    ]);
-    let rows: Vec<Of> = tx.all(&sql, &params).await?;
-    let mut users = Vec::new();
-    let mut groups: HashMap<ResourceId, Vec<GroupDoc>> = HashMap::new();
-    for Of(of, resource) in rows {
-        if resource.id == of {
-            users.push(resource);
-        } else {
-            groups
-                .entry(of)
-                .or_default()
-                .push((resource.id, resource.doc));
-        }
-    }
-    let users = users.into_iter().map(|user| {
-        let groups = groups.remove(&user.id).unwrap_or_default();
-        (user, groups)
-    });
-    Ok(users.collect())
-}
-
-/// A user's row or that of one of its groups, and the user's id.
-struct Of(ResourceId, Resource);
-
-impl FromRow for Of {
-    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
-        Ok(Self(row.take()?, Resource::from_row(row)?))
-    }
+    let found = find_by(tx, place, ResourceKind::USER, by, limit).await?;
+    with_groups(tx, place, found, most).await
 }
 
 async fn with_groups(

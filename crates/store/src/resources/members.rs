@@ -7,7 +7,7 @@ use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 use serde_json::json;
 
-use crate::resources::{Place, Resource};
+use crate::resources::{Place, Resource, Roster};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Ids that are looked up by one statement.
@@ -82,7 +82,15 @@ async fn add(
                 id.map_or(Val::Null, Val::from),
                 member.display.into(),
             ]);
-            if tx.exec(sql, &params).await? > 0 {
+            let added = match Roster::note(tx, group, &value, true) {
+                Some(true) => false,
+                Some(false) => {
+                    tx.exec_along(sql, params).await?;
+                    true
+                }
+                None => tx.exec(sql, &params).await? > 0,
+            };
+            if added {
                 new.push(value);
             }
         }
@@ -109,6 +117,9 @@ async fn add(
             .all(sql, &place.params([group.into(), rows.into()]))
             .await?;
         new.extend(added.into_iter().map(|(member,)| member));
+    }
+    for member in &members {
+        Roster::note(tx, group, &member.value, true);
     }
     tx.written += new.len() as u64;
     note_joined(tx, group, &new);
@@ -165,7 +176,15 @@ async fn remove(
     let mut gone = Vec::new();
     for member in members {
         let params = place.params([group.into(), member.into()]);
-        if tx.exec(sql, &params).await? > 0 {
+        let removed = match Roster::note(tx, group, member, false) {
+            Some(false) => false,
+            Some(true) => {
+                tx.exec_along(sql, params).await?;
+                true
+            }
+            None => tx.exec(sql, &params).await? > 0,
+        };
+        if removed {
             gone.push(member.clone());
         }
     }
@@ -178,6 +197,7 @@ pub async fn clear_members(
     place: Place,
     group: ResourceId,
 ) -> Result<u64, StoreError> {
+    tx.roster = None;
     let sql = "DELETE FROM resource_members \
                WHERE tenant = $1 AND integration = $2 AND group_id = $3";
     tx.exec(sql, &place.params([group.into()])).await

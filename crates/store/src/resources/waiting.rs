@@ -5,23 +5,27 @@
 //! this somebody with a lower number could still wait behind one with a higher one. Everybody takes what they hold
 //! in the same order: the integration, what is no group, groups; so nobody waits in a circle.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
+use crate::resources::lookup::find_each_for_update;
 use crate::resources::members::{LOOKED_UP, in_list};
-use crate::resources::{Place, Resource};
-use crate::{StoreError, Tx};
+use crate::resources::{COLUMNS, Place, Recent, Resource};
+use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// What a write of one resource is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum About {
     /// A new one, by a number that the same name always has. Nobody else knows its id, and nothing is held.
     New(u64),
     /// A change.
     Change(ResourceKind, ResourceId),
+    /// A change of a group by which these come or go.
+    Members(ResourceId, Arc<[String]>),
     /// A deletion, which changes the groups that hold it as well.
     Deletion(ResourceKind, ResourceId),
 }
@@ -35,10 +39,10 @@ impl About {
     }
 
     /// The same for what is about the same resource, and for creations that may be in each other's way.
-    pub(crate) fn lane(self) -> u64 {
+    pub(crate) fn lane(&self) -> u64 {
         match self {
-            Self::New(name) => name,
-            Self::Change(_, id) | Self::Deletion(_, id) => number(id),
+            Self::New(name) => *name,
+            Self::Change(_, id) | Self::Members(id, _) | Self::Deletion(_, id) => number(*id),
         }
     }
 }
@@ -68,17 +72,19 @@ pub(crate) async fn wait(
     let (mut others, mut groups) = (BTreeSet::new(), BTreeSet::new());
     let mut deleted: BTreeMap<ResourceKind, BTreeSet<ResourceId>> = BTreeMap::new();
     for write in writes {
-        match *write {
+        match write {
             About::New(_) => {}
             // Groups may hold each other, and then two that are deleted would wait for each other.
             About::Deletion(ResourceKind::GROUP, _) => {
                 return wait_for_everything(tx, place).await;
             }
-            About::Change(ResourceKind::GROUP, id) => drop(groups.insert(number(id))),
-            About::Change(_, id) => drop(others.insert(number(id))),
+            About::Change(ResourceKind::GROUP, id) | About::Members(id, _) => {
+                groups.insert(number(*id));
+            }
+            About::Change(_, id) => drop(others.insert(number(*id))),
             About::Deletion(kind, id) => {
-                others.insert(number(id));
-                deleted.entry(kind).or_default().insert(id);
+                others.insert(number(*id));
+                deleted.entry(*kind).or_default().insert(*id);
             }
         }
     }
@@ -104,7 +110,115 @@ pub(crate) async fn wait(
         }
     }
     tx.holders = Some(holders);
+    if !look_at_members(tx, place, writes).await? {
+        read_held(tx, place, writes).await?;
+    }
     Ok(())
+}
+
+/// Reads what is held, by one statement for each kind.
+async fn read_held(tx: &mut Tx<'_>, place: Place, writes: &[About]) -> Result<(), StoreError> {
+    let mut kinds: BTreeMap<ResourceKind, BTreeSet<ResourceId>> = BTreeMap::new();
+    for write in writes {
+        let (kind, id) = match write {
+            About::New(_) => continue,
+            About::Change(kind, id) | About::Deletion(kind, id) => (*kind, *id),
+            About::Members(id, _) => (ResourceKind::GROUP, *id),
+        };
+        kinds.entry(kind).or_default().insert(id);
+    }
+    for (kind, ids) in kinds {
+        let ids: Vec<ResourceId> = ids.into_iter().collect();
+        for resource in find_each_for_update(tx, place, kind, &ids).await? {
+            tx.held.insert(resource.id, resource);
+        }
+    }
+    Ok(())
+}
+
+/// Members of one group that are looked up before they come or go, at most.
+const LOOKED_AT: usize = 1000;
+
+/// Who of those that a transaction is about to add to a group, or to remove from it, is a member: nobody else changes
+/// that, so none of its statements needs an answer.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    group: ResourceId,
+    members: HashMap<String, bool>,
+}
+
+impl Roster {
+    /// Notes that it is a member from now on, or is none; answers what it was.
+    pub(super) fn note(
+        tx: &mut Tx<'_>,
+        group: ResourceId,
+        member: &str,
+        is_member: bool,
+    ) -> Option<bool> {
+        let roster = tx.roster.as_mut().filter(|roster| roster.group == group)?;
+        let known = roster.members.get_mut(member)?;
+        Some(std::mem::replace(known, is_member))
+    }
+}
+
+/// Looks up a group and who is a member, when this is all that is changed; answers whether it is.
+async fn look_at_members(
+    tx: &mut Tx<'_>,
+    place: Place,
+    writes: &[About],
+) -> Result<bool, StoreError> {
+    let moves = writes.iter().map(|write| match write {
+        About::Members(group, members) => Some((*group, members)),
+        _ => None,
+    });
+    let Some(moves) = moves.collect::<Option<Vec<_>>>() else {
+        return Ok(false);
+    };
+    let Some((group, _)) = moves.first().copied() else {
+        return Ok(false);
+    };
+    let members: Vec<&str> = moves
+        .iter()
+        .flat_map(|(_, members)| members.iter().map(String::as_str))
+        .collect();
+    if moves.iter().any(|(other, _)| *other != group) || members.len() > LOOKED_AT {
+        return Ok(false);
+    }
+    let sql = format!(
+        "SELECT {COLUMNS}, (SELECT json_agg(m.member)::text \
+         FROM json_array_elements_text($1::json) AS them(one) CROSS JOIN LATERAL \
+         (SELECT member FROM resource_members WHERE tenant = $2 AND integration = $3 \
+         AND group_id = $4 AND member = them.one LIMIT 1) m) \
+         FROM resources WHERE tenant = $2 AND integration = $3 AND id = $4 AND kind = $5 FOR UPDATE"
+    );
+    let mut params: Vec<Val> = vec![serde_json::Value::from(members.clone()).to_string().into()];
+    params.extend(place.params([group.into(), ResourceKind::GROUP.into()]));
+    let Some(Known(resource, there)) = tx.one(&sql, &params).await? else {
+        return Ok(true);
+    };
+    let members = members
+        .into_iter()
+        .map(|member| (member.to_owned(), there.contains(member)));
+    tx.roster = Some(Roster {
+        group,
+        members: members.collect(),
+    });
+    tx.recent = Some(Recent::new(place, resource));
+    Ok(true)
+}
+
+/// A group, and who of some is a member.
+struct Known(Resource, HashSet<String>);
+
+impl FromRow for Known {
+    fn from_row(row: &mut Row) -> Result<Self, StoreError> {
+        let group = Resource::from_row(row)?;
+        let members: Option<String> = row.take()?;
+        let members = members.as_deref().map_or(Ok(HashSet::new()), |text| {
+            serde_json::from_str(text).map_err(|error| row.corrupt(error.to_string()))
+        })?;
+        Ok(Self(group, members))
+    }
 }
 
 /// Takes locks in their order, after the shared one of the integration.
@@ -122,9 +236,8 @@ async fn hold(
     }
     let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock(one::bigint) \
                FROM unnest(string_to_array($2, ',')) WITH ORDINALITY AS them(one, at) ORDER BY at) waited";
-    let params = [everything(place).into(), numbers.join(",").into()];
-    let _: Vec<(i64,)> = tx.all(sql, &params).await?;
-    Ok(())
+    let params = vec![everything(place).into(), numbers.join(",").into()];
+    tx.exec_along(sql, params).await
 }
 
 /// The groups that hold what is about to be deleted, as far as it is there and of this kind.

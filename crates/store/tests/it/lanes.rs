@@ -4,7 +4,7 @@ use futures::future::join_all;
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{Position, ResourceId};
 use muster_store::received::{self, NewEvent};
-use muster_store::resources::{self, About, By, Resource};
+use muster_store::resources::{self, About, By, Place, Resource};
 use muster_store::{StoreError, Tx};
 use muster_testkit::TestStore;
 
@@ -14,6 +14,9 @@ use crate::{NOW, on_both};
 on_both!(
     writes_that_come_together_stand_and_fall_alone,
     deletions_that_come_together_take_leave_of_every_group,
+    who_comes_and_goes_at_once_is_told_of_once,
+    a_name_that_is_taken_costs_only_who_wants_it,
+    look_ups_that_come_together_have_each_their_own_answer,
     a_deletion_takes_leave_of_a_group_that_was_joined_beside_it,
     who_is_in_many_groups_and_groups_are_deleted_among_others,
     names_that_cross_come_to_an_end,
@@ -206,6 +209,150 @@ async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
     assert_eq!((members.len(), group.version), (right, 1 + right as i64));
 }
 
+/// Of members that come and go in one transaction each change is known from the one before it.
+async fn who_comes_and_goes_at_once_is_told_of_once(test: &TestStore) {
+    let group = resource(GROUP, "g");
+    let id = group.id;
+    write!(test, |tx| {
+        resources::create(tx, HERE, &group).await?;
+        change(tx, id, "there").await
+    })
+    .unwrap();
+    let moves = [
+        ("a", true, true),
+        ("a", true, false),
+        ("there", true, false),
+        ("b", true, true),
+        ("a", false, true),
+        ("a", false, false),
+        ("nobody", false, false),
+        ("there", false, true),
+        ("a", true, true),
+    ];
+    let writes = moves.map(|(who, comes, _)| {
+        let about = About::Members(id, [who.to_owned()].into());
+        write_resource!(test, about, |tx| {
+            let before = resources::find_for_update(tx, HERE, GROUP, id)
+                .await?
+                .unwrap();
+            let mut after = before.clone();
+            after.version += 1;
+            let these = [who.to_owned()];
+            let (what, moved) = if comes {
+                let members = vec![member(who.to_owned())];
+                let added = resources::add_members(tx, HERE, id, members).await?;
+                (Happening::MembersAdded, added)
+            } else {
+                let gone = resources::remove_members(tx, HERE, id, &these).await?;
+                (Happening::MembersRemoved, gone)
+            };
+            if moved.is_empty() {
+                return Ok(false);
+            }
+            let event = NewEvent {
+                what,
+                kind: GROUP,
+                resource: id,
+                version: after.version,
+                at: NOW,
+            };
+            received::append(tx, HERE, event, &moved).await?;
+            resources::update(tx, HERE, &before, &after).await?;
+            Ok(true)
+        })
+    });
+    let ((), moved) = futures::join!(busy(test), join_all(writes));
+    let moved: Vec<bool> = moved.into_iter().map(Result::unwrap).collect();
+    assert_eq!(moved, moves.map(|(.., moves)| moves));
+    assert_eq!(members_of(test, id).await, ["a", "b"]);
+    let found = write!(test, |tx| resources::find(tx, HERE, GROUP, id).await);
+    assert_eq!(found.unwrap().unwrap().version, 2 + 5);
+    let all = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 1000).await
+    });
+    let told = all.unwrap().into_iter().filter(|event| event.version > 2);
+    let told: Vec<_> = told.map(|event| (event.version, event.details)).collect();
+    let expected = ["a", "b", "a", "there", "a"].map(|who| vec![who.to_owned()]);
+    assert_eq!(told, (3..).zip(expected).collect::<Vec<_>>());
+}
+
+/// New resources are written in the hope that their names are free; of those with one name the first has it.
+async fn a_name_that_is_taken_costs_only_who_wants_it(test: &TestStore) {
+    let taken = resource(USER, "taken");
+    write!(test, |tx| resources::create(tx, HERE, &taken).await).unwrap();
+    let names: Vec<String> = (0..60).map(|number| format!("n{}", number / 2)).collect();
+    let names = names.iter().map(String::as_str).chain(["taken", "taken"]);
+    let writes = names.map(|name| created(test, resource(USER, name), false));
+    let ((), done) = futures::join!(busy(test), join_all(writes));
+    for (number, done) in done.into_iter().enumerate() {
+        if number >= 60 || number % 2 == 1 {
+            assert!(
+                matches!(done, Err(StoreError::Duplicate(_))),
+                "{number}: {done:?}"
+            );
+        } else {
+            done.unwrap();
+        }
+    }
+    let total = write!(test, |tx| resources::total(tx, HERE, USER).await);
+    assert_eq!(total.unwrap(), 31);
+    let told = events(test).await;
+    assert_eq!(told.len(), 31);
+}
+
+/// What is asked at the same time is looked up together, and one that cannot be looked up is nobody else's affair.
+async fn look_ups_that_come_together_have_each_their_own_answer(test: &TestStore) {
+    let elsewhere = Place {
+        integration: HERE.integration + 1,
+        ..HERE
+    };
+    let users: Vec<Resource> = (0..50)
+        .map(|it| resource(USER, &format!("n{it}")))
+        .collect();
+    let (group, all) = (resource(GROUP, "g"), users.clone());
+    let group_id = group.id;
+    write!(test, |tx| {
+        resources::create(tx, HERE, &group).await?;
+        for (number, user) in all.iter().enumerate() {
+            let place = if number % 2 == 0 { HERE } else { elsewhere };
+            resources::create(tx, place, user).await?;
+            // In the other integration there is no such group.
+            let joins = vec![member(user.id.to_string())];
+            resources::add_members(tx, place, group_id, joins).await?;
+        }
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+    let asked = users.iter().enumerate().flat_map(|(number, user)| {
+        let by = [By::Id(user.id), By::Name(format!("n{number}"))];
+        by.map(|by| async move {
+            let here = test.store.find_users(HERE, &by, 3, 10).await.unwrap();
+            let there = test.store.find_users(elsewhere, &by, 3, 10).await.unwrap();
+            (here, there)
+        })
+    });
+    let wrong = By::Name("n\0".to_owned());
+    let wrong = test.store.find_users(HERE, &wrong, 3, 10);
+    let (found, wrong) = futures::join!(join_all(asked), wrong);
+    assert!(wrong.map_or(true, |found| found.is_empty()));
+    assert_eq!(found.len(), 100);
+    for (number, (here, there)) in found.into_iter().enumerate() {
+        let (user, number) = (&users[number / 2], number / 2);
+        let (has, lacks) = if number % 2 == 0 {
+            (here, there)
+        } else {
+            (there, here)
+        };
+        let [(found, groups)] = has.as_slice() else {
+            panic!("{has:?}");
+        };
+        assert_eq!((found, lacks.len()), (user, 0));
+        let expected = usize::from(number % 2 == 0);
+        assert_eq!(groups.len(), expected, "{groups:?}");
+        assert!(groups.iter().all(|(id, _)| *id == group_id));
+    }
+}
+
 /// A deletion that is refused leaves what it would have needed to one that is not.
 async fn deletions_that_come_together_take_leave_of_every_group(test: &TestStore) {
     let ids = ids(2);
@@ -218,7 +365,7 @@ async fn deletions_that_come_together_take_leave_of_every_group(test: &TestStore
     })
     .unwrap();
     let about = About::Deletion(USER, user_id);
-    let refuses = write_resource!(test, about, |tx| {
+    let refuses = write_resource!(test, about.clone(), |tx| {
         resources::find_for_update(tx, HERE, USER, user_id).await?;
         Err::<bool, _>(StoreError::LeaseLost)
     });
@@ -227,7 +374,7 @@ async fn deletions_that_come_together_take_leave_of_every_group(test: &TestStore
         About::Deletion(ResourceKind::from_number(7), user_id),
         |tx| remove(tx, ResourceKind::from_number(7), user_id).await
     );
-    let deletes = write_resource!(test, about, |tx| remove(tx, USER, user_id).await);
+    let deletes = write_resource!(test, about.clone(), |tx| remove(tx, USER, user_id).await);
     let again = write_resource!(test, about, |tx| remove(tx, USER, user_id).await);
     let ((), refused, other, deleted, again) =
         futures::join!(busy(test), refuses, of_another_kind, deletes, again);
