@@ -134,11 +134,12 @@ struct Turn<'a>(&'a Lookups, &'a Postgres, Shape);
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let Self(lookups, postgres, shape) = self;
-        // At the end of the process nobody is left.
-        let Ok(runtime) = Handle::try_current() else {
+        let Some(first) = lookups.next(*shape) else {
             return;
         };
-        let Some(first) = lookups.next(*shape) else {
+        let Ok(runtime) = Handle::try_current() else {
+            // The end of the process: who waits hears that nobody is left.
+            while lookups.next(*shape).is_some() {}
             return;
         };
         let (lookups, postgres, shape) = (lookups.clone(), postgres.clone(), *shape);
@@ -158,13 +159,23 @@ impl Drop for Turn<'_> {
 async fn answer(postgres: &Postgres, shape: Shape, asked: Vec<Asked>) {
     let of = |asked: &Asked| (asked.place, asked.value.clone());
     let all: Vec<_> = asked.iter().map(of).collect();
-    if let Ok(found) = look_up(postgres, shape, &all).await {
-        for (asked, found) in asked.into_iter().zip(found) {
-            let _ = asked.told.send(Ok(found));
+    match look_up(postgres, shape, &all).await {
+        Ok(found) => {
+            for (asked, found) in asked.into_iter().zip(found) {
+                let _ = asked.told.send(Ok(found));
+            }
+            return;
         }
-        return;
+        // It would be so for each of them.
+        Err(error @ StoreError::Unavailable(_)) => {
+            for asked in asked {
+                let _ = asked.told.send(Err(error.clone()));
+            }
+            return;
+        }
+        Err(_) => {}
     }
-    for asked in asked {
+    for asked in asked.into_iter().filter(|asked| !asked.told.is_closed()) {
         let found = look_up(postgres, shape, &[of(&asked)]).await;
         let found = found.map(|mut found| found.pop().unwrap_or_default());
         let _ = asked.told.send(found);

@@ -160,8 +160,8 @@ async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
 }
 
 /// Ends a transaction, if it has not ended; answers whether the connection is as it was.
-async fn roll_back(tx: &Tx<'_>) -> bool {
-    match &tx.driver {
+async fn roll_back(tx: &mut Tx<'_>) -> bool {
+    match &mut tx.driver {
         Driver::Postgres(client) => client.batch_execute("ROLLBACK").await.is_ok(),
         Driver::Sqlite(_) => false,
     }

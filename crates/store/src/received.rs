@@ -64,10 +64,12 @@ async fn append_parts(
     let parts = details.chunks(MEMBERS).map(Some);
     let none = details.is_empty().then_some(None);
     for part in parts.chain(none) {
-        let details = part.map(|part| serde_json::Value::from(part).to_string());
-        let number = match tx.is_postgres() {
-            true => 0,
-            false => next_number(tx, place).await?,
+        let details = part.map(serde_json::to_string).transpose();
+        let details = details.map_err(|error| StoreError::Sql(error.to_string()))?;
+        let number = if tx.is_postgres() {
+            0
+        } else {
+            next_number(tx, place).await?
         };
         tx.tell_later(Told {
             place,

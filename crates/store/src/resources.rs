@@ -26,7 +26,7 @@ pub use members::{
 pub use waiting::{About, wait_for_everything};
 pub(crate) use waiting::{Holders, Roster, wait};
 
-use waiting::holders_of;
+use waiting::{holders_of, wait_beside_others};
 
 /// Whose resources: the tenant and the integration's number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,7 +167,7 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
 
 /// Writes new resources on PostgreSQL by one statement, as far as their names are free, before each is created by
 /// [`create`] in the same transaction: that each of them is, no matter what becomes of the others, is the caller's
-/// affair.
+/// affair. Nothing may have been written before.
 pub async fn foresee(
     tx: &mut Tx<'_>,
     place: Place,
@@ -196,9 +196,18 @@ pub async fn foresee(
         })
     });
     let rows: serde_json::Value = rows.collect();
-    let made: Vec<(ResourceId,)> = tx
-        .all(sql, &place.params([rows.to_string().into()]))
-        .await?;
+    let params = place.params([rows.to_string().into()]);
+    // Beside others who create, and beside nobody who has the integration alone.
+    wait_beside_others(tx, place).await?;
+    let made: Vec<(ResourceId,)> = match tx.all(sql, &params).await {
+        Err(StoreError::Deadlock) => {
+            // Somebody who renames waited for a name, too.
+            tx.begin_anew().await?;
+            wait_for_everything(tx, place).await?;
+            tx.all(sql, &params).await?
+        }
+        made => made?,
+    };
     let made: HashSet<ResourceId> = made.into_iter().map(|(id,)| id).collect();
     let foreseen = resources.iter().map(|it| (it.id, made.contains(&it.id)));
     tx.foreseen.extend(foreseen);
@@ -370,9 +379,19 @@ pub async fn update(
     before: &Resource,
     resource: &Resource,
 ) -> Result<(), StoreError> {
+    write(tx, place, before, resource).await?;
     if let Some(held) = tx.held.get_mut(&resource.id) {
         *held = resource.clone();
     }
+    Ok(())
+}
+
+async fn write(
+    tx: &mut Tx<'_>,
+    place: Place,
+    before: &Resource,
+    resource: &Resource,
+) -> Result<(), StoreError> {
     if before.doc == resource.doc {
         if let Some(recent) = &mut tx.recent
             && recent.place == place

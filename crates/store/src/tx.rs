@@ -266,6 +266,7 @@ impl Tx<'_> {
     /// Undoes everything so far, and begins anew, on PostgreSQL.
     pub(crate) async fn begin_anew(&mut self) -> Result<(), StoreError> {
         self.exec("ROLLBACK", &[]).await?;
+        (self.failed, self.deadlocked) = (false, false);
         self.ahead.begin = true;
         Ok(())
     }

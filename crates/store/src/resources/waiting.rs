@@ -63,6 +63,12 @@ pub async fn wait_for_everything(tx: &mut Tx<'_>, place: Place) -> Result<(), St
     Ok(())
 }
 
+/// Waits until nobody has the integration alone.
+pub(super) async fn wait_beside_others(tx: &mut Tx<'_>, place: Place) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1)) waited";
+    tx.exec_along(sql, vec![everything(place).into()]).await
+}
+
 /// Waits until a transaction may make these writes, and tells it which groups hold what it is about to delete.
 pub(crate) async fn wait(
     tx: &mut Tx<'_>,

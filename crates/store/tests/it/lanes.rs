@@ -17,6 +17,8 @@ on_both!(
     who_comes_and_goes_at_once_is_told_of_once,
     a_name_that_is_taken_costs_only_who_wants_it,
     look_ups_that_come_together_have_each_their_own_answer,
+    a_name_that_was_refused_is_nobodys_in_the_same_transaction,
+    bulks_of_the_same_names_come_to_an_end,
     a_deletion_takes_leave_of_a_group_that_was_joined_beside_it,
     who_is_in_many_groups_and_groups_are_deleted_among_others,
     names_that_cross_come_to_an_end,
@@ -298,6 +300,20 @@ async fn a_name_that_is_taken_costs_only_who_wants_it(test: &TestStore) {
     assert_eq!(total.unwrap(), 31);
     let told = events(test).await;
     assert_eq!(told.len(), 31);
+    // The connection that was refused something is the next one's.
+    if test.store.is_postgres() {
+        let before = connection(test).await;
+        let again = created(test, resource(USER, "taken"), false).await;
+        assert!(matches!(again, Err(StoreError::Duplicate(_))), "{again:?}");
+        assert_eq!(connection(test).await, before);
+    }
+}
+
+/// The process at the other end of the connection that is used next.
+async fn connection(test: &TestStore) -> i64 {
+    let sql = "SELECT CAST(pg_backend_pid() AS BIGINT)";
+    let found = write!(test, |tx| tx.one::<(i64,)>(sql, &[]).await);
+    found.unwrap().unwrap().0
 }
 
 /// What is asked at the same time is looked up together, and one that cannot be looked up is nobody else's affair.
@@ -351,6 +367,96 @@ async fn look_ups_that_come_together_have_each_their_own_answer(test: &TestStore
         assert_eq!(groups.len(), expected, "{groups:?}");
         assert!(groups.iter().all(|(id, _)| *id == group_id));
     }
+}
+
+/// After a rename that is refused the next change finds the resource as it was.
+async fn a_name_that_was_refused_is_nobodys_in_the_same_transaction(test: &TestStore) {
+    for kind in [USER, GROUP] {
+        let (one, other) = (resource(kind, "x"), resource(kind, "y"));
+        let id = one.id;
+        let (first, second) = (one.clone(), other.clone());
+        write!(test, |tx| {
+            resources::create(tx, HERE, &first).await?;
+            resources::create(tx, HERE, &second).await
+        })
+        .unwrap();
+        let renames = (0..2).map(|_| {
+            write_resource!(test, About::Change(kind, id), |tx| {
+                let before = resources::find_for_update(tx, HERE, kind, id)
+                    .await?
+                    .unwrap();
+                let mut after = before.clone();
+                "y".clone_into(&mut after.name_key);
+                "{\"renamed\":true}".clone_into(&mut after.doc);
+                after.version += 1;
+                resources::update(tx, HERE, &before, &after).await?;
+                Ok(before)
+            })
+        });
+        let disables = write_resource!(test, About::Change(kind, id), |tx| {
+            let before = resources::find_for_update(tx, HERE, kind, id)
+                .await?
+                .unwrap();
+            let mut after = before.clone();
+            (after.active, after.version) = (false, after.version + 1);
+            "{\"disabled\":true}".clone_into(&mut after.doc);
+            resources::update(tx, HERE, &before, &after).await?;
+            Ok(before)
+        });
+        let ((), renamed, before) = futures::join!(busy(test), join_all(renames), disables);
+        for renamed in renamed {
+            assert!(
+                matches!(renamed, Err(StoreError::Duplicate(_))),
+                "{renamed:?}"
+            );
+        }
+        assert_eq!(before.unwrap(), one);
+        let found = write!(test, |tx| resources::find(tx, HERE, kind, id).await);
+        let expected = Resource {
+            active: false,
+            version: one.version + 1,
+            doc: "{\"disabled\":true}".to_owned(),
+            ..one
+        };
+        assert_eq!(found.unwrap().unwrap(), expected);
+    }
+}
+
+/// Of resources that are written by one statement beside others who do the same, each name is had once.
+async fn bulks_of_the_same_names_come_to_an_end(test: &TestStore) {
+    let bulks = (0..8).map(|bulk| {
+        let order = |at: usize| if bulk % 2 == 0 { at } else { 39 - at };
+        let these: Vec<Resource> = (0..40)
+            .map(|at| resource(USER, &format!("n{}", order(at))))
+            .collect();
+        let alone = bulk >= 6;
+        let store = test.store.clone();
+        async move {
+            store
+                .write::<_, StoreError, _>(move |tx| {
+                    Box::pin(async move {
+                        if alone {
+                            resources::wait_for_everything(tx, HERE).await?;
+                        } else {
+                            resources::foresee(tx, HERE, &these.iter().collect::<Vec<_>>()).await?;
+                        }
+                        let mut made = 0;
+                        for one in &these {
+                            match resources::create(tx, HERE, one).await {
+                                Ok(()) => made += 1,
+                                Err(StoreError::Duplicate(_)) => {}
+                                Err(error) => return Err(error),
+                            }
+                        }
+                        Ok(made)
+                    })
+                })
+                .await
+        }
+    });
+    let made = join_all(bulks).await.into_iter();
+    assert_eq!(made.map(Result::unwrap).sum::<usize>(), 40);
+    assert_eq!(events(test).await.len(), 40);
 }
 
 /// A deletion that is refused leaves what it would have needed to one that is not.
