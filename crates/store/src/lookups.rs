@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::postgres::Postgres;
-use crate::resources::{By, COLUMNS, GroupDoc, Place, Resource};
+use crate::resources::{By, COLUMNS, GroupDoc, Place, Resource, hex};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Statements of one shape that are under way at most.
@@ -73,11 +73,7 @@ impl Lookups {
         (limit, most): (u32, u32),
     ) -> Result<Found, StoreError> {
         let (column, value, text) = match by {
-            By::Id(id) => (
-                "id",
-                "decode(a.value, 'hex')",
-                id.to_string().replace('-', ""),
-            ),
+            By::Id(id) => ("id", "decode(a.value, 'hex')", hex(*id)),
             By::Name(name) => ("name_key", "a.value", name.clone()),
             By::ExternalId(id) => ("external_id", "a.value", id.clone()),
         };

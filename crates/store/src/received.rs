@@ -8,7 +8,7 @@ use muster_model::{Position, ResourceId, Timestamp};
 use serde_json::json;
 
 use crate::feed::{OLDEST, XID};
-use crate::resources::Place;
+use crate::resources::{Place, hex};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Members that one entry names at most; more of them are told by several entries.
@@ -116,7 +116,7 @@ impl Told {
         json!({
             "tenant": place.tenant.0, "integration": place.integration,
             "what": number(event.what), "kind": event.kind.number(),
-            "resource": event.resource.to_string().replace('-', ""),
+            "resource": hex(event.resource),
             "version": event.version, "details": self.details, "at": event.at.as_micros()
         })
     }

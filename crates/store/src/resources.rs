@@ -45,6 +45,11 @@ impl Place {
     }
 }
 
+/// An id as PostgreSQL's `decode(…, 'hex')` reads it.
+pub(crate) fn hex(id: ResourceId) -> String {
+    id.to_string().replace('-', "")
+}
+
 impl From<ResourceKind> for Val {
     fn from(kind: ResourceKind) -> Self {
         Self::Int(kind.number())
@@ -189,7 +194,7 @@ pub async fn foresee(
     ordered.sort_by_key(|it| About::creation(it).lane());
     let rows = ordered.iter().map(|it| {
         json!({
-            "id": it.id.to_string().replace('-', ""), "kind": it.kind.number(),
+            "id": hex(it.id), "kind": it.kind.number(),
             "name_key": it.name_key, "external_id": it.external_id, "active": it.active,
             "version": it.version, "created": it.created.as_micros(),
             "modified": it.modified.as_micros(), "doc": it.doc,

@@ -7,7 +7,7 @@ use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 use serde_json::json;
 
-use crate::resources::{Place, Resource, Roster};
+use crate::resources::{Place, Resource, Roster, hex};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Ids that are looked up by one statement.
@@ -106,9 +106,7 @@ async fn add(
                ON CONFLICT DO NOTHING RETURNING member";
     for some in members.chunks(AT_ONCE) {
         let rows = some.iter().map(|member| {
-            let id = member
-                .unknown_id()
-                .map(|id| id.to_string().replace('-', ""));
+            let id = member.unknown_id().map(hex);
             let kind = member.kind.map(ResourceKind::number);
             json!({ "value": member.value, "kind": kind, "id": id, "display": member.display })
         });
