@@ -132,8 +132,7 @@ impl Postgres {
 /// COMMIT undoes everything.
 async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     if keep {
-        tx.settle().await?;
-        tx.write_events().await?;
+        tx.write_kept().await?;
     }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {

@@ -313,10 +313,7 @@ fn write_group(
 
 /// Writes what was kept back so far.
 fn write_kept(tx: &mut Tx<'static>) -> Result<(), StoreError> {
-    poll_now(Box::pin(async {
-        tx.settle().await?;
-        tx.write_events().await
-    }))
+    poll_now(Box::pin(tx.write_kept()))
 }
 
 /// Why a group is given up.

@@ -90,14 +90,27 @@ impl Store {
     {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Body).await,
-            Backend::Postgres(postgres) => postgres.write(body).await,
+            Backend::Postgres(postgres) => Box::pin(postgres.write(body)).await,
         }
     }
 
-    /// Like [`Store::write`], for a write of one received resource that fails, if at all, before it has changed
-    /// anything: nothing needs to be kept to undo it. On SQLite one that fails later all the same, because the disk
-    /// is full, takes with it what is committed together with it. On PostgreSQL it waits first for who else changes
-    /// the resource, and the body may be run again after what it did was undone.
+    /// Like [`Store::write`], for what fails, if at all, before it has changed anything: nothing needs to be kept to
+    /// undo it. On SQLite what fails later all the same, because the disk is full, takes with it what is committed
+    /// together with it.
+    pub async fn write_at_once<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(body, Undo::Nothing).await,
+            Backend::Postgres(postgres) => Box::pin(postgres.write(body)).await,
+        }
+    }
+
+    /// Like [`Store::write_at_once`], for a write of one received resource. On PostgreSQL it waits first for who else
+    /// changes the resource, and the body may be run again after what it did was undone.
     pub async fn write_resource<T, E, F>(&self, place: Place, about: About, body: F) -> Result<T, E>
     where
         F: for<'a> Fn(&'a mut Tx<'static>) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
@@ -122,7 +135,7 @@ impl Store {
     {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.read(body),
-            Backend::Postgres(postgres) => postgres.read(body).await,
+            Backend::Postgres(postgres) => Box::pin(postgres.read(body)).await,
         }
     }
 
@@ -141,7 +154,7 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let limits = (limit, most);
-                postgres.lookups.find(postgres, place, by, limits).await
+                Box::pin(postgres.lookups.find(postgres, place, by, limits)).await
             }
         }
     }

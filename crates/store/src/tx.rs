@@ -22,6 +22,9 @@ use crate::{FromRow, Row, StoreError, Val, postgres, received, sqlite};
 /// side by side.
 ///
 /// `'env` is what the body of a transaction may borrow from its surroundings.
+///
+/// What waits for PostgreSQL is boxed: it takes kilobytes, and would be a part of the future of every statement, and
+/// so of every transaction and request, on SQLite as well.
 #[derive(Debug)]
 pub struct Tx<'env> {
     pub(crate) driver: Driver,
@@ -174,7 +177,8 @@ impl Tx<'_> {
             Driver::Sqlite(connection) => sqlite::exec(connection, sql, params),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::exec(client, &ahead, sql, params, &mut self.broken).await
+                let run = postgres::exec(client, &ahead, sql, params, &mut self.broken);
+                Box::pin(run).await
             }
         };
         self.written += touched.as_ref().unwrap_or(&0);
@@ -214,7 +218,7 @@ impl Tx<'_> {
             && self.ahead.statements.len() >= ALONG
         {
             let ahead = std::mem::take(&mut self.ahead);
-            let sent = postgres::send(client, &ahead, &mut self.broken).await;
+            let sent = Box::pin(postgres::send(client, &ahead, &mut self.broken)).await;
             return self.noted(sent);
         }
         Ok(())
@@ -228,8 +232,7 @@ impl Tx<'_> {
         };
         // Somebody before wrote this, and not who comes next.
         let written = self.written;
-        // Boxed, for it is seldom, and would be a part of every statement's future.
-        let settled = Box::pin(self.run_along(sql.into(), params)).await;
+        let settled = self.run_along(sql.into(), params).await;
         self.settled += self.written - written;
         self.written = written;
         // Nobody but who comes next would hear of it.
@@ -243,22 +246,19 @@ impl Tx<'_> {
         self.events.push(event);
     }
 
-    /// Writes the events that were kept back.
-    pub(crate) async fn write_events(&mut self) -> Result<(), StoreError> {
+    /// Writes what was kept back: the group that changes again and again, and the events.
+    pub(crate) async fn write_kept(&mut self) -> Result<(), StoreError> {
         if self.events.is_empty() {
-            return Ok(());
+            return self.settle().await;
         }
-        // Boxed, for it is seldom, and would be a part of every transaction's future.
-        Box::pin(self.write_kept_events()).await
-    }
-
-    async fn write_kept_events(&mut self) -> Result<(), StoreError> {
-        self.settle().await?;
         let events = std::mem::take(&mut self.events);
         if self.is_postgres() {
-            let (sql, params) = received::insert_events(events);
+            // Each statement is a message there and one back; both are one.
+            let group = self.recent.take().and_then(Recent::unwritten);
+            let (sql, params) = received::insert_events(events, group);
             return self.run_along(sql.into(), params).await;
         }
+        self.settle().await?;
         let rows = events.into_iter().map(Told::into_row).collect();
         self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
     }
@@ -278,7 +278,7 @@ impl Tx<'_> {
         T: Send,
         E: From<StoreError> + Send,
     {
-        self.write_events().await?;
+        self.write_kept().await?;
         self.exec_along(SAVEPOINT, Vec::new()).await?;
         let counted = self.totals.len();
         let result = body(self).await;
@@ -312,7 +312,8 @@ impl Tx<'_> {
             Driver::Sqlite(connection) => sqlite::query(connection, sql, params),
             Driver::Postgres(client) => {
                 let ahead = std::mem::take(&mut self.ahead);
-                postgres::query(client, &ahead, sql, params, &mut self.broken).await
+                let run = postgres::query(client, &ahead, sql, params, &mut self.broken);
+                Box::pin(run).await
             }
         };
         read(self.noted(rows)?, sql)
