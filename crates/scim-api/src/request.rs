@@ -202,7 +202,7 @@ impl Call<'_> {
             };
             (operation, answer)
         });
-        Ok(Answer::Json(bulk_response(answers).to_string()))
+        Ok(Answer::Json(bulk_response(answers)?))
     }
 
     async fn get(&self, kind: ResourceKind, id: &str) -> Result<Answer, ScimError> {

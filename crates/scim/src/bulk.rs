@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::Map;
 use crate::error::ScimError;
@@ -39,6 +40,8 @@ pub struct BulkOperation {
     pub path: String,
     /// The body.
     pub data: Value,
+    /// The `bulkId`s that path and body refer to.
+    refers_to: Vec<String>,
 }
 
 impl BulkRequest {
@@ -65,7 +68,7 @@ impl BulkRequest {
             .into_iter()
             .map(BulkOperation::parse)
             .collect::<Result<Vec<_>, _>>()?;
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::with_capacity(operations.len());
         for bulk_id in operations.iter().filter_map(BulkOperation::created) {
             if !seen.insert(bulk_id) {
                 return Err(ScimError::invalid_value(format!(
@@ -84,12 +87,10 @@ impl BulkRequest {
     /// The operations in groups that can run one after the other: what a group refers to was created in an earlier
     /// group or in itself, and then it stands or falls as a whole. Otherwise the order is that of the request.
     pub fn groups(&self) -> Vec<Vec<usize>> {
-        let creators: HashMap<&str, usize> = self
-            .operations
-            .iter()
-            .enumerate()
-            .filter_map(|(at, operation)| operation.created().map(|id| (id, at)))
-            .collect();
+        let mut creators: HashMap<&str, usize> = HashMap::with_capacity(self.operations.len());
+        for (at, operation) in self.operations.iter().enumerate() {
+            creators.extend(operation.created().map(|bulk_id| (bulk_id, at)));
+        }
         let needs: Vec<Vec<usize>> = self
             .operations
             .iter()
@@ -120,13 +121,21 @@ impl BulkOperation {
             ))),
         };
         let method = text("method", take("method"))?.unwrap_or_default();
-        Ok(Self {
+        let mut operation = Self {
             method: method.to_ascii_uppercase(),
             bulk_id: text("bulkId", take("bulkId"))?.filter(|id| !id.is_empty()),
             version: text("version", take("version"))?,
             path: text("path", take("path"))?.unwrap_or_default(),
             data: take("data").unwrap_or_default(),
-        })
+            refers_to: Vec::new(),
+        };
+        let mut found = Vec::new();
+        found.extend(path_reference(&operation.path).map(|(_, bulk_id)| bulk_id.to_owned()));
+        references_in(&operation.data, "", &mut |bulk_id| {
+            found.push(bulk_id.to_owned());
+        });
+        operation.refers_to = found;
+        Ok(operation)
     }
 
     /// The `bulkId` that it defines.
@@ -137,20 +146,20 @@ impl BulkOperation {
     /// Puts ids in the place of references, in the path and in the body. A reference that nothing defines is an
     /// error: no request can mean a text that looks like one.
     pub fn resolve(&mut self, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScimError> {
+        if self.refers_to.is_empty() {
+            return Ok(());
+        }
         if let Some((before, bulk_id)) = path_reference(&self.path) {
             self.path = format!("{before}{}", resolved(bulk_id, id_of)?);
         }
-        resolve_in(&mut self.data, "", id_of)
+        resolve_in(&mut self.data, "", id_of)?;
+        self.refers_to.clear();
+        Ok(())
     }
 
     /// The `bulkId`s that it refers to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
-        let mut found: Vec<&str> = path_reference(&self.path)
-            .map(|(_, bulk_id)| bulk_id)
-            .into_iter()
-            .collect();
-        references_in(&self.data, "", &mut |bulk_id| found.push(bulk_id));
-        found.into_iter()
+        self.refers_to.iter().map(String::as_str)
     }
 }
 
@@ -320,34 +329,53 @@ pub struct BulkAnswer {
     pub result: Result<u16, ScimError>,
 }
 
-/// The answer to a bulk request: each operation that was tried, with what became of it.
+/// An answer as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'o> {
+    method: &'o str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk_id: Option<&'o str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Response<'o> {
+    schemas: [&'static str; 1],
+    #[serde(rename = "Operations")]
+    operations: Vec<Told<'o>>,
+}
+
+/// The answer to a bulk request, as JSON text: each operation that was tried, with what became of it.
 pub fn bulk_response<'o>(
     answers: impl IntoIterator<Item = (&'o BulkOperation, BulkAnswer)>,
-) -> Value {
-    let operations: Vec<Value> = answers
-        .into_iter()
-        .map(|(operation, answer)| {
-            let mut told = json!({ "method": operation.method });
-            if let Some(bulk_id) = &operation.bulk_id {
-                told["bulkId"] = json!(bulk_id);
-            }
-            if let Some(location) = answer.location {
-                told["location"] = json!(location);
-            }
-            if let Some(version) = answer.version {
-                told["version"] = json!(version);
-            }
-            match answer.result {
-                Ok(status) => told["status"] = json!(status.to_string()),
-                Err(error) => {
-                    told["status"] = json!(error.status.to_string());
-                    told["response"] = error.to_json();
-                }
-            }
-            told
-        })
-        .collect();
-    json!({ "schemas": [BULK_RESPONSE], "Operations": operations })
+) -> Result<String, ScimError> {
+    let told = answers.into_iter().map(|(operation, answer)| {
+        let (status, response) = match answer.result {
+            Ok(status) => (status, None),
+            Err(error) => (error.status, Some(error.to_json())),
+        };
+        Told {
+            method: &operation.method,
+            bulk_id: operation.bulk_id.as_deref(),
+            location: answer.location,
+            version: answer.version,
+            status: status.to_string(),
+            response,
+        }
+    });
+    let response = Response {
+        schemas: [BULK_RESPONSE],
+        operations: told.collect(),
+    };
+    serde_json::to_string(&response)
+        .map_err(|error| ScimError::internal(format!("an answer cannot be printed: {error}")))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use muster_model::integration::ResourceKind;
 use muster_model::{ResourceId, Timestamp};
 use muster_scim::dialect::Findings;
@@ -39,12 +40,9 @@ impl Provider {
         request: &mut BulkRequest,
     ) -> Result<Vec<BulkDone>, ScimError> {
         caller.may_write()?;
-        let ids: HashMap<String, ResourceId> = request
-            .operations
-            .iter()
-            .filter_map(BulkOperation::created)
-            .map(|bulk_id| (bulk_id.to_owned(), ResourceId::new()))
-            .collect();
+        let created = request.operations.iter().filter_map(BulkOperation::created);
+        let mut ids = HashMap::with_capacity(request.operations.len());
+        ids.extend(created.map(|bulk_id| (bulk_id.to_owned(), ResourceId::new())));
         let mut done: Vec<BulkDone> = Vec::with_capacity(request.operations.len());
         let mut so_far = SoFar {
             failed: HashSet::new(),
@@ -78,7 +76,7 @@ impl Provider {
         request: &mut BulkRequest,
         ids: &HashMap<String, ResourceId>,
         groups: &[Vec<usize>],
-        mut so_far: SoFar,
+        so_far: SoFar,
     ) -> Vec<BulkDone> {
         let (profile, now) = (Arc::clone(&caller.profile), self.clock.now());
         let mut seen = Findings::default();
@@ -91,31 +89,20 @@ impl Provider {
             .map(|group| group.iter().map(&mut prepare).collect())
             .collect();
         self.observe(caller, &seen);
-        let this = self.clone();
-        let written = self
-            .store
-            .write::<_, Fault, _>(move |tx| {
-                Box::pin(async move {
-                    let is_free = so_far.left.is_none() && profile.settings.max_resources.is_none();
-                    match all_new(&prepared).filter(|_| is_free) {
-                        Some(new) => resources::foresee(tx, profile.place, &new).await?,
-                        None => resources::wait_for_everything(tx, profile.place).await?,
-                    }
-                    let mut done = Vec::new();
-                    for group in prepared {
-                        let steps = group.iter().filter_map(|one| one.step.as_ref().ok());
-                        for (step, _) in steps {
-                            step.forget_after(&this, tx, profile.place);
-                        }
-                        if so_far.left == Some(0) {
-                            break;
-                        }
-                        done.extend(run_group(tx, &profile, now, group, &mut so_far).await?);
-                    }
-                    Ok(done)
-                })
-            })
-            .await;
+        let is_new = so_far.left.is_none() && all_new(&profile, &prepared).is_some();
+        let part = Part {
+            provider: self.clone(),
+            profile,
+            now,
+            groups: prepared,
+            so_far,
+        };
+        // What is new is refused, if at all, before it is written.
+        let written = if is_new {
+            self.store.write_at_once(|tx| part.write(tx)).await
+        } else {
+            self.store.write(|tx| part.write(tx)).await
+        };
         written.unwrap_or_else(|fault| {
             let error = ScimError::from(fault);
             let told = groups.iter().flatten().map(|at| BulkDone {
@@ -128,9 +115,45 @@ impl Provider {
     }
 }
 
-/// What is created, when nothing else is done and nothing refers to anything: in whatever order, it comes to the same,
-/// and is in nobody's way.
-fn all_new(groups: &[Vec<Prepared>]) -> Option<Vec<&Resource>> {
+/// Groups of operations that share a transaction.
+struct Part {
+    provider: Provider,
+    profile: Arc<Profile>,
+    now: Timestamp,
+    groups: Vec<Vec<Prepared>>,
+    so_far: SoFar,
+}
+
+impl Part {
+    fn write<'a>(self, tx: &'a mut Tx<'static>) -> BoxFuture<'a, Result<Vec<BulkDone>, Fault>> {
+        Box::pin(async move {
+            let (profile, mut so_far) = (self.profile, self.so_far);
+            match all_new(&profile, &self.groups).filter(|_| so_far.left.is_none()) {
+                Some(new) => resources::foresee(tx, profile.place, &new).await?,
+                None => resources::wait_for_everything(tx, profile.place).await?,
+            }
+            let mut done = Vec::new();
+            for group in self.groups {
+                let steps = group.iter().filter_map(|one| one.step.as_ref().ok());
+                for (step, _) in steps {
+                    step.forget_after(&self.provider, tx, profile.place);
+                }
+                if so_far.left == Some(0) {
+                    break;
+                }
+                done.extend(run_group(tx, &profile, self.now, group, &mut so_far).await?);
+            }
+            Ok(done)
+        })
+    }
+}
+
+/// What is created, when nothing else is done, nothing refers to anything, and there may be any number: in whatever
+/// order, it comes to the same, and is in nobody's way.
+fn all_new<'a>(profile: &Profile, groups: &'a [Vec<Prepared>]) -> Option<Vec<&'a Resource>> {
+    if profile.settings.max_resources.is_some() {
+        return None;
+    }
     let mut new = Vec::new();
     for one in groups.iter().flatten() {
         match &one.step {

@@ -159,7 +159,8 @@ fn the_answer_has_the_members_of_the_rfc() {
             result: Err(ScimError::not_found("there is no User 7")),
         },
     ];
-    let told = bulk_response(operations.iter().zip(answers));
+    let told = bulk_response(operations.iter().zip(answers)).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(
         told["Operations"][0],
         json!({"method": "POST", "bulkId": "a", "location": "https://x/Users/1", "version": "W/\"1\"", "status": "201"})
