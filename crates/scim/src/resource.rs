@@ -9,7 +9,7 @@ use crate::Map;
 use crate::error::ScimError;
 use crate::member::{Member, parse_members};
 use crate::schema::{Attribute, Attributes, Mutability, ResourceType};
-use crate::value::{Form, check_required, shape};
+use crate::value::{Form, check_required, in_spelling, shape};
 
 /// What the body is for.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub fn normalise(
     kind: &ResourceType,
     purpose: Purpose<'_>,
 ) -> Result<Normalised, ScimError> {
-    let mut document = Map::new();
+    let mut document = Map::with_capacity(body.len() + 1);
     document.insert("schemas".into(), Value::Null);
     let mut members = None;
     for (name, value) in body {
@@ -56,7 +56,7 @@ pub fn normalise(
         } else if kind.is_members(attribute) {
             members = Some(parse_members(&value)?);
         } else {
-            take(&mut document, attribute, value)?;
+            take(&mut document, attribute, (name, value))?;
         }
     }
     require(&document, &kind.schema.attributes, kind)?;
@@ -79,7 +79,12 @@ pub fn normalise(
     Ok(Normalised { document, members })
 }
 
-fn take(target: &mut Map, attribute: &Attribute, value: Value) -> Result<(), ScimError> {
+/// Takes an attribute over, by whatever name in whatever case it came.
+fn take(
+    target: &mut Map,
+    attribute: &Attribute,
+    (name, value): (String, Value),
+) -> Result<(), ScimError> {
     if attribute.is_read_only() {
         return Ok(());
     }
@@ -90,7 +95,7 @@ fn take(target: &mut Map, attribute: &Attribute, value: Value) -> Result<(), Sci
     match shaped {
         Some(value) => {
             check_required(attribute, &value)?;
-            target.insert(attribute.name.clone(), value);
+            target.insert(in_spelling(name, attribute), value);
         }
         None => {
             target.shift_remove(&attribute.name);
@@ -113,11 +118,11 @@ fn take_extension(
     };
     let mut extension = match document.shift_remove(urn) {
         Some(Value::Object(map)) => map,
-        _ => Map::new(),
+        _ => Map::with_capacity(values.len()),
     };
     for (name, value) in values {
         if let Some(attribute) = attributes.find(&name) {
-            take(&mut extension, attribute, value)?;
+            take(&mut extension, attribute, (name, value))?;
         }
     }
     if !extension.is_empty() {

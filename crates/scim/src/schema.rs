@@ -4,8 +4,6 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::compare_names;
-
 /// URN of the core User schema.
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// URN of the core Group schema.
@@ -146,17 +144,28 @@ impl Attribute {
 #[serde(from = "Vec<Attribute>")]
 pub struct Attributes {
     list: Vec<Attribute>,
-    /// Positions in `list`, ordered by lower-case name.
-    by_name: Vec<usize>,
+    /// What begins each name, and its position in `list`, in order: what a search compares lies side by side.
+    by_name: Vec<(u64, usize)>,
+}
+
+/// The length of a name and its first seven letters in lower case, which tell most names apart.
+fn beginning(name: &str) -> u64 {
+    let letters = name.bytes().chain(std::iter::repeat(0)).take(7);
+    letters.fold(name.len() as u64, |sum, byte| {
+        sum << 8 | u64::from(byte.to_ascii_lowercase())
+    })
 }
 
 impl Attributes {
     /// The attribute of that name, in any case (RFC 7643 section 2.1).
     pub fn find(&self, name: &str) -> Option<&Attribute> {
-        self.by_name
-            .binary_search_by(|&at| compare_names(&self.list[at].name, name))
-            .ok()
-            .map(|found| &self.list[self.by_name[found]])
+        let beginning = beginning(name);
+        let first = self.by_name.partition_point(|&(of, _)| of < beginning);
+        self.by_name[first..]
+            .iter()
+            .take_while(|(of, _)| *of == beginning)
+            .map(|&(_, at)| &self.list[at])
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
     }
 
     /// All of them, in the order of the definition.
@@ -181,8 +190,9 @@ impl<'a> IntoIterator for &'a Attributes {
 
 impl From<Vec<Attribute>> for Attributes {
     fn from(list: Vec<Attribute>) -> Self {
-        let mut by_name: Vec<usize> = (0..list.len()).collect();
-        by_name.sort_by(|&a, &b| compare_names(&list[a].name, &list[b].name));
+        let names = list.iter().map(|attribute| beginning(&attribute.name));
+        let mut by_name: Vec<(u64, usize)> = names.zip(0..).collect();
+        by_name.sort_unstable();
         Self { list, by_name }
     }
 }

@@ -55,12 +55,6 @@ pub(crate) fn word_boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Orders two names by their lower-case ASCII form.
-pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
-    let lower = |byte: u8| byte.to_ascii_lowercase();
-    a.bytes().map(lower).cmp(b.bytes().map(lower))
-}
-
 /// Finds a member whatever the case of its name; the exact spelling wins (RFC 7643 section 2.1).
 pub fn find_member<'m>(map: &'m Map, name: &str) -> Option<&'m Value> {
     map.get(name).or_else(|| {

@@ -115,15 +115,23 @@ pub(crate) fn shape_one(
     }
 }
 
+/// The name of an attribute in the schema's spelling, which most clients use as well.
+pub(crate) fn in_spelling(name: String, attribute: &Attribute) -> String {
+    if name == attribute.name {
+        return name;
+    }
+    attribute.name.clone()
+}
+
 fn shape_object(attribute: &Attribute, parts: Map, form: Form) -> Result<Option<Value>, ScimError> {
-    let mut object = Map::new();
+    let mut object = Map::with_capacity(parts.len());
     for (name, value) in parts {
         if let Some(sub) = attribute.sub_attributes.find(&name)
             && !sub.is_read_only()
         {
             let shaped = shape(sub, value, form).map_err(|error| within(attribute, error))?;
             if let Some(value) = shaped {
-                object.insert(sub.name.clone(), value);
+                object.insert(in_spelling(name, sub), value);
             }
         }
     }
