@@ -25,16 +25,14 @@ pub(crate) async fn run(
     connections: usize,
     only: Option<&str>,
 ) -> Result<()> {
+    let is_wanted = |name: &str| only.is_none_or(|only| only.split(';').any(|one| one == name));
     let ours = Side::ours(kept, users).await?;
     let bare = Side::bare(kept, users).await?;
     println!(
         "{users} users, {connections} connections, {TURNS} turns of {} s, {kept:?}",
         LONG.as_secs()
     );
-    for workload in WORKLOADS
-        .into_iter()
-        .filter(|it| only.is_none_or(|only| only == *it))
-    {
+    for workload in WORKLOADS.into_iter().filter(|it| is_wanted(it)) {
         let (mut rates, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             theirs.push(bare.measure(workload, connections).await?);
@@ -50,7 +48,7 @@ pub(crate) async fn run(
             them.p99.as_secs_f64() * 1e3,
         );
     }
-    if only.is_none_or(|only| only == BULKS) {
+    if is_wanted(BULKS) {
         bulk(&ours, connections).await?;
     }
     Ok(())
