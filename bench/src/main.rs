@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | flat [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
-             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD]]] | directory [USERS [CONNECTIONS]] | large [USERS] | \
+             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD[;WORKLOAD…]]]] | directory [USERS [CONNECTIONS]] | large [USERS] | \
              peers [CONNECTIONS]"
         ),
     }

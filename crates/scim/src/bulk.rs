@@ -129,12 +129,7 @@ impl BulkOperation {
             data: take("data").unwrap_or_default(),
             refers_to: Vec::new(),
         };
-        let mut found = Vec::new();
-        found.extend(path_reference(&operation.path).map(|(_, bulk_id)| bulk_id.to_owned()));
-        references_in(&operation.data, "", &mut |bulk_id| {
-            found.push(bulk_id.to_owned());
-        });
-        operation.refers_to = found;
+        operation.refers_to = operation.find_references();
         Ok(operation)
     }
 
@@ -153,13 +148,22 @@ impl BulkOperation {
             self.path = format!("{before}{}", resolved(bulk_id, id_of)?);
         }
         resolve_in(&mut self.data, "", id_of)?;
-        self.refers_to.clear();
+        self.refers_to = self.find_references();
         Ok(())
     }
 
-    /// The `bulkId`s that it refers to.
+    /// The `bulkId`s that it refers to, each once.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.refers_to.iter().map(String::as_str)
+    }
+
+    fn find_references(&self) -> Vec<String> {
+        let mut found: Vec<&str> = Vec::new();
+        found.extend(path_reference(&self.path).map(|(_, bulk_id)| bulk_id));
+        references_in(&self.data, "", &mut |bulk_id| found.push(bulk_id));
+        let mut seen = HashSet::new();
+        found.retain(|bulk_id| seen.insert(*bulk_id));
+        found.into_iter().map(str::to_owned).collect()
     }
 }
 

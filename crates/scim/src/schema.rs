@@ -473,6 +473,33 @@ mod tests {
         }
     }
 
+    // Integrations bring schemas of their own, in which names may begin alike.
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        let mut names: Vec<String> = (1..=15).map(|n| format!("extensionAttribute{n}")).collect();
+        names.extend([300, 44].map(|length| format!("xxxxxxx{}", "y".repeat(length - 7))));
+        names.extend(["", "a", "É", "Straße"].map(str::to_owned));
+        let named = |name: &String| serde_json::from_value(serde_json::json!({ "name": name }));
+        let list: Vec<Attribute> = names.iter().map(|name| named(name).unwrap()).collect();
+        let attributes = Attributes::from(list);
+        for name in &names {
+            for spelt in [name.clone(), name.to_ascii_uppercase()] {
+                assert_eq!(&attributes.find(&spelt).unwrap().name, name);
+            }
+        }
+        let longer = "x".repeat(300);
+        for none in [
+            "extensionAttributeX",
+            "extensionAttribute16",
+            "b",
+            "é",
+            "STRASSE",
+            &longer,
+        ] {
+            assert_eq!(attributes.find(none), None, "{none}");
+        }
+    }
+
     // Profile sections 4.2, 4.3 and 11.
     #[test]
     fn the_standard_schemas_say_what_the_profile_says() {

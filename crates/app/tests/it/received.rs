@@ -2,7 +2,9 @@
 
 use muster_app::integrations;
 use muster_app::received::{BulkDone, Caller, Origin, Precondition, Provider, Wanted};
-use muster_model::integration::ResourceKind;
+use std::time::Duration;
+
+use muster_model::integration::{Happening, ResourceKind};
 use muster_scim::message::parse_body;
 use muster_scim::{BulkRequest, ListQuery, Map};
 use muster_testkit::TestStore;
@@ -13,6 +15,7 @@ use crate::on_both;
 
 on_both!(
     a_failed_operation_undoes_only_itself,
+    what_only_creates_is_refused_one_by_one,
     a_circle_stands_or_falls_as_a_whole,
     pages_by_cursor_cover_both_types_once,
     pages_far_down_are_true_after_others_come_and_go,
@@ -74,6 +77,69 @@ async fn a_failed_operation_undoes_only_itself(test: &TestStore) {
     assert_eq!(statuses(&done), [0, 409, 0, 409, 0]);
     assert_eq!(total(&provider, &caller, ResourceKind::USER).await, 2);
     assert_eq!(total(&provider, &caller, ResourceKind::GROUP).await, 1);
+}
+
+/// Such a part needs nothing to undo it: what is refused has left nothing behind.
+async fn what_only_creates_is_refused_one_by_one(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let ana = map(json!({"userName": "ana"}));
+    let ana = provider.create(&caller, ResourceKind::USER, ana).await;
+    let ana = ana.unwrap().resource.id.to_string();
+    let start = provider.end_of_events(&caller).await.unwrap();
+    let post = |path: &str, bulk_id: &str, data: Value| json!({"method": "POST", "path": path, "bulkId": bulk_id, "data": data});
+    let operations = |number: usize| {
+        let named = |name: &str| json!({"userName": format!("{name}{number}")});
+        let team = |name: &str| json!({"displayName": format!("{name}{number}"), "members": [{"value": ana}], "colour": "red"});
+        json!([
+            post("/Users", "a", json!({"userName": "ANA"})),
+            post("/Users", "b", named("bo")),
+            post("/Users", "c", named("BO")),
+            post("/Users", "d", json!({"displayName": "nobody"})),
+            post("/Groups", "e", team("Team")),
+            post("/Groups", "f", team("TEAM")),
+            post("/Users", "g", named("gil")),
+        ])
+    };
+    let (one, other) = tokio::join!(
+        bulk(&provider, &caller, operations(1)),
+        bulk(&provider, &caller, operations(2)),
+    );
+    for done in [&one, &other] {
+        assert_eq!(statuses(done), [409, 0, 409, 400, 0, 409, 0]);
+        let refused = [0, 2, 3, 5].map(|at| &done[at].target);
+        assert_eq!(refused, [&None, &None, &None, &None]);
+        let team = done[4].target.clone().unwrap().1;
+        let members = provider.members(&caller, &team, None, 10).await.unwrap();
+        assert_eq!(members.len(), 1);
+        let state = provider.state(&caller, ResourceKind::GROUP, &team).await;
+        assert_eq!(state.unwrap().extras, Some(json!({"colour": "red"})));
+    }
+    assert_eq!(total(&provider, &caller, ResourceKind::USER).await, 5);
+    assert_eq!(total(&provider, &caller, ResourceKind::GROUP).await, 2);
+    let state = provider.state(&caller, ResourceKind::USER, &ana).await;
+    assert_eq!(state.unwrap().groups.len(), 2);
+    let events = provider.events(&caller, start, 100, Duration::ZERO).await;
+    let events = events.unwrap();
+    for done in [one, other] {
+        let told: Vec<_> = [1, 4, 6]
+            .iter()
+            .flat_map(|at| {
+                let target = done[*at].target.clone().unwrap().1;
+                let about = events
+                    .iter()
+                    .filter(move |it| it.resource.to_string() == target);
+                about.map(|it| (*at, it.what)).collect::<Vec<_>>()
+            })
+            .collect();
+        let want = [
+            (1, Happening::Created),
+            (4, Happening::Created),
+            (4, Happening::MembersAdded),
+            (6, Happening::Created),
+        ];
+        assert_eq!(told, want);
+    }
+    assert_eq!(events.len(), 8);
 }
 
 async fn a_circle_stands_or_falls_as_a_whole(test: &TestStore) {

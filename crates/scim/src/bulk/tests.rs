@@ -104,7 +104,9 @@ fn references_are_replaced_where_ids_stand() {
     .operations
     .remove(0);
     let ids = |id: &str| (id != "none").then(|| format!("<{id}>"));
+    assert_eq!(operation.references().collect::<Vec<_>>(), ["g", "u"]);
     operation.resolve(&ids).unwrap();
+    assert_eq!(operation.references().count(), 0);
     assert_eq!(operation.path, "/Groups/<g>");
     assert_eq!(
         operation.data,
@@ -122,6 +124,29 @@ fn references_are_replaced_where_ids_stand() {
         let mut operation = request(json!([broken])).operations.remove(0);
         let error = operation.resolve(&ids).unwrap_err();
         assert!(error.detail.contains("\"none\""), "{}", error.detail);
+    }
+}
+
+// What is found is what is replaced, in each place alone: an operation in which nothing is found is left as it is.
+#[test]
+fn each_place_of_a_reference_is_found_and_replaced() {
+    for place in [
+        json!({"path": "/Users/bulkId:a"}),
+        json!({"data": {"members": ["bulkId:a"]}}),
+        json!({"data": {"members": [{"value": "bulkId:a"}]}}),
+        json!({"data": {"members": [{"$ref": "../Users/bulkId:a"}]}}),
+        json!({"data": {"MANAGER": "bulkId:a"}}),
+        json!({"data": {"Operations": [{"value": {"urn:x:User:manager": "bulkId:a"}}]}}),
+        json!({"data": {"Operations": [{"value": "bulkId:a"}]}}),
+        json!({"data": {"Operations": [{"Path": "members[value eq \"bulkId:a\"]"}]}}),
+    ] {
+        let mut operation = request(json!([place])).operations.remove(0);
+        assert_eq!(operation.references().collect::<Vec<_>>(), ["a"], "{place}");
+        operation.resolve(&|_| Some("<a>".to_owned())).unwrap();
+        let resolved = format!("{} {}", operation.path, operation.data);
+        assert!(!resolved.contains("bulkId:"), "{resolved}");
+        assert!(resolved.contains("<a>"), "{resolved}");
+        assert_eq!(operation.references().count(), 0);
     }
 }
 

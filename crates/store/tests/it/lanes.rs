@@ -1,7 +1,7 @@
 //! Writes of received resources that come together: on PostgreSQL in one transaction, on SQLite in one commit.
 
 use futures::future::join_all;
-use muster_model::integration::{Happening, ResourceKind};
+use muster_model::integration::{Happening, ReceivedEvent, ResourceKind};
 use muster_model::{Position, ResourceId};
 use muster_store::received::{self, NewEvent};
 use muster_store::resources::{self, About, By, Place, Resource};
@@ -13,6 +13,7 @@ use crate::{NOW, on_both};
 
 on_both!(
     writes_that_come_together_stand_and_fall_alone,
+    what_fails_after_it_wrote_takes_its_commit_with_it,
     deletions_that_come_together_take_leave_of_every_group,
     who_comes_and_goes_at_once_is_told_of_once,
     a_name_that_is_taken_costs_only_who_wants_it,
@@ -209,6 +210,108 @@ async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
     })
     .unwrap();
     assert_eq!((members.len(), group.version), (right, 1 + right as i64));
+}
+
+/// On SQLite nothing is kept to undo what refuses before it writes. What fails later all the same is not half there,
+/// and nobody of that commit is told that it went well; what refuses in time costs nobody anything.
+async fn what_fails_after_it_wrote_takes_its_commit_with_it(test: &TestStore) {
+    if test.store.is_postgres() {
+        return;
+    }
+    let group = resource(GROUP, "g");
+    let id = group.id;
+    write!(test, |tx| resources::create(tx, HERE, &group).await).unwrap();
+    let (user, half) = (resource(USER, "ana"), resource(USER, "half"));
+    let all = [user.id, half.id];
+    let made = |user: Resource| {
+        let store = test.store.clone();
+        async move {
+            let about = About::creation(&user);
+            let made = store.write_resource::<_, StoreError, _>(HERE, about, move |tx| {
+                let user = user.clone();
+                Box::pin(async move { resources::create(tx, HERE, &user).await })
+            });
+            made.await
+        }
+    };
+    let at_once = |half: Option<Resource>, panics: bool| {
+        let store = test.store.clone();
+        async move {
+            let failed = store.write_at_once::<(), StoreError, _>(move |tx| {
+                Box::pin(async move {
+                    if let Some(half) = half {
+                        resources::create(tx, HERE, &half).await?;
+                    }
+                    assert!(!panics, "on purpose");
+                    Err(StoreError::Restarted)
+                })
+            });
+            failed.await
+        }
+    };
+    for (panics, later) in [(false, "bo"), (true, "caio")] {
+        let later = resource(USER, later);
+        let writer = occupied(test).await;
+        let (beside, failed, behind) = tokio::join!(
+            made(user.clone()),
+            at_once(Some(half.clone()), panics),
+            made(later)
+        );
+        writer.await.unwrap();
+        for outcome in [beside, failed] {
+            assert!(matches!(outcome, Err(StoreError::Sql(_))), "{outcome:?}");
+        }
+        // The commit ended with what failed; who came behind it has the next one.
+        behind.unwrap();
+    }
+    let writer = occupied(test).await;
+    let joined = write_resource!(test, About::Change(GROUP, id), |tx| {
+        change(tx, id, "m").await
+    });
+    let (joined, refused, made) = tokio::join!(joined, at_once(None, false), made(user.clone()));
+    writer.await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Restarted)), "{refused:?}");
+    joined.unwrap();
+    made.unwrap();
+    write!(test, |tx| {
+        let found = resources::find(tx, HERE, GROUP, id).await?.unwrap();
+        assert_eq!(found.version, 2);
+        for (at, id) in all.into_iter().enumerate() {
+            let found = resources::find(tx, HERE, USER, id).await?;
+            assert_eq!(found.is_some(), at == 0);
+        }
+        assert_eq!(resources::total(tx, HERE, USER).await?, 3);
+        let events = received::read(tx, HERE, Position::START, 100).await?;
+        let about = |it: &&ReceivedEvent| it.resource == id || all.contains(&it.resource);
+        let told = events.iter().filter(about);
+        let told: Vec<_> = told.map(|it| (it.resource, it.what)).collect();
+        let want = [
+            (id, Happening::Created),
+            (id, Happening::MembersAdded),
+            (all[0], Happening::Created),
+        ];
+        assert_eq!(told, want);
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+}
+
+/// Keeps SQLite's writer busy for a while, so that what comes meanwhile shares a commit.
+async fn occupied(test: &TestStore) -> tokio::task::JoinHandle<()> {
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let store = test.store.clone();
+    let writer = tokio::spawn(async move {
+        let work = store.write::<_, StoreError, _>(move |_| {
+            Box::pin(async move {
+                let _ = begun.send(());
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                Ok(())
+            })
+        });
+        work.await.unwrap();
+    });
+    begins.await.unwrap();
+    writer
 }
 
 /// Of members that come and go in one transaction each change is known from the one before it.
