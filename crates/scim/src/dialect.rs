@@ -267,8 +267,8 @@ impl Findings {
                 });
             }
             (AttributeType::Complex, Value::Object(parts)) => {
-                let refers = find_member(parts, "value").and_then(Value::as_str);
-                if attribute.is_reference_object() && refers == Some("") {
+                let refers = || find_member(parts, "value").and_then(Value::as_str);
+                if attribute.is_reference_object() && refers() == Some("") {
                     self.note(Deviation::EmptyReference);
                 }
                 let unknown = self.object(&attribute.sub_attributes, parts);
