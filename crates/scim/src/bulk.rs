@@ -84,9 +84,18 @@ impl BulkRequest {
         })
     }
 
+    /// Does any operation refer to what another one creates, or to itself?
+    pub fn refers(&self) -> bool {
+        let mut all = self.operations.iter();
+        all.any(|operation| !operation.refers_to.is_empty())
+    }
+
     /// The operations in groups that can run one after the other: what a group refers to was created in an earlier
     /// group or in itself, and then it stands or falls as a whole. Otherwise the order is that of the request.
     pub fn groups(&self) -> Vec<Vec<usize>> {
+        if !self.refers() {
+            return (0..self.operations.len()).map(|at| vec![at]).collect();
+        }
         let mut creators: HashMap<&str, usize> = HashMap::with_capacity(self.operations.len());
         for (at, operation) in self.operations.iter().enumerate() {
             creators.extend(operation.created().map(|bulk_id| (bulk_id, at)));
@@ -109,9 +118,11 @@ impl BulkOperation {
             return Err(ScimError::invalid_syntax("an operation must be an object"));
         };
         let mut take = |name: &str| {
-            let key = crate::text::find_key(&operation, name).map(str::to_owned);
-            key.and_then(|key| operation.remove(&key))
-                .filter(|value| !value.is_null())
+            let taken = operation.remove(name).or_else(|| {
+                let key = crate::text::find_key(&operation, name)?.to_owned();
+                operation.remove(&key)
+            });
+            taken.filter(|value| !value.is_null())
         };
         let text = |name: &str, value: Option<Value>| match value {
             None => Ok(None),
@@ -221,6 +232,10 @@ fn resolve_in(
 /// What stands before a reference, and the id that it names; `$ref` may be an address that ends in one, such as
 /// `../Users/bulkId:x`.
 fn reference(text: &str) -> Option<(&str, &str)> {
+    // Most texts are short, or hold no address.
+    if text.len() < PREFIX.len() {
+        return None;
+    }
     if let Some(bulk_id) = text.strip_prefix(PREFIX) {
         return Some(("", bulk_id));
     }

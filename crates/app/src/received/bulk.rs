@@ -20,6 +20,8 @@ use crate::received::{Caller, Fault, Precondition, Profile, Provider, parse_id};
 
 /// Operations of one transaction: enough for a commit to cost little, few enough not to hold up others.
 const AT_ONCE: usize = 100;
+/// The same when all of them only create, which is quicker and on PostgreSQL in nobody's way.
+const NEW_AT_ONCE: usize = 250;
 
 /// What became of one operation of a bulk request.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,11 +50,19 @@ impl Provider {
             failed: HashSet::new(),
             left: request.fail_on_errors,
         };
+        let is_free =
+            request.fail_on_errors.is_none() && caller.profile.settings.max_resources.is_none();
+        let only_creates = request.operations.iter().all(|it| it.method == "POST");
+        let most = if is_free && only_creates && !request.refers() {
+            NEW_AT_ONCE
+        } else {
+            AT_ONCE
+        };
         let mut groups = request.groups().into_iter().peekable();
         while groups.peek().is_some() && so_far.left != Some(0) {
             let (mut some, mut count) = (Vec::new(), 0);
             while let Some(group) =
-                groups.next_if(|group| count == 0 || count + group.len() <= AT_ONCE)
+                groups.next_if(|group| count == 0 || count + group.len() <= most)
             {
                 count += group.len();
                 some.push(group);
