@@ -24,7 +24,7 @@ const GROUP: usize = 512;
 const READERS: usize = 16;
 
 /// Pages that all readers that are at work keep in memory, in KiB. As many are at work as there are cores.
-const READ_CACHE_KIB: i64 = 48_000;
+const READ_CACHE_KIB: i64 = 128_000;
 
 /// Told after the commit (or its failure): was it committed?
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
