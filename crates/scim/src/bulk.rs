@@ -84,7 +84,7 @@ impl BulkRequest {
         })
     }
 
-    /// Does any operation refer to what another one creates, or to itself?
+    /// Does any operation refer to a `bulkId`?
     pub fn refers(&self) -> bool {
         let mut all = self.operations.iter();
         all.any(|operation| !operation.refers_to.is_empty())

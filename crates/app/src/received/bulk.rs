@@ -50,10 +50,8 @@ impl Provider {
             failed: HashSet::new(),
             left: request.fail_on_errors,
         };
-        let is_free =
-            request.fail_on_errors.is_none() && caller.profile.settings.max_resources.is_none();
-        let only_creates = request.operations.iter().all(|it| it.method == "POST");
-        let most = if is_free && only_creates && !request.refers() {
+        let posts = request.operations.iter().all(|it| it.method == "POST");
+        let most = if posts && !request.refers() && is_unlimited(caller, request) {
             NEW_AT_ONCE
         } else {
             AT_ONCE
@@ -99,12 +97,13 @@ impl Provider {
             .map(|group| group.iter().map(&mut prepare).collect())
             .collect();
         self.observe(caller, &seen);
-        let is_new = so_far.left.is_none() && all_new(&profile, &prepared).is_some();
+        let is_new = is_unlimited(caller, request) && only_creates(&prepared);
         let part = Part {
             provider: self.clone(),
             profile,
             now,
             groups: prepared,
+            is_new,
             so_far,
         };
         // What is new is refused, if at all, before it is written.
@@ -131,6 +130,8 @@ struct Part {
     profile: Arc<Profile>,
     now: Timestamp,
     groups: Vec<Vec<Prepared>>,
+    /// Do they only create, so that each stands or falls alone?
+    is_new: bool,
     so_far: SoFar,
 }
 
@@ -138,9 +139,10 @@ impl Part {
     fn write<'a>(self, tx: &'a mut Tx<'static>) -> BoxFuture<'a, Result<Vec<BulkDone>, Fault>> {
         Box::pin(async move {
             let (profile, mut so_far) = (self.profile, self.so_far);
-            match all_new(&profile, &self.groups).filter(|_| so_far.left.is_none()) {
-                Some(new) => resources::foresee(tx, profile.place, &new).await?,
-                None => resources::wait_for_everything(tx, profile.place).await?,
+            if self.is_new {
+                resources::foresee(tx, profile.place, &created(&self.groups)).await?;
+            } else {
+                resources::wait_for_everything(tx, profile.place).await?;
             }
             let mut done = Vec::new();
             for group in self.groups {
@@ -158,23 +160,29 @@ impl Part {
     }
 }
 
-/// What is created, when nothing else is done, nothing refers to anything, and there may be any number: in whatever
-/// order, it comes to the same, and is in nobody's way.
-fn all_new<'a>(profile: &Profile, groups: &'a [Vec<Prepared>]) -> Option<Vec<&'a Resource>> {
-    if profile.settings.max_resources.is_some() {
-        return None;
-    }
-    let mut new = Vec::new();
-    for one in groups.iter().flatten() {
-        match &one.step {
-            Ok((Step::Create(resource, ..), _)) if one.about.needs.is_empty() => {
-                new.push(&**resource);
-            }
-            Ok(_) => return None,
-            Err(_) => {}
-        }
-    }
-    Some(new)
+/// May any number be created, whatever else is refused?
+fn is_unlimited(caller: &Caller, request: &BulkRequest) -> bool {
+    request.fail_on_errors.is_none() && caller.profile.settings.max_resources.is_none()
+}
+
+/// Is nothing else done, and does nothing refer to anything? In whatever order, it comes to the same, and is in
+/// nobody's way.
+fn only_creates(groups: &[Vec<Prepared>]) -> bool {
+    groups.iter().flatten().all(|one| match &one.step {
+        Ok((Step::Create(..), _)) => one.about.needs.is_empty(),
+        Ok(_) => false,
+        Err(_) => true,
+    })
+}
+
+/// What is created.
+fn created(groups: &[Vec<Prepared>]) -> Vec<&Resource> {
+    let steps = groups.iter().flatten().map(|one| &one.step);
+    let created = steps.filter_map(|step| match step {
+        Ok((Step::Create(resource, ..), _)) => Some(&**resource),
+        _ => None,
+    });
+    created.collect()
 }
 
 /// What went wrong so far, as far as it matters for what comes.
