@@ -103,23 +103,10 @@ impl Hidden {
     fn body(&self, bytes: &[u8], seen: &mut Seen) -> Body {
         let text = String::from_utf8_lossy(bytes);
         let is_plain = !self.is_in(&text) && seen.values.is_empty() && !seen.shows(&text);
-        let mut is_cut = false;
-        let mut told = match serde_json::from_slice::<Json>(bytes) {
-            _ if is_plain => text.into_owned(),
-            Ok(mut json) => {
-                let mut budget = LONGEST;
-                self.hide(&mut json, seen);
-                self.hide_echoes(&mut json, seen, &mut budget);
-                is_cut = budget == 0;
-                json.to_string()
-            }
-            // Nobody knows what it is.
-            Err(_) if self.is_in(&text) => HIDDEN.to_owned(),
-            Err(_) => {
-                let end = text.floor_char_boundary(LONGEST);
-                is_cut = end < text.len();
-                seen.out_of(&text[..end])
-            }
+        let (mut told, mut is_cut) = if is_plain {
+            (text.into_owned(), false)
+        } else {
+            self.partly(bytes, &text, seen)
         };
         is_cut |= told.len() > LONGEST;
         let end = told.floor_char_boundary(LONGEST);
@@ -128,6 +115,24 @@ impl Hidden {
             text: told,
             size: bytes.len() as u64,
             is_cut,
+        }
+    }
+
+    /// A body without what is hidden in it; whether that is not all of it.
+    fn partly(&self, bytes: &[u8], text: &str, seen: &mut Seen) -> (String, bool) {
+        match serde_json::from_slice::<Json>(bytes) {
+            Ok(mut json) => {
+                let mut budget = LONGEST;
+                self.hide(&mut json, seen);
+                self.hide_echoes(&mut json, seen, &mut budget);
+                (json.to_string(), budget == 0)
+            }
+            // Nobody knows what it is.
+            Err(_) if self.is_in(text) => (HIDDEN.to_owned(), false),
+            Err(_) => {
+                let end = text.floor_char_boundary(LONGEST);
+                (seen.out_of(&text[..end]), end < text.len())
+            }
         }
     }
 }
