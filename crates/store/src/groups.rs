@@ -5,7 +5,7 @@ use muster_model::{GroupId, ObjectId, TenantId, Timestamp};
 
 use crate::feed::{self, Change};
 use crate::listing::Listing;
-use crate::lists::{LIST, id_list};
+use crate::lists::{self, LIST, id_list};
 use crate::users::{list_key, name_key, read_doc};
 use crate::{FromRow, Row, StoreError, Tx, attributes_to_json};
 
@@ -91,6 +91,15 @@ pub async fn by_ids(
         groups.extend(tx.all::<Group>(&sql, &params).await?);
     }
     Ok(groups)
+}
+
+/// Those of these ids that are there, deleted or not, in no order.
+pub async fn known(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    ids: &[GroupId],
+) -> Result<Vec<GroupId>, StoreError> {
+    lists::known(tx, "groups", tenant, ids).await
 }
 
 /// Creates the group or replaces it wholly (its members stay).

@@ -2,7 +2,7 @@
 
 use muster_model::{JobId, ObjectId, TenantId};
 
-use crate::{FromRow, StoreError, Tx, Val};
+use crate::{FromRow, FromVal, StoreError, Tx, Val};
 
 /// Ids of one IN list; lists are filled up to this length so that few statements are prepared.
 pub(crate) const LIST: usize = 64;
@@ -21,6 +21,27 @@ pub(crate) fn id_list(first: usize, ids: impl Iterator<Item = Val>) -> (String, 
         .map(|n| format!("${n}"))
         .collect();
     (list.join(", "), params)
+}
+
+/// Which of these ids a table of objects has, in no order.
+pub(crate) async fn known<I>(
+    tx: &mut Tx<'_>,
+    table: &str,
+    tenant: TenantId,
+    ids: &[I],
+) -> Result<Vec<I>, StoreError>
+where
+    I: FromVal + Into<Val> + Copy,
+{
+    let mut known = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LIST) {
+        let (list, mut params) = id_list(2, ids.iter().map(|id| (*id).into()));
+        params.insert(0, tenant.into());
+        let sql = format!("SELECT id FROM {table} WHERE tenant = $1 AND id IN ({list})");
+        let found: Vec<(I,)> = tx.all(&sql, &params).await?;
+        known.extend(found.into_iter().map(|(id,)| id));
+    }
+    Ok(known)
 }
 
 /// Rows of a job whose `column` is one of these ids, in no order. `select` ends with the table.

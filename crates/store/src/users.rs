@@ -5,7 +5,7 @@ use muster_model::{Attributes, ObjectId, TenantId, Timestamp, UserId};
 
 use crate::feed::{self, Change};
 use crate::listing::{Key, Listing};
-use crate::lists::{LIST, id_list};
+use crate::lists::{self, LIST, id_list};
 use crate::{FromRow, Row, StoreError, Tx, attributes_from_json, attributes_to_json};
 
 const COLUMNS: &str = "id, user_principal_name, enabled, manager, deleted, doc";
@@ -142,6 +142,15 @@ pub async fn by_ids(
         users.extend(tx.all::<User>(&sql, &params).await?);
     }
     Ok(users)
+}
+
+/// Those of these ids that are there, deleted or not, in no order.
+pub async fn known(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    ids: &[UserId],
+) -> Result<Vec<UserId>, StoreError> {
+    lists::known(tx, "users", tenant, ids).await
 }
 
 /// Creates the user or replaces it wholly.

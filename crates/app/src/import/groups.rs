@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future::BoxFuture;
-use muster_model::directory::{Group, Kind, Shape};
+use muster_model::directory::{Group, Kind, Shape, shape_of};
 use muster_model::{GroupId, Value};
 use muster_store::{StoreError, Tx, groups};
 
@@ -31,7 +31,7 @@ impl Row for GroupRow {
     }
 
     fn holds_several(column: &str) -> bool {
-        shape(Kind::Group, column) == Ok(Shape::Texts)
+        shape_of(Kind::Group, column) == Some(Shape::Texts)
     }
 
     fn put(&mut self, column: &str, value: Value) -> Result<(), String> {

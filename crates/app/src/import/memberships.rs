@@ -145,15 +145,15 @@ impl Known {
             }
         }
         let ids: Vec<UserId> = written.keys().map(|id| id.user()).collect();
-        for user in users::by_ids(tx, tenant, &ids).await? {
-            for name in written.remove(&user.id.into()).unwrap_or_default() {
-                self.users.insert(name.to_owned(), user.id);
+        for user in users::known(tx, tenant, &ids).await? {
+            for name in written.remove(&user.into()).unwrap_or_default() {
+                self.users.insert(name.to_owned(), user);
             }
         }
         let ids: Vec<GroupId> = written.keys().map(|id| id.group()).collect();
-        for group in groups::by_ids(tx, tenant, &ids).await? {
-            for name in written.remove(&group.id.into()).unwrap_or_default() {
-                self.groups.insert(name.to_owned(), Ok(group.id));
+        for group in groups::known(tx, tenant, &ids).await? {
+            for name in written.remove(&group.into()).unwrap_or_default() {
+                self.groups.insert(name.to_owned(), Ok(group));
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use muster_model::directory::{Kind, Shape, User};
+use muster_model::directory::{Kind, Shape, User, shape_of};
 use muster_model::{TenantId, UserId, Value};
 use muster_store::users::{self, name_key};
 use muster_store::{StoreError, Tx};
@@ -39,7 +39,7 @@ impl Row for UserRow {
     }
 
     fn holds_several(column: &str) -> bool {
-        shape(Kind::User, column) == Ok(Shape::Texts)
+        shape_of(Kind::User, column) == Some(Shape::Texts)
     }
 
     fn put(&mut self, column: &str, value: Value) -> Result<(), String> {
