@@ -209,8 +209,8 @@ impl Play<'_> {
         if !cycles.iter().any(|cycle| cycle.id == idle.id) {
             cycles.push(idle);
         }
-        let entitled = jobs::entitled(ctx, APP).await?;
-        let counted = target.count().await?;
+        let (entitled, counted) = tokio::join!(jobs::entitled(ctx, APP), target.count());
+        let (entitled, counted) = (entitled?, counted?);
 
         self.step("Provisioning logs").await;
         for event in log::list(ctx, Some(APP), EventQuery::default(), 12)
