@@ -102,7 +102,11 @@ impl Hidden {
     /// What may be told of a body.
     fn body(&self, bytes: &[u8], seen: &mut Seen) -> Body {
         let text = String::from_utf8_lossy(bytes);
-        let is_plain = !self.is_in(&text) && seen.values.is_empty() && !seen.shows(&text);
+        // What is escaped may be anything.
+        let is_plain = !text.contains('\\')
+            && !self.is_in(&text)
+            && seen.values.is_empty()
+            && !seen.shows(&text);
         let (mut told, mut is_cut) = if is_plain {
             (text.into_owned(), false)
         } else {
@@ -131,7 +135,13 @@ impl Hidden {
             Err(_) if self.is_in(text) => (HIDDEN.to_owned(), false),
             Err(_) => {
                 let end = text.floor_char_boundary(LONGEST);
-                (seen.out_of(&text[..end]), end < text.len())
+                let (mut told, is_cut) = (seen.out_of(&text[..end]), end < text.len());
+                if is_cut {
+                    // What stands at the end may be the beginning of what is hidden.
+                    let rest = told.len().saturating_sub(seen.longest());
+                    told.truncate(told.floor_char_boundary(rest));
+                }
+                (told, is_cut)
             }
         }
     }
@@ -211,6 +221,12 @@ impl Seen {
                     .for_each(|it| self.add(it));
             }
         }
+    }
+
+    /// Bytes of the longest of these.
+    fn longest(&self) -> usize {
+        let all = self.secrets.iter().chain(&self.values);
+        all.map(String::len).max().unwrap_or_default()
     }
 
     /// A text without any of these.
@@ -417,9 +433,74 @@ mod tests {
 
     #[test]
     fn a_long_body_is_cut_and_its_size_is_told() {
+        let tell = |text: &str, seen: &Seen| {
+            let mut seen = Seen {
+                secrets: seen.secrets.clone(),
+                values: seen.values.clone(),
+            };
+            let told = Hidden::new(&[]).body(text.as_bytes(), &mut seen);
+            assert_eq!(told.size, text.len() as u64);
+            (told.text, told.is_cut)
+        };
+        let none = Seen::default();
         let long = "ä".repeat(LONGEST);
-        let told = Hidden::new(&[]).body(long.as_bytes(), &mut Seen::default());
-        assert_eq!((told.text.len(), told.size), (LONGEST, 2 * LONGEST as u64));
+        assert_eq!(tell(&long, &none), ("ä".repeat(LONGEST / 2), true));
+        let just = "x".repeat(LONGEST);
+        assert_eq!(tell(&just, &none), (just.clone(), false));
+        assert_eq!(tell(&format!("{just}y"), &none), (just, true));
+
+        // What is left out makes it shorter; it was cut all the same.
+        let secret = "s".repeat(100);
+        let seen = Seen {
+            secrets: vec![secret.clone()],
+            values: Vec::new(),
+        };
+        let json = format!(r#"{{"a":"{}","b":"end"}}"#, secret.repeat(400));
+        let (told, is_cut) = tell(&json, &seen);
+        assert!(is_cut && !told.contains("ss"), "{told}");
+        // One that stands where the text is cut is not begun.
+        for before in 0..150 {
+            let text = format!("{}{}", "-".repeat(before), secret.repeat(400));
+            let (told, is_cut) = tell(&text, &seen);
+            assert!(is_cut && !told.contains('s'), "{before}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_to_hide_is_told_as_it_is() {
+        check(
+            &[],
+            r#"{ "a" : 1.0, "a" : 2 }"#,
+            r#"{ "a" : 1.0, "a" : 2 }"#,
+        );
+        check(&[], "<p>none</p>", "<p>none</p>");
+    }
+
+    #[test]
+    fn what_gives_access_is_left_out_where_nothing_else_is() {
+        for (answer, told) in [
+            (
+                r#"{"detail":"no such token mst/token"}"#,
+                r#"{"detail":"no such token [redacted]"}"#,
+            ),
+            (
+                r#"{"detail":"no such token mst\/token"}"#,
+                r#"{"detail":"no such token [redacted]"}"#,
+            ),
+            ("<p>mst/token</p>", "<p>[redacted]</p>"),
+        ] {
+            let mut seen = Seen {
+                secrets: vec!["mst/token".to_owned()],
+                values: Vec::new(),
+            };
+            let body = Hidden::new(&[]).body(answer.as_bytes(), &mut seen);
+            assert_eq!((body.text.as_str(), body.is_cut), (told, false));
+        }
+        check(
+            &[],
+            r#"{"pass\u0077ord":"s3cret"}"#,
+            r#"{"password":"[redacted]"}"#,
+        );
     }
 
     #[test]
