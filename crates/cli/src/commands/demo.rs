@@ -209,8 +209,11 @@ impl Play<'_> {
         if !cycles.iter().any(|cycle| cycle.id == idle.id) {
             cycles.push(idle);
         }
-        let (entitled, counted) = tokio::join!(jobs::entitled(ctx, APP), target.count());
-        let (entitled, counted) = (entitled?, counted?);
+        // In a task of its own: with SQLite, who reads does not wait, and so lets nobody else run.
+        let reading = ctx.clone();
+        let entitled = tokio::spawn(async move { jobs::entitled(&reading, APP).await });
+        let counted = target.count().await?;
+        let entitled = entitled.await??;
 
         self.step("Provisioning logs").await;
         for event in log::list(ctx, Some(APP), EventQuery::default(), 12)
