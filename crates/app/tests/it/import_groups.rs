@@ -1,6 +1,7 @@
 //! Import of groups and memberships.
 
 use muster_app::import::{Format, What};
+use muster_model::Value;
 use muster_testkit::TestStore;
 
 use crate::import::{counts, csv, load, user, users};
@@ -9,6 +10,8 @@ use crate::{groups_named, on_both};
 on_both!(
     groups_are_known_by_id_or_by_a_unique_name,
     members_are_named_by_id_or_name,
+    an_id_may_be_written_in_several_ways,
+    a_group_has_several_types,
 );
 
 async fn groups_are_known_by_id_or_by_a_unique_name(test: &TestStore) {
@@ -110,4 +113,27 @@ async fn members_are_named_by_id_or_name(test: &TestStore) {
     // No type named: the file may leave the column out.
     let text = "memberId,groupId\nana@a.example,Sales\nbo@a.example,Europe\n";
     assert_eq!(csv(test, What::Memberships, text).await, [1, 0, 1, 0]);
+}
+
+async fn an_id_may_be_written_in_several_ways(test: &TestStore) {
+    let group = "11111111-2222-4333-8444-0000000000aa";
+    let member = "11111111-2222-4333-8444-0000000000bb";
+    let text = format!("id,userPrincipalName\n{member},ana@a.example\n");
+    assert_eq!(users(test, &text).await, [1, 0, 0, 0]);
+    let text = format!("id,displayName\n{group},Sales\n");
+    assert_eq!(csv(test, What::Groups, &text).await, [1, 0, 0, 0]);
+    let (upper, plain) = (member.to_uppercase(), member.replace('-', ""));
+    let text = format!(
+        "groupId,memberId\n{group},{upper}\n{},{member}\n{group},{plain}\n{group},{{{member}}}\n",
+        group.to_uppercase()
+    );
+    assert_eq!(csv(test, What::Memberships, &text).await, [1, 0, 3, 0]);
+}
+
+async fn a_group_has_several_types(test: &TestStore) {
+    let text = "displayName,groupTypes\nSales,Unified;DynamicMembership\n";
+    assert_eq!(csv(test, What::Groups, text).await, [1, 0, 0, 0]);
+    let types = Value::List(vec!["Unified".into(), "DynamicMembership".into()]);
+    let sales = &groups_named(test, "Sales").await[0];
+    assert_eq!(sales.attributes.get("groupTypes"), Some(&types));
 }

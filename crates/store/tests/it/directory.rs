@@ -3,7 +3,8 @@
 use muster_model::application::{Application, Assignment};
 use muster_model::directory::{Group, Kind, Membership, User};
 use muster_model::{
-    ApplicationId, AssignmentId, Attributes, GroupId, JobId, ObjectId, Position, RoleId, UserId,
+    ApplicationId, AssignmentId, Attributes, GroupId, JobId, ObjectId, Position, RoleId, TenantId,
+    UserId,
 };
 use muster_store::feed::{self, Change, Entry};
 use muster_store::{StoreError, Tx, applications, assignments, groups, memberships, users};
@@ -15,6 +16,7 @@ use crate::{NOW, TENANT, on_both};
 
 on_both!(
     a_user_is_found_by_id_and_by_name_ignoring_case,
+    those_of_many_ids_are_known_that_are_there,
     two_living_users_never_share_a_name,
     pages_follow_the_ids_and_end,
     grants_come_directly_and_through_security_groups,
@@ -65,6 +67,49 @@ async fn a_user_is_found_by_id_and_by_name_ignoring_case(test: &TestStore) {
         (by_id.as_ref(), by_name.as_ref()),
         (Some(&wanted), Some(&wanted))
     );
+}
+
+async fn those_of_many_ids_are_known_that_are_there(test: &TestStore) {
+    let stranger = user("stranger");
+    let of_another = stranger.id;
+    write!(test, |tx| users::put(
+        tx,
+        TenantId(TENANT.0 + 1),
+        &stranger,
+        NOW
+    )
+    .await)
+    .unwrap();
+    // A list of ids has 1, 8 or 64 places.
+    for count in [0, 1, 2, 8, 9, 64, 65, 130] {
+        let people: Vec<User> = (0..count).map(|n| user(&format!("{count}-{n}"))).collect();
+        let teams: Vec<Group> = (0..count).map(|_| group("team", true)).collect();
+        let mut of_users: Vec<UserId> = people.iter().map(|it| it.id).collect();
+        let mut of_groups: Vec<GroupId> = teams.iter().map(|it| it.id).collect();
+        let (mut asked, mut asked_groups) = (of_users.clone(), of_groups.clone());
+        asked.extend([of_another, UserId::new()]);
+        asked_groups.extend(people.iter().map(|it| ObjectId::from(it.id).group()));
+        let (mut known, mut known_groups) = write!(test, |tx| {
+            for mut person in people {
+                // Who was deleted can be restored, and is there until then.
+                person.deleted = person.user_principal_name.contains("-7@").then_some(NOW);
+                put_user(tx, &person).await?;
+            }
+            for team in &teams {
+                groups::put(tx, TENANT, team, NOW).await?;
+            }
+            Ok((
+                users::known(tx, TENANT, &asked).await?,
+                groups::known(tx, TENANT, &asked_groups).await?,
+            ))
+        })
+        .unwrap();
+        known.sort_unstable();
+        known_groups.sort_unstable();
+        of_users.sort_unstable();
+        of_groups.sort_unstable();
+        assert_eq!((known, known_groups), (of_users, of_groups), "{count}");
+    }
 }
 
 async fn two_living_users_never_share_a_name(test: &TestStore) {
