@@ -384,11 +384,36 @@ pub async fn update(
     before: &Resource,
     resource: &Resource,
 ) -> Result<(), StoreError> {
+    if before.doc == resource.doc {
+        return update_version(tx, place, resource).await;
+    }
     write(tx, place, before, resource).await?;
     if let Some(held) = tx.held.get_mut(&resource.id) {
         *held = resource.clone();
     }
     Ok(())
+}
+
+/// Writes the version and the time of a resource of which nothing else has changed, as [`update`] does.
+pub async fn update_version(
+    tx: &mut Tx<'_>,
+    place: Place,
+    resource: &Resource,
+) -> Result<(), StoreError> {
+    if let Some(held) = tx.held.get_mut(&resource.id) {
+        (held.version, held.modified) = (resource.version, resource.modified);
+    }
+    if let Some(recent) = &mut tx.recent
+        && recent.place == place
+        && (recent.group.kind, recent.group.id) == (resource.kind, resource.id)
+    {
+        (recent.group.version, recent.group.modified) = (resource.version, resource.modified);
+        recent.is_written = false;
+        tx.kept += 1;
+        return Ok(());
+    }
+    let (sql, params) = touch(place, resource);
+    tx.exec_along(sql, params).await
 }
 
 async fn write(
@@ -397,19 +422,6 @@ async fn write(
     before: &Resource,
     resource: &Resource,
 ) -> Result<(), StoreError> {
-    if before.doc == resource.doc {
-        if let Some(recent) = &mut tx.recent
-            && recent.place == place
-            && (recent.group.kind, recent.group.id) == (resource.kind, resource.id)
-        {
-            recent.group = resource.clone();
-            recent.is_written = false;
-            tx.kept += 1;
-            return Ok(());
-        }
-        let (sql, params) = touch(place, resource);
-        return tx.exec_along(sql, params).await;
-    }
     let (sql, mut params) =
         if before.name_key == resource.name_key && before.external_id == resource.external_id {
             // An index is written when its column is named, whether the value changes or not.

@@ -1,5 +1,6 @@
 //! Members of received groups: who comes, who goes, and what the event feed tells of it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use muster_model::integration::{Happening, ResourceKind};
@@ -29,9 +30,9 @@ pub(super) fn rows(members: Vec<member::Member>) -> Vec<NewMember> {
 }
 
 /// Members that come or go.
-pub(super) enum Moving {
+pub(super) enum Moving<'a> {
     Add(Vec<NewMember>),
-    Remove(Vec<String>),
+    Remove(Cow<'a, [String]>),
 }
 
 /// What happens to the members of a group: written down, and told by the event feed.
@@ -68,33 +69,33 @@ impl Moved {
         tx: &mut Tx<'_>,
         place: Place,
         of: &ResourceType,
-        changes: Vec<MemberChange>,
+        changes: &[MemberChange],
     ) -> Result<bool, Fault> {
         let group = self.resource;
         let mut any = false;
         for change in changes {
             let moving = match change {
-                MemberChange::Add(members) => vec![Moving::Add(rows(members))],
-                MemberChange::Remove(values) => vec![Moving::Remove(values)],
+                MemberChange::Add(members) => vec![Moving::Add(rows(members.clone()))],
+                MemberChange::Remove(values) => vec![Moving::Remove(values.into())],
                 MemberChange::RemoveAll => {
                     let all = all_members(tx, place, group).await?;
                     let values = all.into_iter().map(|member| member.value);
-                    vec![Moving::Remove(values.collect())]
+                    vec![Moving::Remove(values.collect::<Vec<_>>().into())]
                 }
                 MemberChange::ReplaceAll(members) => {
-                    let wanted = rows(members);
+                    let wanted = rows(members.clone());
                     let gone = gone(all_members(tx, place, group).await?, &wanted);
-                    vec![Moving::Remove(gone), Moving::Add(wanted)]
+                    vec![Moving::Remove(gone.into()), Moving::Add(wanted)]
                 }
                 MemberChange::RemoveMatching(filter) => {
                     let mut gone = Vec::new();
                     for member in all_members(tx, place, group).await? {
                         let value = member.value.clone();
-                        if to_scim(member).meets(&filter, of)? {
+                        if to_scim(member).meets(filter, of)? {
                             gone.push(value);
                         }
                     }
-                    vec![Moving::Remove(gone)]
+                    vec![Moving::Remove(gone.into())]
                 }
             };
             any |= self.run(tx, place, moving).await?;
@@ -106,7 +107,7 @@ impl Moved {
         &self,
         tx: &mut Tx<'_>,
         place: Place,
-        moving: Vec<Moving>,
+        moving: Vec<Moving<'_>>,
     ) -> Result<bool, StoreError> {
         let mut any = false;
         for one in moving {

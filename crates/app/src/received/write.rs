@@ -307,7 +307,7 @@ impl Step {
             }
             Self::Members(kind, id, changes) => {
                 let stored = found(tx, profile, (*kind, *id), precondition).await?;
-                move_members(tx, profile, now, stored, changes.clone()).await
+                move_members(tx, profile, now, stored, changes).await
             }
             Self::Delete(kind, id) => {
                 let resource = found(tx, profile, (*kind, *id), precondition).await?;
@@ -434,18 +434,19 @@ async fn move_members(
     tx: &mut Tx<'_>,
     profile: &Profile,
     now: Timestamp,
-    stored: Resource,
-    changes: Vec<MemberChange>,
+    mut resource: Resource,
+    changes: &[MemberChange],
 ) -> Result<Shown, Fault> {
-    let (place, of) = (profile.place, profile.of(stored.kind));
-    check_filters(of, &changes)?;
-    let mut resource = stored.clone();
+    let (place, of) = (profile.place, profile.of(resource.kind));
+    check_filters(of, changes)?;
+    let before = (resource.version, resource.modified);
     document::touch(&mut resource, now);
     let moved = Moved::of(&resource, now);
-    if !moved.change(tx, place, of, changes).await? {
-        return Ok(alone(stored));
+    if moved.change(tx, place, of, changes).await? {
+        resources::update_version(tx, place, &resource).await?;
+    } else {
+        (resource.version, resource.modified) = before;
     }
-    resources::update(tx, place, &stored, &resource).await?;
     Ok(alone(resource))
 }
 
@@ -471,7 +472,7 @@ async fn change(
         Undeclared::Stays => None,
     };
     if after == before && undeclared.is_none() {
-        return move_members(tx, profile, now, stored, members).await;
+        return move_members(tx, profile, now, stored, &members).await;
     }
     check_filters(of, &members)?;
     let mut resource = stored.clone();
@@ -491,7 +492,7 @@ async fn change(
         resources::set_extras(tx, place, (kind, id), Some(extras)).await?;
     }
     received::append(tx, place, moved.event(what), &paths).await?;
-    moved.change(tx, place, of, members).await?;
+    moved.change(tx, place, of, &members).await?;
     Ok(alone(resource))
 }
 

@@ -27,16 +27,8 @@ pub fn apply(
     kind: &ResourceType,
 ) -> Result<Applied, ScimError> {
     let budget = Budget::new();
-    let mut draft = Draft {
-        budget: &budget,
-        document: document.clone(),
-        members: Vec::new(),
-        id,
-        kind,
-    };
-    for operation in &request.operations {
-        draft.operate(operation)?;
-    }
+    let mut draft = Draft::new(&budget, document.clone(), id, kind);
+    draft.operate_all(request)?;
     write_schemas(&mut draft.document, kind);
     let changed = draft.document != *document;
     *document = draft.document;
@@ -56,8 +48,9 @@ pub fn members_alone(request: &PatchRequest, kind: &ResourceType) -> Option<Vec<
     if !is_alone {
         return None;
     }
-    let applied = apply(&mut Map::new(), "", request, kind);
-    applied.ok().map(|applied| applied.members)
+    let budget = Budget::new();
+    let mut draft = Draft::new(&budget, Map::new(), "", kind);
+    draft.operate_all(request).ok().map(|()| draft.members)
 }
 
 struct Draft<'a> {
@@ -70,7 +63,24 @@ struct Draft<'a> {
 
 pub(super) type Done = Result<(), ScimError>;
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    const fn new(budget: &'a Budget, document: Map, id: &'a str, kind: &'a ResourceType) -> Self {
+        Self {
+            budget,
+            document,
+            members: Vec::new(),
+            id,
+            kind,
+        }
+    }
+
+    fn operate_all(&mut self, request: &PatchRequest) -> Done {
+        request
+            .operations
+            .iter()
+            .try_for_each(|operation| self.operate(operation))
+    }
+
     fn operate(&mut self, operation: &Operation) -> Done {
         let value = operation.value.as_ref();
         match &operation.path {
