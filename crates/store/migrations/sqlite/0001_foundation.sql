@@ -511,7 +511,8 @@ CREATE TABLE resource_totals (
 );
 
 -- The change feed of what integrations received, each numbered on its own. The last entry is never removed, so
--- that no number comes twice; `tx` is always 0 here.
+-- that no number comes twice; `tx` is always 0 here. With row ids: what is added at the end fills page after page, where
+-- the end of a table without them is put in order again and again.
 CREATE TABLE received_changes (
     tenant BIGINT NOT NULL,
     integration BIGINT NOT NULL,
@@ -522,9 +523,9 @@ CREATE TABLE received_changes (
     resource BLOB NOT NULL,
     version BIGINT NOT NULL,
     details TEXT,
-    at BIGINT NOT NULL,
-    PRIMARY KEY (tenant, integration, tx, number)
-) WITHOUT ROWID;
+    at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX received_changes_number ON received_changes (tenant, integration, tx, number);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (
