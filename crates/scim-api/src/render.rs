@@ -121,7 +121,7 @@ impl<'a> Renderer<'a> {
 
 /// The address of a resource.
 pub(crate) fn place(base: &str, profile: &Profile, kind: ResourceKind, id: &str) -> String {
-    format!("{base}{}/{id}", profile.of(kind).endpoint)
+    [base, &profile.of(kind).endpoint, "/", id].concat()
 }
 
 fn quoted(text: &str) -> String {

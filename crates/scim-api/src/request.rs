@@ -66,7 +66,7 @@ async fn respond(face: &Face, request: Request) -> Result<Answer, ScimError> {
         .authenticate(integration, token, origin)
         .await?;
     let profile = Arc::clone(&caller.profile);
-    let base = format!("{}/scim/{integration}/v2", face.public_url);
+    let base = [&face.public_url, "/scim/", &integration.to_string(), "/v2"].concat();
     let call = Call {
         provider: &face.provider,
         caller,
@@ -364,22 +364,14 @@ async fn read(
     let media = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_ascii_lowercase()
-        });
-    match media.as_deref() {
-        None | Some("" | "application/scim+json" | "application/json") => {}
-        Some(other) => {
-            return Err(ScimError::unsupported_media_type(format!(
-                "send application/scim+json, not {}",
-                other.chars().take(60).collect::<String>()
-            )));
-        }
+        .map(|value| value.split(';').next().unwrap_or_default().trim());
+    let good = ["", "application/scim+json", "application/json"];
+    if let Some(other) = media.filter(|media| !good.iter().any(|it| media.eq_ignore_ascii_case(it)))
+    {
+        return Err(ScimError::unsupported_media_type(format!(
+            "send application/scim+json, not {}",
+            other.chars().take(60).collect::<String>()
+        )));
     }
     read_body(body, most, BODY)
         .await

@@ -42,43 +42,21 @@ const fn number(what: Happening) -> i64 {
 }
 
 /// Writes to the feed in the caller's transaction; `details` are the paths that changed, or members.
-pub async fn append(
-    tx: &mut Tx<'_>,
-    place: Place,
-    event: NewEvent,
-    details: &[String],
-) -> Result<(), StoreError> {
-    // The feed is not the row of a group.
-    let recent = tx.recent.take();
-    let appended = append_parts(tx, place, event, details).await;
-    tx.recent = recent;
-    appended
-}
-
-async fn append_parts(
-    tx: &mut Tx<'_>,
-    place: Place,
-    event: NewEvent,
-    details: &[String],
-) -> Result<(), StoreError> {
-    let parts = details.chunks(MEMBERS).map(Some);
-    let none = details.is_empty().then_some(None);
-    for part in parts.chain(none) {
-        let details = part.map(serde_json::to_string).transpose();
-        let details = details.map_err(|error| StoreError::Sql(error.to_string()))?;
-        let number = if tx.is_postgres() {
-            0
-        } else {
-            next_number(tx, place).await?
-        };
+pub fn append(tx: &mut Tx<'_>, place: Place, event: NewEvent, mut details: Vec<String>) {
+    while details.len() > MEMBERS {
+        let rest = details.split_off(MEMBERS);
         tx.tell_later(Told {
             place,
             event,
             details,
-            number,
         });
+        details = rest;
     }
-    Ok(())
+    tx.tell_later(Told {
+        place,
+        event,
+        details,
+    });
 }
 
 /// An event that is written together with others.
@@ -86,48 +64,82 @@ async fn append_parts(
 pub(crate) struct Told {
     place: Place,
     event: NewEvent,
-    /// JSON text.
-    details: Option<String>,
-    /// On SQLite.
-    number: i64,
+    details: Vec<String>,
 }
 
-/// Writes [`Told::into_row`] on SQLite.
+/// Writes [`Told::row`] on SQLite.
 pub(crate) const INSERT_EVENTS: &str = "INSERT INTO received_changes \
     (tenant, integration, tx, number, what, kind, resource, version, details, at)";
 
 impl Told {
-    pub(crate) fn into_row(self) -> Vec<Val> {
+    /// Tells of the next event as well, if both say who came to one group, or who left it, and nothing happened in
+    /// between. The version is the last one: those before it are nowhere written down. Otherwise gives it back.
+    pub(crate) fn join(&mut self, next: Self) -> Option<Self> {
+        let (mine, its) = (&self.event, &next.event);
+        let moves = matches!(
+            its.what,
+            Happening::MembersAdded | Happening::MembersRemoved
+        );
+        let same = (self.place, mine.what, mine.resource) == (next.place, its.what, its.resource);
+        if !moves || !same || self.details.len() + next.details.len() > MEMBERS {
+            return Some(next);
+        }
+        self.event = next.event;
+        self.details.extend(next.details);
+        None
+    }
+
+    /// JSON text.
+    fn details(&self) -> Result<Option<String>, StoreError> {
+        if self.details.is_empty() {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(&self.details);
+        text.map(Some)
+            .map_err(|error| StoreError::Sql(error.to_string()))
+    }
+
+    fn row(&self, number: i64) -> Result<Vec<Val>, StoreError> {
         let Self { place, event, .. } = self;
-        place.params([
+        Ok(place.params([
             0_i64.into(),
-            self.number.into(),
-            number(event.what).into(),
+            number.into(),
+            self::number(event.what).into(),
             event.kind.into(),
             event.resource.into(),
             event.version.into(),
-            self.details.into(),
+            self.details()?.into(),
             event.at.into(),
-        ])
+        ]))
     }
 
-    fn into_json(self) -> serde_json::Value {
+    fn json(&self) -> Result<serde_json::Value, StoreError> {
         let Self { place, event, .. } = self;
-        json!({
+        Ok(json!({
             "tenant": place.tenant.0, "integration": place.integration,
             "what": number(event.what), "kind": event.kind.number(),
             "resource": hex(event.resource),
-            "version": event.version, "details": self.details, "at": event.at.as_micros()
-        })
+            "version": event.version, "details": self.details()?, "at": event.at.as_micros()
+        }))
     }
+}
+
+/// The rows of events on SQLite.
+pub(crate) async fn rows(tx: &mut Tx<'_>, events: &[Told]) -> Result<Vec<Vec<Val>>, StoreError> {
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        let number = next_number(tx, event.place).await?;
+        rows.push(event.row(number)?);
+    }
+    Ok(rows)
 }
 
 /// Writes events on PostgreSQL, which numbers them in this order, after another statement, if there is one that has
 /// `$1` to `$n` and asks nothing back. They are one parameter, so that there is one statement for any number of them.
 pub(crate) fn insert_events(
-    events: Vec<Told>,
+    events: &[Told],
     first: Option<(&'static str, Vec<Val>)>,
-) -> (String, Vec<Val>) {
+) -> Result<(String, Vec<Val>), StoreError> {
     let (first, mut params) = first.map_or((String::new(), Vec::new()), |(sql, params)| {
         (format!("WITH first AS ({sql}) "), params)
     });
@@ -141,20 +153,26 @@ pub(crate) fn insert_events(
          (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place",
         params.len() + 1
     );
-    let events: serde_json::Value = events.into_iter().map(Told::into_json).collect();
-    params.push(events.to_string().into());
-    (sql, params)
+    let events: Result<serde_json::Value, _> = events.iter().map(Told::json).collect();
+    params.push(events?.to_string().into());
+    Ok((sql, params))
 }
 
-/// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. It is looked up once for
-/// all that is committed together. What is undone leaves a gap.
+/// Feeds whose last number is known to the writer of SQLite at most.
+const KNOWN: usize = 10_000;
+
+/// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. The last one is looked up once.
+/// What is undone leaves a gap.
 async fn next_number(tx: &mut Tx<'_>, place: Place) -> Result<i64, StoreError> {
-    if let Some((_, last)) = tx.numbers.iter_mut().find(|(of, _)| *of == place) {
+    if let Some(last) = tx.numbers.get_mut(&place) {
         *last += 1;
         return Ok(*last);
     }
     let next = last(tx, place).await?.number + 1;
-    tx.numbers.push((place, next));
+    if tx.numbers.len() >= KNOWN {
+        tx.numbers.clear();
+    }
+    tx.numbers.insert(place, next);
     Ok(next)
 }
 

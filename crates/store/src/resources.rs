@@ -167,7 +167,8 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         version: resource.version,
         at: resource.created,
     };
-    received::append(tx, place, event, &[]).await
+    received::append(tx, place, event, Vec::new());
+    Ok(())
 }
 
 /// Writes new resources on PostgreSQL by one statement, as far as their names are free, before each is created by
@@ -321,9 +322,9 @@ pub async fn find_for_update(
     Ok(found)
 }
 
-/// A group as it is now, in a transaction that holds it. Members are added one by one, each with a new version of
-/// the group, so of several changes in one commit only the last version is written down. What else is done in
-/// between lets go of it.
+/// A group as it is now, in a transaction that holds it, or at the writer of SQLite, which holds everything. Members
+/// are added one by one, each with a new version of the group, so of several changes in one commit only the last
+/// version is written down. What else is done in between lets go of it.
 #[derive(Debug)]
 pub(crate) struct Recent {
     place: Place,
@@ -341,8 +342,16 @@ impl Recent {
     }
 
     /// The statement that writes its version and time, unless they are written.
-    pub(crate) fn unwritten(self) -> Option<(&'static str, Vec<Val>)> {
+    pub(crate) fn unwritten(&self) -> Option<(&'static str, Vec<Val>)> {
         (!self.is_written).then(|| touch(self.place, &self.group))
+    }
+
+    /// After that.
+    pub(crate) fn written(self) -> Self {
+        Self {
+            is_written: true,
+            ..self
+        }
     }
 }
 
@@ -498,7 +507,7 @@ pub async fn delete(
         version: resource.version,
         at,
     };
-    received::append(tx, place, event, &[]).await?;
+    received::append(tx, place, event, Vec::new());
     Ok(true)
 }
 
@@ -553,5 +562,6 @@ async fn moved(
         version,
         at,
     };
-    received::append(tx, place, event, member).await
+    received::append(tx, place, event, member.to_vec());
+    Ok(())
 }

@@ -228,13 +228,16 @@ fn write_in_groups(
         let mut answers = Vec::new();
         tx.fed = false;
         tx.totals.clear();
-        tx.numbers.clear();
         tx.events.clear();
-        tx.recent = None;
         (tx.broken, tx.is_full) = (false, false);
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
-        if outcome.is_err() && still_open(&tx) {
-            let _ = raw(&mut tx, "ROLLBACK");
+        if outcome.is_err() {
+            // What is known may be what is undone.
+            tx.numbers.clear();
+            tx.recent = None;
+            if still_open(&tx) {
+                let _ = raw(&mut tx, "ROLLBACK");
+            }
         }
         let fed = tx.fed && outcome.is_ok();
         for hook in tx.hooks() {

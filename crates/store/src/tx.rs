@@ -61,8 +61,8 @@ pub struct Tx<'env> {
     pub(crate) is_hopeful: bool,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
-    /// The last numbers of event feeds, as far as this commit gave any.
-    pub(crate) numbers: Vec<(Place, i64)>,
+    /// On SQLite: the last numbers of event feeds, as far as they were given by this writer.
+    pub(crate) numbers: HashMap<Place, i64>,
     after_commit: Vec<Hook>,
     _env: PhantomData<&'env ()>,
 }
@@ -135,7 +135,7 @@ impl Tx<'_> {
             roster: None,
             is_hopeful: false,
             totals: Vec::new(),
-            numbers: Vec::new(),
+            numbers: HashMap::new(),
             after_commit: Vec::new(),
             _env: PhantomData,
         }
@@ -227,7 +227,14 @@ impl Tx<'_> {
     /// Writes down what is kept of the group that changes again and again, and lets go of it: whatever comes
     /// next may read its row, or change it.
     pub(crate) async fn settle(&mut self) -> Result<(), StoreError> {
-        let Some((sql, params)) = self.recent.take().and_then(Recent::unwritten) else {
+        match self.recent.take() {
+            Some(recent) => self.write_recent(&recent).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn write_recent(&mut self, recent: &Recent) -> Result<(), StoreError> {
+        let Some((sql, params)) = recent.unwritten() else {
             return Ok(());
         };
         // Somebody before wrote this, and not who comes next.
@@ -243,24 +250,34 @@ impl Tx<'_> {
     /// Keeps an event back, to be written together with others, at the commit at the latest.
     pub(crate) fn tell_later(&mut self, event: Told) {
         self.written += 1;
-        self.events.push(event);
+        let alone = match self.events.last_mut() {
+            Some(last) => last.join(event),
+            None => Some(event),
+        };
+        self.events.extend(alone);
     }
 
-    /// Writes what was kept back: the group that changes again and again, and the events.
+    /// Writes what was kept back: the group that changes again and again, and the events. On SQLite the group stays
+    /// known, for the next commit as well: nobody else writes.
     pub(crate) async fn write_kept(&mut self) -> Result<(), StoreError> {
-        if self.events.is_empty() {
+        let events = std::mem::take(&mut self.events);
+        if !self.is_postgres() {
+            let recent = self.recent.take();
+            if let Some(recent) = &recent {
+                self.write_recent(recent).await?;
+            }
+            let rows = received::rows(self, &events).await?;
+            self.insert_many(INSERT_EVENTS, "", rows).await?;
+            self.recent = recent.map(Recent::written);
+            return Ok(());
+        }
+        if events.is_empty() {
             return self.settle().await;
         }
-        let events = std::mem::take(&mut self.events);
-        if self.is_postgres() {
-            // Each statement is a message there and one back; both are one.
-            let group = self.recent.take().and_then(Recent::unwritten);
-            let (sql, params) = received::insert_events(events, group);
-            return self.run_along(sql.into(), params).await;
-        }
-        self.settle().await?;
-        let rows = events.into_iter().map(Told::into_row).collect();
-        self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
+        // Each statement is a message there and one back; both are one.
+        let group = self.recent.take().and_then(|recent| recent.unwritten());
+        let (sql, params) = received::insert_events(&events, group)?;
+        self.run_along(sql.into(), params).await
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.

@@ -1,6 +1,7 @@
 //! Each request has an id that its answer, its log lines and its error body share.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The id of a request: the start of the process and a running number.
@@ -14,8 +15,9 @@ impl RequestId {
     /// The next id.
     pub fn next() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
+        static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
         Self {
-            process: std::process::id(),
+            process: *PROCESS,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
         }
     }

@@ -123,7 +123,7 @@ impl Moved {
             };
             if !moved.is_empty() {
                 any = true;
-                received::append(tx, place, self.event(what), &moved).await?;
+                received::append(tx, place, self.event(what), moved);
             }
         }
         Ok(any)

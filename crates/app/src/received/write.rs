@@ -491,7 +491,7 @@ async fn change(
         paths.extend(names);
         resources::set_extras(tx, place, (kind, id), Some(extras)).await?;
     }
-    received::append(tx, place, moved.event(what), &paths).await?;
+    received::append(tx, place, moved.event(what), paths);
     moved.change(tx, place, of, &members).await?;
     Ok(alone(resource))
 }

@@ -16,9 +16,11 @@ on_both!(
     a_member_is_a_group_when_there_is_such_a_group,
     users_are_found_with_their_groups,
     a_group_that_changes_again_and_again_has_its_last_version,
+    what_is_undone_is_not_known_in_the_next_commit,
     integrations_are_numbered_and_kept_apart,
     settings_and_definitions_are_kept,
     the_feed_tells_everything_in_order,
+    who_comes_to_a_group_in_one_commit_is_told_together,
 );
 
 pub(crate) const HERE: Place = Place {
@@ -235,6 +237,87 @@ async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestSt
     assert_eq!(kept, 7);
 }
 
+/// The writer of SQLite goes on with what it knows of a group, and of the feed, in the next commit.
+async fn what_is_undone_is_not_known_in_the_next_commit(test: &TestStore) {
+    /// A change of a member and nothing else, as a request makes it.
+    async fn next(tx: &mut Tx<'_>, id: ResourceId, doc: Option<&str>) -> Result<i64, StoreError> {
+        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let before = found.unwrap();
+        let mut after = before.clone();
+        after.version += 1;
+        if let Some(doc) = doc {
+            after.doc = doc.to_owned();
+        }
+        let event = NewEvent {
+            what: Happening::Updated,
+            kind: after.kind,
+            resource: id,
+            version: after.version,
+            at: NOW,
+        };
+        received::append(tx, HERE, event, Vec::new());
+        resources::update(tx, HERE, &before, &after).await?;
+        Ok(after.version)
+    }
+    let (group, user) = (
+        resource(ResourceKind::GROUP, "g"),
+        resource(ResourceKind::USER, "a"),
+    );
+    let (id, gone) = (group.id, group.clone());
+    write!(test, |tx| {
+        resources::create(tx, HERE, &user).await?;
+        resources::create(tx, HERE, &group).await?;
+        let member = member(user.id.to_string());
+        resources::add_members(tx, HERE, group.id, vec![member]).await?;
+        resources::delete(tx, HERE, &user, NOW).await
+    })
+    .unwrap();
+    let change = async || write!(test, |tx| next(tx, id, None).await).unwrap();
+    assert_eq!((change().await, change().await), (3, 4));
+    // Undone with its savepoint, and with everything that is committed together with it.
+    let refused = write!(test, |tx| {
+        next(tx, id, None).await?;
+        tx.part::<_, StoreError, _>(|tx| Box::pin(next(tx, id, None)))
+            .await?;
+        Err::<(), _>(StoreError::Restarted)
+    });
+    assert!(refused.is_err());
+    assert_eq!(change().await, 5);
+    let broken = test.store.write_at_once::<(), StoreError, _>(move |tx| {
+        Box::pin(async move {
+            next(tx, id, None).await?;
+            next(tx, id, Some("{}")).await?;
+            Err::<(), _>(StoreError::Restarted)
+        })
+    });
+    assert!(broken.await.is_err());
+    assert_eq!(change().await, 6);
+    let renamed = write!(test, |tx| next(tx, id, Some("{\"displayName\":\"h\"}"))
+        .await);
+    assert_eq!((renamed.unwrap(), change().await), (7, 8));
+    let found = write!(test, |tx| {
+        resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await
+    });
+    let found = found.unwrap().unwrap();
+    assert_eq!(
+        (found.version, found.doc.as_str()),
+        (8, "{\"displayName\":\"h\"}")
+    );
+    write!(test, |tx| resources::delete(tx, HERE, &gone, NOW).await).unwrap();
+    let found = write!(test, |tx| {
+        resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await
+    });
+    assert_eq!(found.unwrap(), None);
+    let told = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 100).await
+    });
+    let told = told.unwrap();
+    let updated = told.iter().filter(|it| it.what == Happening::Updated);
+    let versions: Vec<_> = updated.map(|it| it.version).collect();
+    assert_eq!(versions, [3, 4, 5, 6, 7, 8]);
+    assert!(told.is_sorted_by(|one, next| one.position < next.position));
+}
+
 async fn integrations_are_numbered_and_kept_apart(test: &TestStore) {
     let integration = |name: &str| Integration {
         id: IntegrationId::new(),
@@ -317,8 +400,8 @@ async fn the_feed_tells_everything_in_order(test: &TestStore) {
         resources::create(tx, HERE, &group).await?;
         let member = member(user.id.to_string());
         resources::add_members(tx, HERE, group.id, vec![member]).await?;
-        received::append(tx, HERE, added, &members).await?;
-        received::append(tx, HERE, changed, &["title".to_owned()]).await?;
+        received::append(tx, HERE, added, members);
+        received::append(tx, HERE, changed, vec!["title".to_owned()]);
         resources::delete(tx, HERE, &user, NOW).await
     })
     .unwrap();
@@ -356,4 +439,76 @@ async fn the_feed_tells_everything_in_order(test: &TestStore) {
     assert_eq!(all, joined);
     let end = write!(test, |tx| received::end(tx, HERE).await).unwrap();
     assert_eq!(end, after);
+}
+
+async fn who_comes_to_a_group_in_one_commit_is_told_together(test: &TestStore) {
+    let (one, other) = (
+        resource(ResourceKind::GROUP, "one"),
+        resource(ResourceKind::GROUP, "other"),
+    );
+    let (one, other) = (one.id, other.id);
+    let event = |what, resource, version| NewEvent {
+        what,
+        kind: ResourceKind::GROUP,
+        resource,
+        version,
+        at: NOW,
+    };
+    let names = |names: &str| names.chars().map(String::from).collect::<Vec<_>>();
+    let many = |count: usize| (0..count).map(|number| number.to_string()).collect();
+    write!(test, |tx| {
+        use Happening::{MembersAdded as Added, MembersRemoved as Removed, Updated};
+        let mut tell = |what, group, version, who| {
+            received::append(tx, HERE, event(what, group, version), names(who));
+        };
+        tell(Added, one, 2, "a");
+        tell(Added, one, 3, "b");
+        tell(Removed, one, 4, "a");
+        tell(Removed, one, 5, "b");
+        tell(Added, one, 6, "a");
+        tell(Added, other, 2, "a");
+        tell(Added, one, 7, "b");
+        tell(Updated, one, 8, "x");
+        tell(Updated, one, 9, "y");
+        tell(Added, one, 10, "c");
+        let undone = tx.part(|tx| {
+            Box::pin(async move {
+                received::append(tx, HERE, event(Added, one, 11), names("d"));
+                Err::<(), _>(StoreError::Restarted)
+            })
+        });
+        assert!(undone.await.is_err());
+        received::append(tx, HERE, event(Added, one, 11), many(999));
+        received::append(tx, HERE, event(Added, one, 12), many(2));
+        received::append(tx, HERE, event(Added, one, 13), many(998));
+        Ok(())
+    })
+    .unwrap();
+    let told = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 100).await
+    });
+    let told: Vec<_> = told.unwrap();
+    let few = told.iter().map(|it| {
+        let who = it.details.iter().take(4).map(String::as_str);
+        (it.resource, it.version, who.collect::<String>())
+    });
+    let few: Vec<_> = few.collect();
+    let expected = [
+        (one, 3, "ab"),
+        (one, 5, "ab"),
+        (one, 6, "a"),
+        (other, 2, "a"),
+        (one, 7, "b"),
+        (one, 8, "x"),
+        (one, 9, "y"),
+        (one, 10, "c"),
+        (one, 11, "0123"),
+        (one, 13, "0101"),
+    ];
+    assert_eq!(
+        few,
+        expected.map(|(group, version, who)| (group, version, who.to_owned()))
+    );
+    let sizes: Vec<_> = told.iter().map(|it| it.details.len()).collect();
+    assert_eq!(sizes, [2, 2, 1, 1, 1, 1, 1, 1, 999, 1000]);
 }
