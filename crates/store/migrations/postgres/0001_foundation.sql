@@ -522,9 +522,9 @@ CREATE TABLE received_changes (
     resource BYTEA NOT NULL,
     version BIGINT NOT NULL,
     details TEXT,
-    at BIGINT NOT NULL,
-    PRIMARY KEY (tenant, integration, tx, number)
+    at BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX received_changes_number ON received_changes (tenant, integration, tx, number);
 
 -- Where the events of integrations are sent.
 CREATE TABLE webhooks (
