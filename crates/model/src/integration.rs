@@ -82,11 +82,11 @@ pub struct ReceivedEvent {
     pub kind: ResourceKind,
     /// To which one.
     pub resource: ResourceId,
-    /// The version that the resource had then.
+    /// The version that the resource had then; of several changes of members that are told together, the last one.
     pub version: i64,
     /// The paths that changed, or the ids of the members that joined or left.
     pub details: Vec<String>,
-    /// When.
+    /// When; of several the last time.
     pub at: Timestamp,
 }
 

@@ -18,6 +18,8 @@ use crate::words::ago;
 
 /// Resources, or events, of a page.
 const PAGE: u32 = 50;
+/// Paths, or members, that are shown of an event.
+const DETAILS: usize = 20;
 
 struct Row {
     id: String,
@@ -199,8 +201,13 @@ pub(crate) async fn events(
     let events = found.iter().map(|(place, event)| {
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let details = event.get("paths").or_else(|| event.get("members"));
-        let details = details.and_then(Json::as_array).into_iter().flatten();
-        let details: Vec<&str> = details.filter_map(Json::as_str).take(20).collect();
+        let all = details
+            .and_then(Json::as_array)
+            .map_or(&[][..], Vec::as_slice);
+        let shown = all.iter().filter_map(Json::as_str).take(DETAILS);
+        let more = all.len().saturating_sub(DETAILS);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let details: Vec<String> = shown.map(str::to_owned).chain(more).collect();
         let folder = match text("resourceType").as_str() {
             "User" => Some("users"),
             "Group" => Some("groups"),

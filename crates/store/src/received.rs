@@ -41,22 +41,25 @@ const fn number(what: Happening) -> i64 {
     }
 }
 
-/// Writes to the feed in the caller's transaction; `details` are the paths that changed, or members.
-pub fn append(tx: &mut Tx<'_>, place: Place, event: NewEvent, mut details: Vec<String>) {
-    while details.len() > MEMBERS {
-        let rest = details.split_off(MEMBERS);
+/// Writes to the feed in the caller's transaction, at its commit at the latest; `details` are the paths that changed,
+/// or members. What follows an event of the same kind about the members of the same group is told by that one.
+pub fn append(tx: &mut Tx<'_>, place: Place, event: NewEvent, details: Vec<String>) {
+    if details.len() <= MEMBERS {
         tx.tell_later(Told {
             place,
             event,
             details,
         });
-        details = rest;
+        return;
     }
-    tx.tell_later(Told {
-        place,
-        event,
-        details,
-    });
+    let mut rest = details.into_iter();
+    while rest.len() > 0 {
+        tx.tell_later(Told {
+            place,
+            event,
+            details: rest.by_ref().take(MEMBERS).collect(),
+        });
+    }
 }
 
 /// An event that is written together with others.
@@ -67,7 +70,7 @@ pub(crate) struct Told {
     details: Vec<String>,
 }
 
-/// Writes [`Told::row`] on SQLite.
+/// Writes [`Told::into_row`] on SQLite.
 pub(crate) const INSERT_EVENTS: &str = "INSERT INTO received_changes \
     (tenant, integration, tx, number, what, kind, resource, version, details, at)";
 
@@ -89,47 +92,43 @@ impl Told {
         None
     }
 
-    /// JSON text.
-    fn details(&self) -> Result<Option<String>, StoreError> {
-        if self.details.is_empty() {
-            return Ok(None);
-        }
-        let text = serde_json::to_string(&self.details);
-        text.map(Some)
-            .map_err(|error| StoreError::Sql(error.to_string()))
-    }
-
-    fn row(&self, number: i64) -> Result<Vec<Val>, StoreError> {
-        let Self { place, event, .. } = self;
-        Ok(place.params([
+    fn into_row(self, number: i64) -> Vec<Val> {
+        let (place, event) = (self.place, self.event);
+        place.params([
             0_i64.into(),
             number.into(),
             self::number(event.what).into(),
             event.kind.into(),
             event.resource.into(),
             event.version.into(),
-            self.details()?.into(),
+            self.into_text().into(),
             event.at.into(),
-        ]))
+        ])
     }
 
-    fn json(&self) -> Result<serde_json::Value, StoreError> {
-        let Self { place, event, .. } = self;
-        Ok(json!({
+    fn into_json(self) -> serde_json::Value {
+        let (place, event) = (self.place, self.event);
+        json!({
             "tenant": place.tenant.0, "integration": place.integration,
             "what": number(event.what), "kind": event.kind.number(),
-            "resource": hex(event.resource),
-            "version": event.version, "details": self.details()?, "at": event.at.as_micros()
-        }))
+            "resource": hex(event.resource), "version": event.version,
+            "details": self.into_text(), "at": event.at.as_micros()
+        })
+    }
+
+    /// The details as JSON.
+    fn into_text(self) -> Option<String> {
+        let details = self.details;
+        (!details.is_empty()).then(|| serde_json::Value::from(details).to_string())
     }
 }
 
 /// The rows of events on SQLite.
-pub(crate) async fn rows(tx: &mut Tx<'_>, events: &[Told]) -> Result<Vec<Vec<Val>>, StoreError> {
+pub(crate) async fn rows(tx: &mut Tx<'_>, events: Vec<Told>) -> Result<Vec<Vec<Val>>, StoreError> {
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
         let number = next_number(tx, event.place).await?;
-        rows.push(event.row(number)?);
+        rows.push(event.into_row(number));
     }
     Ok(rows)
 }
@@ -137,9 +136,9 @@ pub(crate) async fn rows(tx: &mut Tx<'_>, events: &[Told]) -> Result<Vec<Vec<Val
 /// Writes events on PostgreSQL, which numbers them in this order, after another statement, if there is one that has
 /// `$1` to `$n` and asks nothing back. They are one parameter, so that there is one statement for any number of them.
 pub(crate) fn insert_events(
-    events: &[Told],
+    events: Vec<Told>,
     first: Option<(&'static str, Vec<Val>)>,
-) -> Result<(String, Vec<Val>), StoreError> {
+) -> (String, Vec<Val>) {
     let (first, mut params) = first.map_or((String::new(), Vec::new()), |(sql, params)| {
         (format!("WITH first AS ({sql}) "), params)
     });
@@ -153,13 +152,10 @@ pub(crate) fn insert_events(
          (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place",
         params.len() + 1
     );
-    let events: Result<serde_json::Value, _> = events.iter().map(Told::json).collect();
-    params.push(events?.to_string().into());
-    Ok((sql, params))
+    let events: serde_json::Value = events.into_iter().map(Told::into_json).collect();
+    params.push(events.to_string().into());
+    (sql, params)
 }
-
-/// Feeds whose last number is known to the writer of SQLite at most.
-const KNOWN: usize = 10_000;
 
 /// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. The last one is looked up once.
 /// What is undone leaves a gap.
@@ -169,9 +165,6 @@ async fn next_number(tx: &mut Tx<'_>, place: Place) -> Result<i64, StoreError> {
         return Ok(*last);
     }
     let next = last(tx, place).await?.number + 1;
-    if tx.numbers.len() >= KNOWN {
-        tx.numbers.clear();
-    }
     tx.numbers.insert(place, next);
     Ok(next)
 }

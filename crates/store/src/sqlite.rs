@@ -20,6 +20,8 @@ use crate::{StoreError, Tx, Val};
 const QUEUE: usize = 1024;
 /// Transactions that are committed together at most.
 const GROUP: usize = 512;
+/// Feeds whose last numbers are remembered from one commit to the next at most.
+const FEEDS: usize = 10_000;
 /// Read connections that are kept open at most.
 const READERS: usize = 16;
 
@@ -229,6 +231,9 @@ fn write_in_groups(
         tx.fed = false;
         tx.totals.clear();
         tx.events.clear();
+        if tx.numbers.len() > FEEDS {
+            tx.numbers.clear();
+        }
         (tx.broken, tx.is_full) = (false, false);
         let outcome = write_group(&mut tx, first, &mut queue, &mut answers);
         if outcome.is_err() {

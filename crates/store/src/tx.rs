@@ -260,24 +260,31 @@ impl Tx<'_> {
     /// Writes what was kept back: the group that changes again and again, and the events. On SQLite the group stays
     /// known, for the next commit as well: nobody else writes.
     pub(crate) async fn write_kept(&mut self) -> Result<(), StoreError> {
-        let events = std::mem::take(&mut self.events);
-        if !self.is_postgres() {
-            let recent = self.recent.take();
-            if let Some(recent) = &recent {
-                self.write_recent(recent).await?;
-            }
-            let rows = received::rows(self, &events).await?;
-            self.insert_many(INSERT_EVENTS, "", rows).await?;
+        let (recent, events) = (self.recent.take(), std::mem::take(&mut self.events));
+        let written = self.write_down(recent.as_ref(), events).await;
+        if !self.is_postgres() && written.is_ok() {
             self.recent = recent.map(Recent::written);
-            return Ok(());
         }
-        if events.is_empty() {
-            return self.settle().await;
+        // They are of those who wrote before, and nobody but who comes next would hear of it.
+        self.broken |= written.is_err();
+        written
+    }
+
+    async fn write_down(
+        &mut self,
+        recent: Option<&Recent>,
+        events: Vec<Told>,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() && !events.is_empty() {
+            // Each statement is a message there and one back; both are one.
+            let (sql, params) = received::insert_events(events, recent.and_then(Recent::unwritten));
+            return self.run_along(sql.into(), params).await;
         }
-        // Each statement is a message there and one back; both are one.
-        let group = self.recent.take().and_then(|recent| recent.unwritten());
-        let (sql, params) = received::insert_events(&events, group)?;
-        self.run_along(sql.into(), params).await
+        if let Some(recent) = recent {
+            self.write_recent(recent).await?;
+        }
+        let rows = received::rows(self, events).await?;
+        self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.

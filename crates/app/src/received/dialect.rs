@@ -118,8 +118,6 @@ async fn write_down(store: &Store, dialects: &Dialects) {
 }
 
 fn shortened(text: &str) -> String {
-    let mut short = String::with_capacity(text.len().min(LONGEST));
     let printable = text.chars().filter(|c| !c.is_control());
-    short.extend(printable.take(LONGEST));
-    short
+    printable.take(LONGEST).collect()
 }

@@ -21,6 +21,7 @@ on_both!(
     pages_far_down_are_true_after_others_come_and_go,
     twins_are_created_once,
     patches_at_the_same_time_lose_nothing,
+    members_that_come_and_go_at_the_same_time_are_told_of,
 );
 
 /// A provider, and who calls it.
@@ -282,4 +283,62 @@ async fn patches_at_the_same_time_lose_nothing(test: &TestStore) {
     let document: Value = serde_json::from_str(&shown.resource.doc).unwrap();
     assert_eq!(document["emails"].as_array().map(Vec::len), Some(20));
     assert_eq!(shown.resource.version, 21);
+}
+
+async fn members_that_come_and_go_at_the_same_time_are_told_of(test: &TestStore) {
+    let (provider, caller) = provider(test).await;
+    let mut users = Vec::new();
+    for number in 0..30 {
+        let body = map(json!({"userName": format!("u{number}")}));
+        let made = provider.create(&caller, ResourceKind::USER, body).await;
+        users.push(made.unwrap().resource.id.to_string());
+    }
+    let body = map(json!({"displayName": "G"}));
+    let made = provider.create(&caller, ResourceKind::GROUP, body).await;
+    let group = made.unwrap().resource.id.to_string();
+    let start = provider.end_of_events(&caller).await.unwrap();
+    let patch = |operation: Value| {
+        let (provider, caller, group) = (provider.clone(), caller.clone(), group.clone());
+        tokio::spawn(async move {
+            let body = map(
+                json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}),
+            );
+            let none = Precondition::None;
+            let done = provider.patch(&caller, ResourceKind::GROUP, &group, body, none);
+            done.await.map(|_| ())
+        })
+    };
+    let moves = |op: &str, who: &str| {
+        patch(json!({"op": op, "path": "members", "value": [{"value": who}]}))
+    };
+    let adds: Vec<_> = users.iter().map(|who| moves("add", who)).collect();
+    for done in adds {
+        done.await.unwrap().unwrap();
+    }
+    let events = provider.events(&caller, start, 100, Duration::ZERO).await;
+    let told = events.unwrap().into_iter().flat_map(|event| event.details);
+    assert_eq!(told.count(), 30);
+    let mut mixed: Vec<_> = users[..15].iter().map(|who| moves("remove", who)).collect();
+    mixed.push(patch(
+        json!({"op": "replace", "path": "displayName", "value": "H"}),
+    ));
+    mixed.extend(users[10..20].iter().map(|who| moves("add", who)));
+    let circle = json!([
+        {"method": "POST", "path": "/Groups", "bulkId": "a", "data": {"displayName": "A", "members": [{"value": "bulkId:b", "type": "Group"}]}},
+        {"method": "POST", "path": "/Groups", "bulkId": "b", "data": {"displayName": "B", "members": [{"value": "bulkId:a", "type": "Group"}]}},
+        {"method": "PATCH", "path": format!("/Groups/{group}"), "data": {"Operations": [{"op": "remove", "path": "members", "value": [{"value": users[29]}]}]}},
+    ]);
+    let gone = provider.delete(&caller, ResourceKind::USER, &users[28], Precondition::None);
+    let (done, gone) = tokio::join!(bulk(&provider, &caller, circle), gone);
+    assert_eq!(statuses(&done), [0, 0, 0]);
+    gone.unwrap();
+    for done in mixed {
+        done.await.unwrap().unwrap();
+    }
+    let members = provider.members(&caller, &group, None, 100).await.unwrap();
+    let stay = members
+        .iter()
+        .filter(|it| users[15..28].contains(&it.value));
+    assert_eq!(stay.count(), 13);
+    crate::check::assert_sound(test).await;
 }

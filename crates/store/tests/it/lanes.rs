@@ -16,6 +16,7 @@ on_both!(
     what_fails_after_it_wrote_takes_its_commit_with_it,
     deletions_that_come_together_take_leave_of_every_group,
     who_comes_and_goes_at_once_is_told_of_once,
+    who_comes_beside_what_is_undone_is_told_of,
     a_name_that_is_taken_costs_only_who_wants_it,
     look_ups_that_come_together_have_each_their_own_answer,
     a_name_that_was_refused_is_nobodys_in_the_same_transaction,
@@ -383,6 +384,63 @@ async fn who_comes_and_goes_at_once_is_told_of_once(test: &TestStore) {
         assert_eq!(event.version, 2 + who.len() as i64);
     }
     assert_eq!(who, ["a", "b", "a", "there", "a"]);
+}
+
+/// On SQLite all of these are one commit.
+async fn who_comes_beside_what_is_undone_is_told_of(test: &TestStore) {
+    let group = resource(GROUP, "g");
+    let id = group.id;
+    write!(test, |tx| resources::create(tx, HERE, &group).await).unwrap();
+    let joins = |who: &'static str| {
+        let about = About::Members(id, vec![who.to_owned()].into());
+        write_resource!(test, about, |tx| change(tx, id, who).await)
+    };
+    let undone = test.store.write::<(), StoreError, _>(move |tx| {
+        Box::pin(async move {
+            change(tx, id, "undone").await?;
+            Err(StoreError::Restarted)
+        })
+    });
+    let refused = test.store.write_at_once::<(), StoreError, _>(move |tx| {
+        Box::pin(async move {
+            resources::find_for_update(tx, HERE, GROUP, id).await?;
+            Err(StoreError::Restarted)
+        })
+    });
+    let writer = occupied(test).await;
+    let (a, b, undone, c, refused, d) = tokio::join!(
+        joins("a"),
+        joins("b"),
+        undone,
+        joins("c"),
+        refused,
+        joins("d")
+    );
+    writer.await.unwrap();
+    for done in [a, b, c, d] {
+        done.unwrap();
+    }
+    for failed in [undone, refused] {
+        assert!(matches!(failed, Err(StoreError::Restarted)), "{failed:?}");
+    }
+    assert_eq!(members_of(test, id).await, ["a", "b", "c", "d"]);
+    let found = write!(test, |tx| resources::find(tx, HERE, GROUP, id).await);
+    assert_eq!(found.unwrap().unwrap().version, 5);
+    let all = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 1000).await
+    });
+    let all = all.unwrap();
+    let mut who = Vec::new();
+    for event in &all[1..] {
+        who.extend(event.details.clone());
+        assert_eq!(event.version, 1 + who.len() as i64);
+    }
+    who.sort();
+    assert_eq!(who, ["a", "b", "c", "d"]);
+    if !test.store.is_postgres() {
+        let sizes: Vec<_> = all.iter().map(|event| event.details.len()).collect();
+        assert_eq!(sizes, [0, 2, 2]);
+    }
 }
 
 /// New resources are written in the hope that their names are free; of those with one name the first has it.

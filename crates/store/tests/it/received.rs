@@ -21,11 +21,17 @@ on_both!(
     settings_and_definitions_are_kept,
     the_feed_tells_everything_in_order,
     who_comes_to_a_group_in_one_commit_is_told_together,
+    a_full_disk_leaves_nothing_behind,
 );
 
 pub(crate) const HERE: Place = Place {
     tenant: TENANT,
     integration: 1,
+};
+
+const THERE: Place = Place {
+    tenant: TENANT,
+    integration: 2,
 };
 
 pub(crate) fn resource(kind: ResourceKind, name: &str) -> Resource {
@@ -481,6 +487,10 @@ async fn who_comes_to_a_group_in_one_commit_is_told_together(test: &TestStore) {
         received::append(tx, HERE, event(Added, one, 11), many(999));
         received::append(tx, HERE, event(Added, one, 12), many(2));
         received::append(tx, HERE, event(Added, one, 13), many(998));
+        // The same in another place.
+        received::append(tx, THERE, event(Added, one, 14), names("e"));
+        received::append(tx, THERE, event(Added, one, 15), names("f"));
+        received::append(tx, HERE, event(Added, one, 14), names("g"));
         Ok(())
     })
     .unwrap();
@@ -504,11 +514,78 @@ async fn who_comes_to_a_group_in_one_commit_is_told_together(test: &TestStore) {
         (one, 10, "c"),
         (one, 11, "0123"),
         (one, 13, "0101"),
+        (one, 14, "g"),
     ];
     assert_eq!(
         few,
         expected.map(|(group, version, who)| (group, version, who.to_owned()))
     );
     let sizes: Vec<_> = told.iter().map(|it| it.details.len()).collect();
-    assert_eq!(sizes, [2, 2, 1, 1, 1, 1, 1, 1, 999, 1000]);
+    assert_eq!(sizes, [2, 2, 1, 1, 1, 1, 1, 1, 999, 1000, 1]);
+    let there = write!(test, |tx| {
+        received::read_all(tx, THERE, Position::START, 100).await
+    });
+    let there = there.unwrap();
+    assert_eq!(there.len(), 1);
+    assert_eq!((there[0].version, &there[0].details), (15, &names("ef")));
+}
+
+/// Until there is room again nothing is committed, and then what comes follows what was there before.
+async fn a_full_disk_leaves_nothing_behind(test: &TestStore) {
+    async fn joins(tx: &mut Tx<'_>, id: ResourceId, who: String) -> Result<(), StoreError> {
+        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let mut group = found.unwrap();
+        group.version += 1;
+        resources::add_members(tx, HERE, id, vec![member(who.clone())]).await?;
+        let event = NewEvent {
+            what: Happening::MembersAdded,
+            kind: group.kind,
+            resource: id,
+            version: group.version,
+            at: NOW,
+        };
+        received::append(tx, HERE, event, vec![who]);
+        resources::update_version(tx, HERE, &group).await
+    }
+    async fn pages(test: &TestStore, sql: &'static str) -> i64 {
+        let found = write!(test, |tx| tx.one::<(i64,)>(sql, &[]).await);
+        found.unwrap().unwrap().0
+    }
+    if test.store.is_postgres() {
+        return;
+    }
+    let group = resource(ResourceKind::GROUP, "g");
+    let id = group.id;
+    write!(test, |tx| resources::create(tx, HERE, &group).await).unwrap();
+    let most = pages(test, "PRAGMA page_count").await + 3;
+    let limited: &'static str = format!("PRAGMA max_page_count = {most}").leak();
+    assert_eq!(pages(test, limited).await, most);
+    let (mut came, mut refused) = (0, 0);
+    for number in 0.. {
+        let who = format!("{number:04}-{}", "x".repeat(300));
+        match write!(test, |tx| joins(tx, id, who).await) {
+            Ok(()) => came += 1,
+            Err(StoreError::Full) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        if refused == 3 {
+            pages(test, "PRAGMA max_page_count = 100000").await;
+        }
+        if refused >= 3 && came > 200 {
+            break;
+        }
+        assert!(number < 1000, "{came} came and {refused} were refused");
+    }
+    let found = write!(test, |tx| {
+        resources::find(tx, HERE, ResourceKind::GROUP, id).await
+    });
+    assert_eq!(found.unwrap().unwrap().version, 1 + came);
+    let told = write!(test, |tx| {
+        received::read_all(tx, HERE, Position::START, 1000).await
+    });
+    let told = told.unwrap();
+    let versions: Vec<_> = told.iter().map(|event| event.version).collect();
+    assert_eq!(versions, (1..=1 + came).collect::<Vec<_>>());
+    let numbers = told.iter().map(|event| event.position.number);
+    assert_eq!(numbers.collect::<Vec<_>>(), versions);
 }
