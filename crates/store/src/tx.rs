@@ -367,7 +367,8 @@ impl Tx<'_> {
         self.settle().await?;
         if let Driver::Sqlite(connection) = &mut self.driver {
             let sql = values_sql(head, tail, width, 1);
-            return sqlite::exec_each(connection, &sql, &rows);
+            let touched = sqlite::exec_each(connection, &sql, &rows);
+            return self.noted(touched);
         }
         let mut touched = 0;
         let mut rows = rows.into_iter().peekable();
