@@ -141,7 +141,7 @@ impl Courier for Recorder {
 
 impl Connector for Unconnected {
     fn source(&self, _: TenantId, _: &Job) -> Box<dyn Source> {
-        unimplemented!("no job runs here")
+        unreachable!("no job runs here")
     }
 
     fn target(
@@ -150,6 +150,6 @@ impl Connector for Unconnected {
         _: &Shape,
         _: Arc<dyn Keeper>,
     ) -> Result<Box<dyn Target>, TargetError> {
-        unimplemented!("no job runs here")
+        unreachable!("no job runs here")
     }
 }
