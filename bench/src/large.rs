@@ -1,8 +1,9 @@
 //! A large integration beside a small one: what depends on how many there are, and what it takes to hold them.
 
 use std::future::Future;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::load::{Measured, load};
 use crate::side::{Kept, LONG, Side, TURNS, page};
@@ -12,8 +13,25 @@ const SMALL: usize = 20_000;
 /// Members of the large group, and of the one beside it.
 const MEMBERS: [usize; 2] = [100_000, 1_000];
 const CONNECTIONS: usize = 16;
+/// What only reads, in more turns: how far a look-up goes into memory differs from turn to turn.
+const READS: [&str; 4] = [
+    "get by id",
+    "filter userName",
+    "filter externalId",
+    "list of 100",
+];
+const TURNS_OF_READS: usize = 7;
+const CREATE: &str = "create user";
 
-pub(crate) async fn run(users: usize) -> Result<()> {
+/// Measures everything, or only some of the workloads beside the small side.
+pub(crate) async fn run(users: usize, only: Option<&str>) -> Result<()> {
+    let is_wanted = |name: &str| only.is_none_or(|only| only.split(';').any(|one| one == name));
+    let known = READS.into_iter().chain([CREATE]);
+    ensure!(
+        known.clone().any(is_wanted),
+        "none of {:?}",
+        known.collect::<Vec<_>>()
+    );
     let mut empty = Side::ours(Kept::Sqlite, 0).await?;
     let took = empty.restart().await?;
     println!(
@@ -26,20 +44,25 @@ pub(crate) async fn run(users: usize) -> Result<()> {
     let small = Side::ours(Kept::Sqlite, SMALL).await?;
     let mut large = Side::ours(Kept::Sqlite, 0).await?;
     large.fill_in_bulk(users).await?;
-    println!("{users} users beside {SMALL}, {CONNECTIONS} connections");
-    for workload in [
-        "get by id",
-        "filter userName",
-        "filter externalId",
-        "list of 100",
-        "create user",
-    ] {
+    small.spread().await?;
+    large.spread().await?;
+    println!(
+        "{users} users beside {SMALL}, {CONNECTIONS} connections, each worker on a core of its own"
+    );
+    for workload in READS.into_iter().filter(|it| is_wanted(it)) {
         let of = |side| measure(side, workload);
-        beside(workload, || of(&large), || of(&small)).await?;
+        beside(workload, TURNS_OF_READS, || of(&large), || of(&small)).await?;
+    }
+    if is_wanted(CREATE) {
+        let of = |side| measure(side, CREATE);
+        beside(CREATE, TURNS, || of(&large), || of(&small)).await?;
+    }
+    if only.is_some() {
+        return Ok(());
     }
     let at = |start: usize| pages(&large, start);
     let middle = format!("page at {}, first", users / 2);
-    beside(&middle, || at(users / 2), || at(1)).await?;
+    beside(&middle, TURNS, || at(users / 2), || at(1)).await?;
 
     let mut groups = Vec::new();
     for members in MEMBERS {
@@ -54,11 +77,8 @@ pub(crate) async fn run(users: usize) -> Result<()> {
             }
         }
         let [of_many, of_few] = rates.map(|turns| Measured::median(turns).rate);
-        say(
-            &format!("{workload}, {} and {}", MEMBERS[0], MEMBERS[1]),
-            of_many,
-            of_few,
-        );
+        let what = format!("{workload}, {} and {}", MEMBERS[0], MEMBERS[1]);
+        println!("{}", compared(&what, of_many, of_few));
     }
     let (now, most) = large.memory()?;
     println!("with {users} users: {now} MiB resident, {most} MiB at most");
@@ -71,14 +91,20 @@ pub(crate) async fn run(users: usize) -> Result<()> {
     Ok(())
 }
 
-async fn measure(side: &Side, workload: &str) -> Result<Measured> {
-    side.measure(workload, CONNECTIONS).await
+/// One turn, and the processor time that the server took for each round of it.
+type Turn = (Measured, Duration);
+
+async fn measure(side: &Side, workload: &str) -> Result<Turn> {
+    let before = side.busy()?;
+    let measured = side.measure(workload, CONNECTIONS).await?;
+    turn(side, before, measured)
 }
 
 /// Pages that begin at about one place.
-async fn pages(side: &Side, start: usize) -> Result<Measured> {
+async fn pages(side: &Side, start: usize) -> Result<Turn> {
+    let before = side.busy()?;
     let round = std::sync::Arc::new(move |n: usize| vec![page(start + n % 100)]);
-    load(
+    let measured = load(
         &side.server,
         CONNECTIONS,
         LONG,
@@ -86,28 +112,49 @@ async fn pages(side: &Side, start: usize) -> Result<Measured> {
         round,
         std::sync::Arc::new(|_| {}),
     )
-    .await
+    .await?;
+    turn(side, before, measured)
+}
+
+fn turn(side: &Side, before: Duration, measured: Measured) -> Result<Turn> {
+    let rounds = u32::try_from(measured.rounds)?.max(1);
+    let each = side.busy()?.saturating_sub(before) / rounds;
+    Ok((measured, each))
 }
 
 /// Measures two in turns and says how they compare.
-async fn beside<A, B>(what: &str, one: impl Fn() -> A, other: impl Fn() -> B) -> Result<()>
+async fn beside<A, B>(
+    what: &str,
+    turns: usize,
+    one: impl Fn() -> A,
+    other: impl Fn() -> B,
+) -> Result<()>
 where
-    A: Future<Output = Result<Measured>>,
-    B: Future<Output = Result<Measured>>,
+    A: Future<Output = Result<Turn>>,
+    B: Future<Output = Result<Turn>>,
 {
     let (mut ones, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         others.push(other().await?);
         ones.push(one().await?);
     }
-    let (one, other) = (Measured::median(ones).rate, Measured::median(others).rate);
-    say(what, one, other);
+    let [(one, busy), (other, others_busy)] = [ones, others].map(|turns| {
+        let (turns, mut busy): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
+        busy.sort();
+        (Measured::median(turns).rate, busy[busy.len() / 2])
+    });
+    println!(
+        "{}; {:.1} us of the server beside {:.1}",
+        compared(what, one, other),
+        busy.as_secs_f64() * 1e6,
+        others_busy.as_secs_f64() * 1e6
+    );
     Ok(())
 }
 
-fn say(what: &str, one: f64, other: f64) {
-    println!(
+fn compared(what: &str, one: f64, other: f64) -> String {
+    format!(
         "{what:36} {one:>8.0}/s beside {other:>8.0}/s, {:.2}",
         one / other
-    );
+    )
 }

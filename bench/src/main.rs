@@ -62,7 +62,7 @@ async fn main() -> Result<()> {
             let connections = args.next().map(|text| text.parse()).transpose()?;
             directory::run(number.unwrap_or(100_000), connections.unwrap_or(16)).await
         }
-        "large" => large::run(number.unwrap_or(1_000_000)).await,
+        "large" => large::run(number.unwrap_or(1_000_000), args.next().as_deref()).await,
         "peers" => peers::run(number.unwrap_or(64)).await,
         "bare" => {
             let place = std::env::var(PLACE).context("the place of its rows")?;
@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
         _ => bail!(
             "usage: muster-bench latency [SECONDS] | initial [USERS] | disable [USERS] | throttled [USERS] | flat [USERS] | plan [USERS] | incremental [USERS] | \
              memory [USERS] | rules [ROUNDS] | \
-             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD[;WORKLOAD…]]]] | directory [USERS [CONNECTIONS]] | large [USERS] | \
+             provider [--postgres] [USERS [CONNECTIONS [WORKLOAD[;WORKLOAD…]]]] | directory [USERS [CONNECTIONS]] | large [USERS [WORKLOAD[;WORKLOAD…]]] | \
              peers [CONNECTIONS]"
         ),
     }

@@ -131,6 +131,50 @@ impl Side {
         Ok((now / 1024, most / 1024))
     }
 
+    /// Processor time that the server has taken so far, in all its threads.
+    pub(crate) fn busy(&self) -> Result<Duration> {
+        let pid = self.child.id().context("it runs")?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Behind the name, which may hold anything: user time and system time are the 12th and 13th, in hundredths.
+        let (_, behind) = text.rsplit_once(')').context("a name")?;
+        let times = behind.split_whitespace().skip(11).take(2);
+        let ticks = times
+            .map(str::parse::<u64>)
+            .sum::<Result<u64, std::num::ParseIntError>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Gives each worker of the server a core of its own. Beside the load's threads, which sleep and wake all the time,
+    /// the kernel else keeps two workers on one core for seconds, with the other core partly idle.
+    pub(crate) async fn spread(&self) -> Result<()> {
+        let pid = self.child.id().context("it runs")?;
+        let mut workers = Vec::new();
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?;
+            let name = std::fs::read_to_string(thread.path().join("comm"))?;
+            if name.trim_end() == "tokio-rt-worker" {
+                let id = thread.file_name().to_string_lossy().parse::<u32>()?;
+                workers.push(id);
+            }
+        }
+        workers.sort_unstable();
+        // Those behind them are threads that may wait.
+        let cores = std::thread::available_parallelism()?.get();
+        ensure!(
+            workers.len() >= cores,
+            "{} workers on {cores} cores",
+            workers.len()
+        );
+        for (core, worker) in workers.into_iter().take(cores).enumerate() {
+            let mut command = Command::new("taskset");
+            let arguments = ["-pc".to_owned(), core.to_string(), worker.to_string()];
+            let pinned = command.args(arguments).output().await?;
+            let error = String::from_utf8_lossy(&pinned.stderr);
+            ensure!(pinned.status.success(), "taskset: {error}");
+        }
+        Ok(())
+    }
+
     /// A server of others. What it does not say of its base URL's path and its token is given here.
     pub(crate) async fn peer(mut command: Command, base: &str, users: usize) -> Result<Self> {
         const TOKEN: &str = "token-of-the-peer";
