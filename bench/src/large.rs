@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::load::{Measured, load};
-use crate::side::{Kept, LONG, Side, TURNS, page};
+use crate::side::{Kept, LONG, Side, TURNS, is_wanted, page};
 
 /// Users of the small side.
 const SMALL: usize = 20_000;
@@ -25,13 +25,15 @@ const CREATE: &str = "create user";
 
 /// Measures everything, or only some of the workloads beside the small side.
 pub(crate) async fn run(users: usize, only: Option<&str>) -> Result<()> {
-    let is_wanted = |name: &str| only.is_none_or(|only| only.split(';').any(|one| one == name));
-    let known = READS.into_iter().chain([CREATE]);
-    ensure!(
-        known.clone().any(is_wanted),
-        "none of {:?}",
-        known.collect::<Vec<_>>()
-    );
+    let mut known = READS.into_iter().chain([CREATE]);
+    for name in only.into_iter().flat_map(|only| only.split(';')) {
+        ensure!(
+            known.clone().any(|it| it == name),
+            "{name:?} is none of {:?}",
+            known.by_ref().collect::<Vec<_>>()
+        );
+    }
+    let is_wanted = |name: &str| is_wanted(only, name);
     let mut empty = Side::ours(Kept::Sqlite, 0).await?;
     let took = empty.restart().await?;
     println!(
@@ -95,28 +97,20 @@ pub(crate) async fn run(users: usize, only: Option<&str>) -> Result<()> {
 type Turn = (Measured, Duration);
 
 async fn measure(side: &Side, workload: &str) -> Result<Turn> {
-    let before = side.busy()?;
-    let measured = side.measure(workload, CONNECTIONS).await?;
-    turn(side, before, measured)
+    timed(side, side.measure(workload, CONNECTIONS)).await
 }
 
 /// Pages that begin at about one place.
 async fn pages(side: &Side, start: usize) -> Result<Turn> {
-    let before = side.busy()?;
     let round = std::sync::Arc::new(move |n: usize| vec![page(start + n % 100)]);
-    let measured = load(
-        &side.server,
-        CONNECTIONS,
-        LONG,
-        usize::MAX,
-        round,
-        std::sync::Arc::new(|_| {}),
-    )
-    .await?;
-    turn(side, before, measured)
+    let answered = std::sync::Arc::new(|_: &_| {});
+    let load = load(&side.server, CONNECTIONS, LONG, usize::MAX, round, answered);
+    timed(side, load).await
 }
 
-fn turn(side: &Side, before: Duration, measured: Measured) -> Result<Turn> {
+async fn timed(side: &Side, load: impl Future<Output = Result<Measured>>) -> Result<Turn> {
+    let before = side.busy()?;
+    let measured = load.await?;
     let rounds = u32::try_from(measured.rounds)?.max(1);
     let each = side.busy()?.saturating_sub(before) / rounds;
     Ok((measured, each))

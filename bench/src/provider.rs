@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::load::Measured;
-use crate::side::{BULK, Kept, LONG, Side, TURNS};
+use crate::side::{BULK, Kept, LONG, Side, TURNS, is_wanted};
 
 const WORKLOADS: [&str; 11] = [
     "create user",
@@ -25,7 +25,7 @@ pub(crate) async fn run(
     connections: usize,
     only: Option<&str>,
 ) -> Result<()> {
-    let is_wanted = |name: &str| only.is_none_or(|only| only.split(';').any(|one| one == name));
+    let is_wanted = |name: &str| is_wanted(only, name);
     let ours = Side::ours(kept, users).await?;
     let bare = Side::bare(kept, users).await?;
     println!(

@@ -66,6 +66,11 @@ pub(crate) struct Side {
     folder: Option<TempDir>,
 }
 
+/// Is a workload to be measured? All are, unless some are named.
+pub(crate) fn is_wanted(only: Option<&str>, name: &str) -> bool {
+    only.is_none_or(|only| only.split(';').any(|one| one == name))
+}
+
 impl Side {
     /// Our own provider, as it is delivered: durable.
     pub(crate) async fn ours(kept: Kept, users: usize) -> Result<Self> {
