@@ -219,7 +219,7 @@ async fn together(
     (answers, ending): (&mut Vec<Answer>, &mut bool),
 ) -> Result<Ended, StoreError> {
     let mut open = postgres.begin().await?;
-    open.tx()?.is_hopeful = is_hopeful;
+    open.tx()?.held.is_hopeful = is_hopeful;
     let abouts: Vec<About> = works.iter().map(|work| work.about.clone()).collect();
     resources::wait(open.tx()?, place, &abouts).await?;
     for work in works {

@@ -133,28 +133,20 @@ pub(crate) async fn rows(tx: &mut Tx<'_>, events: Vec<Told>) -> Result<Vec<Vec<V
     Ok(rows)
 }
 
-/// Writes events on PostgreSQL, which numbers them in this order, after another statement, if there is one that has
-/// `$1` to `$n` and asks nothing back. They are one parameter, so that there is one statement for any number of them.
-pub(crate) fn insert_events(
-    events: Vec<Told>,
-    first: Option<(&'static str, Vec<Val>)>,
-) -> (String, Vec<Val>) {
-    let (first, mut params) = first.map_or((String::new(), Vec::new()), |(sql, params)| {
-        (format!("WITH first AS ({sql}) "), params)
-    });
+/// Writes events on PostgreSQL, which numbers them in this order. They are one parameter, so that there is one
+/// statement for any number of them.
+pub(crate) fn insert_events(events: Vec<Told>) -> (String, Vec<Val>) {
     let sql = format!(
-        "{first}INSERT INTO received_changes \
+        "INSERT INTO received_changes \
          (tenant, integration, tx, what, kind, resource, version, details, at) \
          SELECT e.tenant, e.integration, {XID}, e.what, e.kind, decode(e.resource, 'hex'), \
-         e.version, e.details, e.at FROM ROWS FROM (json_to_recordset(${}::json) \
+         e.version, e.details, e.at FROM ROWS FROM (json_to_recordset($1::json) \
          AS (tenant bigint, integration bigint, what bigint, kind bigint, resource text, \
          version bigint, details text, at bigint)) WITH ORDINALITY AS e \
-         (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place",
-        params.len() + 1
+         (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place"
     );
     let events: serde_json::Value = events.into_iter().map(Told::into_json).collect();
-    params.push(events.to_string().into());
-    (sql, params)
+    (sql, vec![events.to_string().into()])
 }
 
 /// The next number on SQLite, which has one writer; PostgreSQL numbers by itself. The last one is looked up once.

@@ -3,6 +3,7 @@
 //! A document is kept in wire form without `id`, `meta`, `members` and `groups`; what must be
 //! found by is kept beside it. `integration` is the integration's number within its tenant.
 
+mod kept;
 mod lookup;
 mod members;
 mod waiting;
@@ -17,6 +18,7 @@ use serde_json::json;
 use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
+pub(crate) use kept::{Recent, write_at_once};
 pub(crate) use lookup::find_with_groups;
 pub use lookup::{By, find_by};
 pub use members::{
@@ -24,8 +26,9 @@ pub use members::{
     groups_of_each, members, remove_members,
 };
 pub use waiting::{About, wait_for_everything};
-pub(crate) use waiting::{Holders, Roster, wait};
+pub(crate) use waiting::{Held, wait};
 
+use kept::touch;
 use waiting::{holders_of, wait_beside_others};
 
 /// Whose resources: the tenant and the integration's number in it.
@@ -146,11 +149,11 @@ pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Resul
         resource.modified.into(),
         (&resource.doc).into(),
     ]);
-    if let Some(is_there) = tx.foreseen.remove(&resource.id) {
+    if let Some(is_there) = tx.held.foreseen.remove(&resource.id) {
         if !is_there {
             return Err(StoreError::Duplicate("resources".to_owned()));
         }
-    } else if tx.is_hopeful {
+    } else if tx.held.is_hopeful {
         tx.exec_along(sql, params).await?;
     } else {
         // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
@@ -216,7 +219,7 @@ pub async fn foresee(
     };
     let made: HashSet<ResourceId> = made.into_iter().map(|(id,)| id).collect();
     let foreseen = resources.iter().map(|it| (it.id, made.contains(&it.id)));
-    tx.foreseen.extend(foreseen);
+    tx.held.foreseen.extend(foreseen);
     Ok(())
 }
 
@@ -289,20 +292,19 @@ pub async fn find(
         .await
 }
 
-/// The resource with this id, held against other writers until the transaction ends.
+/// The resource with this id, to be changed. On PostgreSQL the transaction holds it already ([`About`],
+/// [`wait_for_everything`]); a lock of the row would be another write, of a row that is about to be written.
 pub async fn find_for_update(
     tx: &mut Tx<'_>,
     place: Place,
     kind: ResourceKind,
     id: ResourceId,
 ) -> Result<Option<Resource>, StoreError> {
-    if let Some(recent) = &tx.recent
-        && recent.place == place
-        && (recent.group.kind, recent.group.id) == (kind, id)
-    {
-        return Ok(Some(recent.group.clone()));
+    let recent = tx.recent.as_ref();
+    if let Some(group) = recent.and_then(|recent| recent.find(place, kind, id)) {
+        return Ok(Some(group.clone()));
     }
-    if let Some(held) = tx.held.get(&id).filter(|held| held.kind == kind) {
+    if let Some(held) = tx.held.resources.get(&id).filter(|held| held.kind == kind) {
         let held = held.clone();
         if kind == ResourceKind::GROUP {
             tx.settle().await?;
@@ -310,58 +312,11 @@ pub async fn find_for_update(
         }
         return Ok(Some(held));
     }
-    // SQLite has one writer; nobody else can change the row meanwhile.
-    let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
-    let sql = format!("{} {lock}", by_id());
-    let found = tx
-        .one(&sql, &place.params([kind.into(), id.into()]))
-        .await?;
+    let found = find(tx, place, kind, id).await?;
     if kind == ResourceKind::GROUP {
         tx.recent = found.clone().map(|group| Recent::new(place, group));
     }
     Ok(found)
-}
-
-/// A group as it is now, in a transaction that holds it, or at the writer of SQLite, which holds everything. Members
-/// are added one by one, each with a new version of the group, so of several changes in one commit only the last
-/// version is written down. What else is done in between lets go of it.
-#[derive(Debug)]
-pub(crate) struct Recent {
-    place: Place,
-    group: Resource,
-    is_written: bool,
-}
-
-impl Recent {
-    const fn new(place: Place, group: Resource) -> Self {
-        Self {
-            place,
-            group,
-            is_written: true,
-        }
-    }
-
-    /// The statement that writes its version and time, unless they are written.
-    pub(crate) fn unwritten(&self) -> Option<(&'static str, Vec<Val>)> {
-        (!self.is_written).then(|| touch(self.place, &self.group))
-    }
-
-    /// After that.
-    pub(crate) fn written(self) -> Self {
-        Self {
-            is_written: true,
-            ..self
-        }
-    }
-}
-
-/// Writes the version and the time of a resource.
-fn touch(place: Place, resource: &Resource) -> (&'static str, Vec<Val>) {
-    let sql = "UPDATE resources SET version = $1, modified = $2 \
-               WHERE tenant = $3 AND integration = $4 AND kind = $5 AND id = $6";
-    let mut params: Vec<Val> = vec![resource.version.into(), resource.modified.into()];
-    params.extend(place.params([resource.kind.into(), resource.id.into()]));
-    (sql, params)
 }
 
 /// Resources in the order of their ids: `limit` of them after `after`, `skip` left out first.
@@ -397,7 +352,7 @@ pub async fn update(
         return update_version(tx, place, resource).await;
     }
     write(tx, place, before, resource).await?;
-    if let Some(held) = tx.held.get_mut(&resource.id) {
+    if let Some(held) = tx.held.resources.get_mut(&resource.id) {
         *held = resource.clone();
     }
     Ok(())
@@ -409,15 +364,11 @@ pub async fn update_version(
     place: Place,
     resource: &Resource,
 ) -> Result<(), StoreError> {
-    if let Some(held) = tx.held.get_mut(&resource.id) {
+    if let Some(held) = tx.held.resources.get_mut(&resource.id) {
         (held.version, held.modified) = (resource.version, resource.modified);
     }
-    if let Some(recent) = &mut tx.recent
-        && recent.place == place
-        && (recent.group.kind, recent.group.id) == (resource.kind, resource.id)
-    {
-        (recent.group.version, recent.group.modified) = (resource.version, resource.modified);
-        recent.is_written = false;
+    let recent = tx.recent.as_mut();
+    if recent.is_some_and(|recent| recent.touch(place, resource)) {
         tx.kept += 1;
         return Ok(());
     }
@@ -461,7 +412,7 @@ async fn write(
             (sql, params)
         };
     params.extend(place.params([resource.kind.into(), resource.id.into()]));
-    if before.name_key == resource.name_key && tx.held.contains_key(&resource.id) {
+    if before.name_key == resource.name_key && tx.held.resources.contains_key(&resource.id) {
         // Nothing is in its way.
         return tx.exec_along(sql, params).await;
     }
@@ -483,7 +434,7 @@ pub async fn delete(
     let sql = "DELETE FROM resources \
                WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id = $4";
     let params = place.params([kind.into(), id.into()]);
-    if tx.held.remove(&id).is_some() {
+    if tx.held.resources.remove(&id).is_some() {
         tx.exec_along(sql, params).await?;
     } else if tx.exec(sql, &params).await? == 0 {
         return Ok(false);
@@ -549,7 +500,7 @@ async fn moved(
                modified = CASE WHEN modified + 1000 > $1 THEN modified + 1000 ELSE $1 END \
                WHERE tenant = $2 AND integration = $3 AND kind = $4 AND id = $5 \
                RETURNING version";
-    tx.held.remove(&group);
+    tx.held.resources.remove(&group);
     let mut params: Vec<Val> = vec![at.into()];
     params.extend(place.params([ResourceKind::GROUP.into(), group.into()]));
     let Some((version,)) = tx.one(sql, &params).await? else {

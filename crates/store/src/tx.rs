@@ -7,13 +7,12 @@ use std::marker::PhantomData;
 
 use deadpool_postgres::Object;
 use futures::future::BoxFuture;
-use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
 use crate::received::{INSERT_EVENTS, Told};
-use crate::resources::{Holders, Place, Recent, Resource, Roster};
-use crate::{FromRow, Row, StoreError, Val, postgres, received, sqlite};
+use crate::resources::{Held, Place, Recent};
+use crate::{FromRow, Row, StoreError, Val, postgres, received, resources, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
 ///
@@ -49,16 +48,8 @@ pub struct Tx<'env> {
     pub(crate) recent: Option<Recent>,
     /// Events of integrations that were not written yet.
     pub(crate) events: Vec<Told>,
-    /// On PostgreSQL, while others may write beside it: what it deletes, and from which groups.
-    pub(crate) holders: Option<Holders>,
-    /// On PostgreSQL: resources that it holds, as they are now.
-    pub(crate) held: HashMap<ResourceId, Resource>,
-    /// On PostgreSQL: new resources that were written already, or could not be because their names were taken.
-    pub(crate) foreseen: HashMap<ResourceId, bool>,
-    /// On PostgreSQL, while it holds a group: who is a member of it.
-    pub(crate) roster: Option<Roster>,
-    /// On PostgreSQL: names of new resources are taken to be free, and when one is not, all of it is undone.
-    pub(crate) is_hopeful: bool,
+    /// On PostgreSQL: what it holds beside others who write.
+    pub(crate) held: Held,
     /// What the totals of resources grow by.
     pub(crate) totals: Vec<(Place, ResourceKind, i64)>,
     /// On SQLite: the last numbers of event feeds, as far as they were given by this writer.
@@ -129,11 +120,7 @@ impl Tx<'_> {
             kept: 0,
             recent: None,
             events: Vec::new(),
-            holders: None,
-            held: HashMap::new(),
-            foreseen: HashMap::new(),
-            roster: None,
-            is_hopeful: false,
+            held: Held::default(),
             totals: Vec::new(),
             numbers: HashMap::new(),
             after_commit: Vec::new(),
@@ -225,26 +212,37 @@ impl Tx<'_> {
     }
 
     /// Writes down what is kept of the group that changes again and again, and lets go of it: whatever comes
-    /// next may read its row, or change it.
+    /// next may read its rows, or change them.
     pub(crate) async fn settle(&mut self) -> Result<(), StoreError> {
-        match self.recent.take() {
-            Some(recent) => self.write_recent(&recent).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn write_recent(&mut self, recent: &Recent) -> Result<(), StoreError> {
-        let Some((sql, params)) = recent.unwritten() else {
-            return Ok(());
-        };
+        let recent = self.recent.take();
         // Somebody before wrote this, and not who comes next.
         let written = self.written;
-        let settled = self.run_along(sql.into(), params).await;
+        let settled = self.write_down(recent.as_ref(), Vec::new()).await;
         self.settled += self.written - written;
         self.written = written;
         // Nobody but who comes next would hear of it.
         self.broken |= settled.is_err();
         settled
+    }
+
+    /// Writes rows of the group that changes again and again and, on PostgreSQL, events.
+    async fn write_down(
+        &mut self,
+        recent: Option<&Recent>,
+        events: Vec<Told>,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            // Each statement is a message there and one back; all of it is one.
+            let roster = self.held.roster.as_mut();
+            return match resources::write_at_once(recent, roster, events) {
+                Some((sql, params)) => self.run_along(sql.into(), params).await,
+                None => Ok(()),
+            };
+        }
+        match recent.and_then(Recent::unwritten) {
+            Some((sql, params)) => self.run(sql, &params).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Keeps an event back, to be written together with others, at the commit at the latest.
@@ -261,8 +259,8 @@ impl Tx<'_> {
     /// known, for the next commit as well: nobody else writes.
     pub(crate) async fn write_kept(&mut self) -> Result<(), StoreError> {
         let (recent, events) = (self.recent.take(), std::mem::take(&mut self.events));
-        let written = self.write_down(recent.as_ref(), events).await;
-        if !self.is_postgres() && written.is_ok() {
+        let written = self.write_all(recent.as_ref(), events).await;
+        if written.is_ok() {
             self.recent = recent.map(Recent::written);
         }
         // They are of those who wrote before, and nobody but who comes next would hear of it.
@@ -270,19 +268,15 @@ impl Tx<'_> {
         written
     }
 
-    async fn write_down(
+    async fn write_all(
         &mut self,
         recent: Option<&Recent>,
         events: Vec<Told>,
     ) -> Result<(), StoreError> {
-        if self.is_postgres() && !events.is_empty() {
-            // Each statement is a message there and one back; both are one.
-            let (sql, params) = received::insert_events(events, recent.and_then(Recent::unwritten));
-            return self.run_along(sql.into(), params).await;
+        if self.is_postgres() {
+            return self.write_down(recent, events).await;
         }
-        if let Some(recent) = recent {
-            self.write_recent(recent).await?;
-        }
+        self.write_down(recent, Vec::new()).await?;
         let rows = received::rows(self, events).await?;
         self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
     }
@@ -308,7 +302,7 @@ impl Tx<'_> {
         let result = body(self).await;
         if result.is_err() {
             self.totals.truncate(counted);
-            self.recent = None;
+            (self.recent, self.held.roster) = (None, None);
             self.events.clear();
             // What was not sent need not be undone.
             let unsent = &mut self.ahead.statements;

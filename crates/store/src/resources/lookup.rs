@@ -57,9 +57,8 @@ pub async fn find_by(
     tx.all(&sql, &params).await
 }
 
-/// The resources with these ids, as far as they are there, held against other writers until the transaction ends: on
-/// PostgreSQL.
-pub(super) async fn find_each_for_update(
+/// The resources with these ids, as far as they are there.
+pub(super) async fn find_each(
     tx: &mut Tx<'_>,
     place: Place,
     kind: ResourceKind,
@@ -70,7 +69,7 @@ pub(super) async fn find_each_for_update(
         let (list, params) = in_list(place.params([kind.into()]), part);
         let sql = format!(
             "SELECT {COLUMNS} FROM resources WHERE tenant = $1 AND integration = $2 \
-             AND kind = $3 AND id IN {list} FOR UPDATE"
+             AND kind = $3 AND id IN {list}"
         );
         found.extend(tx.all::<Resource>(&sql, &params).await?);
     }

@@ -7,7 +7,8 @@ use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 use serde_json::json;
 
-use crate::resources::{Place, Resource, Roster, hex};
+use crate::resources::kept::Roster;
+use crate::resources::{Place, Resource, hex};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// Ids that are looked up by one statement.
@@ -65,68 +66,53 @@ async fn add(
     members: Vec<NewMember>,
 ) -> Result<Vec<String>, StoreError> {
     let mut new = Vec::new();
-    if !tx.is_postgres() || members.len() == 1 {
-        // To say what was written would cost a copy of each page that is; to count costs nothing.
-        let sql = "INSERT INTO resource_members \
-                   (tenant, integration, group_id, member, kind, display) \
-                   VALUES ($1, $2, $3, $4, coalesce($5, (SELECT r.kind FROM resources r \
-                   WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 AND r.id = $6), 1), \
-                   $7) ON CONFLICT DO NOTHING";
-        for member in members {
-            let value = member.value.clone();
-            let id = member.unknown_id();
-            let params = place.params([
-                group.into(),
-                member.value.into(),
-                member.kind.map_or(Val::Null, Val::from),
-                id.map_or(Val::Null, Val::from),
-                member.display.into(),
-            ]);
-            let added = match Roster::note(tx, group, &value, true) {
-                Some(true) => false,
-                Some(false) => {
-                    tx.exec_along(sql, params).await?;
-                    true
-                }
-                None => tx.exec(sql, &params).await? > 0,
-            };
-            if added {
-                new.push(value);
-            }
+    if tx.is_postgres() && members.len() > 1 && !Roster::is_of(tx, group) {
+        // One statement for any number of them.
+        let sql = format!("{} RETURNING member", NewMember::INSERT);
+        for some in members.chunks(AT_ONCE) {
+            let params = place.params([group.into(), NewMember::rows(some).into()]);
+            let added: Vec<(String,)> = tx.all(&sql, &params).await?;
+            new.extend(added.into_iter().map(|(member,)| member));
         }
+        tx.written += new.len() as u64;
         note_joined(tx, group, &new);
         return Ok(new);
     }
-    // One statement for any number of them.
-    let sql = "INSERT INTO resource_members (tenant, integration, group_id, member, kind, display) \
-               SELECT $1, $2, $3, m.value, coalesce(m.kind, (SELECT r.kind FROM resources r \
-               WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 \
-               AND r.id = decode(m.id, 'hex')), 1), m.display \
-               FROM json_to_recordset($4::json) AS m(value text, kind bigint, id text, display text) \
-               ON CONFLICT DO NOTHING RETURNING member";
-    for some in members.chunks(AT_ONCE) {
-        let rows = some.iter().map(|member| {
-            let id = member.unknown_id().map(hex);
-            let kind = member.kind.map(ResourceKind::number);
-            json!({ "value": member.value, "kind": kind, "id": id, "display": member.display })
-        });
-        let rows = rows.collect::<serde_json::Value>().to_string();
-        let added: Vec<(String,)> = tx
-            .all(sql, &place.params([group.into(), rows.into()]))
-            .await?;
-        new.extend(added.into_iter().map(|(member,)| member));
+    // To say what was written would cost a copy of each page that is; to count costs nothing.
+    let sql = "INSERT INTO resource_members \
+               (tenant, integration, group_id, member, kind, display) \
+               VALUES ($1, $2, $3, $4, coalesce($5, (SELECT r.kind FROM resources r \
+               WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 AND r.id = $6), 1), \
+               $7) ON CONFLICT DO NOTHING";
+    for member in members {
+        let came = if let Some(came) = Roster::comes(tx, group, &member).await? {
+            came
+        } else {
+            let params = place.params([
+                group.into(),
+                (&member.value).into(),
+                member.kind.map_or(Val::Null, Val::from),
+                member.unknown_id().map_or(Val::Null, Val::from),
+                member.display.into(),
+            ]);
+            tx.exec(sql, &params).await? > 0
+        };
+        if came {
+            new.push(member.value);
+        }
     }
-    for member in &members {
-        Roster::note(tx, group, &member.value, true);
-    }
-    tx.written += new.len() as u64;
     note_joined(tx, group, &new);
     Ok(new)
 }
 
 /// Who is about to be deleted takes leave of this group as well, which the transaction holds.
 fn note_joined(tx: &mut Tx<'_>, group: ResourceId, new: &[String]) {
-    let Some(holders) = tx.holders.as_mut().filter(|holders| !holders.is_empty()) else {
+    let Some(holders) = tx
+        .held
+        .holders
+        .as_mut()
+        .filter(|holders| !holders.is_empty())
+    else {
         return;
     };
     for member in new {
@@ -141,6 +127,25 @@ fn note_joined(tx: &mut Tx<'_>, group: ResourceId, new: &[String]) {
 const AT_ONCE: usize = 1000;
 
 impl NewMember {
+    /// Adds [`NewMember::rows`] to a group on PostgreSQL, as far as they are not there.
+    pub(super) const INSERT: &str = "INSERT INTO resource_members \
+        (tenant, integration, group_id, member, kind, display) \
+        SELECT $1, $2, $3, m.value, coalesce(m.kind, (SELECT r.kind FROM resources r \
+        WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 \
+        AND r.id = decode(m.id, 'hex')), 1), m.display \
+        FROM json_to_recordset($4::json) AS m(value text, kind bigint, id text, display text) \
+        ON CONFLICT DO NOTHING";
+
+    /// Any number of them as one parameter.
+    pub(super) fn rows(members: &[Self]) -> String {
+        let rows = members.iter().map(|member| {
+            let id = member.unknown_id().map(hex);
+            let kind = member.kind.map(ResourceKind::number);
+            json!({ "value": member.value, "kind": kind, "id": id, "display": member.display })
+        });
+        rows.collect::<serde_json::Value>().to_string()
+    }
+
     /// The id of the group that it is, if there is such a group, and nobody said what it is.
     fn unknown_id(&self) -> Option<ResourceId> {
         match self.kind {
@@ -173,14 +178,11 @@ async fn remove(
                WHERE tenant = $1 AND integration = $2 AND group_id = $3 AND member = $4";
     let mut gone = Vec::new();
     for member in members {
-        let params = place.params([group.into(), member.into()]);
-        let removed = match Roster::note(tx, group, member, false) {
-            Some(false) => false,
-            Some(true) => {
-                tx.exec_along(sql, params).await?;
-                true
-            }
-            None => tx.exec(sql, &params).await? > 0,
+        let removed = if let Some(went) = Roster::goes(tx, group, member).await? {
+            went
+        } else {
+            let params = place.params([group.into(), member.into()]);
+            tx.exec(sql, &params).await? > 0
         };
         if removed {
             gone.push(member.clone());
@@ -195,10 +197,11 @@ pub async fn clear_members(
     place: Place,
     group: ResourceId,
 ) -> Result<u64, StoreError> {
-    tx.roster = None;
     let sql = "DELETE FROM resource_members \
                WHERE tenant = $1 AND integration = $2 AND group_id = $3";
-    tx.exec(sql, &place.params([group.into()])).await
+    let gone = tx.exec(sql, &place.params([group.into()])).await?;
+    tx.held.roster = None;
+    Ok(gone)
 }
 
 /// Members of a group in the order of their values, after `after`.

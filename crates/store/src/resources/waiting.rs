@@ -12,9 +12,10 @@ use std::sync::Arc;
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
-use crate::resources::lookup::find_each_for_update;
+use crate::resources::kept::{Recent, Roster};
+use crate::resources::lookup::find_each;
 use crate::resources::members::{LOOKED_UP, in_list};
-use crate::resources::{COLUMNS, Place, Recent, Resource};
+use crate::resources::{COLUMNS, Place, Resource};
 use crate::{FromRow, Row, StoreError, Tx, Val};
 
 /// What a write of one resource is about.
@@ -47,8 +48,23 @@ impl About {
     }
 }
 
+/// What a transaction of PostgreSQL knows while nobody else may change it, and what it hopes.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// While others may write beside it: what it deletes, and from which groups.
+    pub(super) holders: Option<Holders>,
+    /// Resources that it holds, as they are now.
+    pub(super) resources: HashMap<ResourceId, Resource>,
+    /// While it holds a group: who is a member of it.
+    pub(crate) roster: Option<Roster>,
+    /// New resources that were written already, or could not be because their names were taken.
+    pub(super) foreseen: HashMap<ResourceId, bool>,
+    /// Names of new resources are taken to be free, and when one is not, all of it is undone.
+    pub(crate) is_hopeful: bool,
+}
+
 /// By what a transaction is about to delete: the groups that hold it, and which it holds.
-pub(crate) type Holders = HashMap<ResourceId, Vec<ResourceId>>;
+pub(super) type Holders = HashMap<ResourceId, Vec<ResourceId>>;
 
 /// Groups that are held one by one at most, for locks of all sessions together are limited; what changes more of
 /// them is alone.
@@ -115,7 +131,7 @@ pub(crate) async fn wait(
             }
         }
     }
-    tx.holders = Some(holders);
+    tx.held.holders = Some(holders);
     if !look_at_members(tx, place, writes).await? {
         read_held(tx, place, writes).await?;
     }
@@ -135,8 +151,8 @@ async fn read_held(tx: &mut Tx<'_>, place: Place, writes: &[About]) -> Result<()
     }
     for (kind, ids) in kinds {
         let ids: Vec<ResourceId> = ids.into_iter().collect();
-        for resource in find_each_for_update(tx, place, kind, &ids).await? {
-            tx.held.insert(resource.id, resource);
+        for resource in find_each(tx, place, kind, &ids).await? {
+            tx.held.resources.insert(resource.id, resource);
         }
     }
     Ok(())
@@ -144,28 +160,6 @@ async fn read_held(tx: &mut Tx<'_>, place: Place, writes: &[About]) -> Result<()
 
 /// Members of one group that are looked up before they come or go, at most.
 const LOOKED_AT: usize = 1000;
-
-/// Who of those that a transaction is about to add to a group, or to remove from it, is a member: nobody else changes
-/// that, so none of its statements needs an answer.
-#[derive(Debug)]
-pub(crate) struct Roster {
-    group: ResourceId,
-    members: HashMap<String, bool>,
-}
-
-impl Roster {
-    /// Notes that it is a member from now on, or is none; answers what it was.
-    pub(super) fn note(
-        tx: &mut Tx<'_>,
-        group: ResourceId,
-        member: &str,
-        is_member: bool,
-    ) -> Option<bool> {
-        let roster = tx.roster.as_mut().filter(|roster| roster.group == group)?;
-        let known = roster.members.get_mut(member)?;
-        Some(std::mem::replace(known, is_member))
-    }
-}
 
 /// Looks up a group and who is a member, when this is all that is changed; answers whether it is.
 async fn look_at_members(
@@ -195,7 +189,7 @@ async fn look_at_members(
          FROM json_array_elements_text($1::json) AS them(one) CROSS JOIN LATERAL \
          (SELECT member FROM resource_members WHERE tenant = $2 AND integration = $3 \
          AND group_id = $4 AND member = them.one LIMIT 1) m) \
-         FROM resources WHERE tenant = $2 AND integration = $3 AND id = $4 AND kind = $5 FOR UPDATE"
+         FROM resources WHERE tenant = $2 AND integration = $3 AND id = $4 AND kind = $5"
     );
     let mut params: Vec<Val> = vec![serde_json::Value::from(members.clone()).to_string().into()];
     params.extend(place.params([group.into(), ResourceKind::GROUP.into()]));
@@ -205,10 +199,7 @@ async fn look_at_members(
     let members = members
         .into_iter()
         .map(|member| (member.to_owned(), there.contains(member)));
-    tx.roster = Some(Roster {
-        group,
-        members: members.collect(),
-    });
+    tx.held.roster = Some(Roster::new(place, group, members));
     tx.recent = Some(Recent::new(place, resource));
     Ok(true)
 }
@@ -281,7 +272,7 @@ pub(super) async fn holders_of(
     place: Place,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    if let Some(holders) = &tx.holders {
+    if let Some(holders) = &tx.held.holders {
         return Ok(holders.get(&id).cloned().unwrap_or_default());
     }
     let sql = "SELECT group_id FROM resource_members \
