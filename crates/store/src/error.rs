@@ -55,6 +55,9 @@ pub enum StoreError {
     /// Two transactions waited for each other, and this one was given up; it may be tried again.
     #[error("the transaction was given up because another one waited for it as well")]
     Deadlock,
+    /// What a transaction knew from before does not hold any more; nothing was written, and it may be tried again.
+    #[error("the database was changed by somebody else meanwhile")]
+    Outdated,
     /// Anything else the driver said.
     #[error("the database refused a statement: {0}")]
     Sql(String),

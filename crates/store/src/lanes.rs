@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use muster_model::ResourceId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::postgres::Postgres;
-use crate::resources::{self, About, Place};
+use crate::resources::{self, About, Known, Place, Resource};
 use crate::{StoreError, Tx};
 
 /// Lanes of one integration.
@@ -39,9 +40,38 @@ struct Work {
     is_forgotten: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// What waits, by lane; a lane that is here is at work.
+/// What lanes have to do, and what they know.
 #[derive(Clone, Default)]
-pub(crate) struct Lanes(Arc<Mutex<HashMap<Lane, Vec<Work>>>>);
+pub(crate) struct Lanes {
+    /// What waits, by lane; a lane that is here is at work.
+    waiting: Arc<Mutex<HashMap<Lane, Vec<Work>>>>,
+    /// Groups as they were after the last commit in which members came or went and nothing else was done. Each is the
+    /// affair of one lane.
+    groups: Arc<Mutex<HashMap<(Place, ResourceId), Group>>>,
+}
+
+/// A group as it was after a commit.
+struct Group {
+    group: Resource,
+    /// Did nobody else change it before, and came and went who was expected? Then that is believed the next time.
+    is_believed: bool,
+}
+
+/// Groups that are remembered at most.
+const GROUPS: usize = 1000;
+
+/// A longer document, in bytes, is not remembered.
+const SHORT: usize = 4096;
+
+/// What a transaction takes for granted. When it is not so, it is undone, and done with more care.
+enum Hope {
+    /// Nothing.
+    Nothing,
+    /// Names of new resources are free.
+    Names,
+    /// The group that all of it is about is as it was; who comes was no member, and who goes was one.
+    Group(Box<Resource>),
+}
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,7 +134,7 @@ impl Lanes {
     }
 
     fn take_in(&self, lane: Lane, work: Work, postgres: &Postgres) {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.waiting.lock();
         if let Some(waiting) = waiting.get_mut(&lane) {
             waiting.push(work);
             return;
@@ -115,16 +145,15 @@ impl Lanes {
         tokio::spawn(async move {
             while let Some(works) = lanes.next(lane) {
                 // Whatever happens, the lane goes on; who is not told hears that nobody is left to tell.
-                let _ = AssertUnwindSafe(run(&postgres, lane.0, works))
-                    .catch_unwind()
-                    .await;
+                let run = lanes.run(&postgres, lane.0, works);
+                let _ = AssertUnwindSafe(run).catch_unwind().await;
             }
         });
     }
 
     /// What a lane does next; `None` when nothing waits, and then it is closed.
     fn next(&self, lane: Lane) -> Option<Vec<Work>> {
-        let mut lanes = self.0.lock();
+        let mut lanes = self.waiting.lock();
         let waiting = lanes.get_mut(&lane)?;
         waiting.retain(|work| !(work.is_forgotten)());
         if waiting.is_empty() {
@@ -140,29 +169,72 @@ impl Lanes {
         });
         Some(works)
     }
+
+    /// Runs writes in one transaction or, when that comes to nothing, each in its own. First in the hope that all is
+    /// as it is expected, for then nothing is asked on the way; when a name is not free, only who wants it is refused.
+    async fn run(&self, postgres: &Postgres, place: Place, works: Vec<Work>) {
+        if let Some(group) = self.believed(place, &works)
+            && self
+                .attempt(postgres, place, &works, (Hope::Group(group), 1))
+                .await
+        {
+            return;
+        }
+        let names = works.iter().any(|work| matches!(work.about, About::New(_)));
+        if works.len() > 1 {
+            for hope in [Hope::Names, Hope::Nothing] {
+                if (names || matches!(hope, Hope::Names))
+                    && self.attempt(postgres, place, &works, (hope, 1)).await
+                {
+                    return;
+                }
+            }
+        }
+        for work in works.chunks(1) {
+            let mut tries = TRIES;
+            while !self
+                .attempt(postgres, place, work, (Hope::Names, tries))
+                .await
+            {
+                tries -= 1;
+            }
+        }
+    }
+
+    /// The group whose members all of these writes change, if it is believed to be as it was; it is remembered again
+    /// after the commit.
+    fn believed(&self, place: Place, works: &[Work]) -> Option<Box<Resource>> {
+        let About::Members(id, _) = works.first()?.about else {
+            return None;
+        };
+        let is_its = |work: &Work| matches!(work.about, About::Members(of, _) if of == id);
+        let mut groups = self.groups.lock();
+        let is_believed = groups.get(&(place, id)).is_some_and(|it| it.is_believed);
+        if !is_believed || !works.iter().all(is_its) {
+            return None;
+        }
+        groups.remove(&(place, id)).map(|it| Box::new(it.group))
+    }
+
+    /// After a commit that changed the members of one group.
+    fn remember(&self, place: Place, known: Known, was_believed: bool) {
+        if known.group.doc.len() > SHORT {
+            return;
+        }
+        let mut groups = self.groups.lock();
+        if groups.len() >= GROUPS {
+            groups.clear();
+        }
+        let key = (place, known.group.id);
+        let before = groups.get(&key).map(|before| before.group.version);
+        let is_believed = known.is_plain && (was_believed || before == Some(known.found));
+        let group = known.group;
+        groups.insert(key, Group { group, is_believed });
+    }
 }
 
 /// How often a write is tried that waited for another one, which waited for it.
 const TRIES: u32 = 3;
-
-/// Runs writes in one transaction or, when that comes to nothing, each in its own. First in the hope that all new
-/// names are free, for then nothing is asked on the way; when one is not, only who has it is refused.
-async fn run(postgres: &Postgres, place: Place, works: Vec<Work>) {
-    let names = works.iter().any(|work| matches!(work.about, About::New(_)));
-    if works.len() > 1 {
-        for is_hopeful in [true, false] {
-            if (names || is_hopeful) && attempt(postgres, place, &works, (is_hopeful, 1)).await {
-                return;
-            }
-        }
-    }
-    for work in works.chunks(1) {
-        let mut tries = TRIES;
-        while !attempt(postgres, place, work, (true, tries)).await {
-            tries -= 1;
-        }
-    }
-}
 
 /// What became of a transaction.
 enum Ended {
@@ -173,71 +245,88 @@ enum Ended {
     },
 }
 
-/// Runs writes in one transaction and answers them. False when nothing was written and nobody told, so that each
-/// may be tried (again) alone, or it has tries left.
-async fn attempt(
-    postgres: &Postgres,
-    place: Place,
-    works: &[Work],
-    (is_hopeful, tries): (bool, u32),
-) -> bool {
-    let is_lone = works.len() == 1;
-    let mut answers = Vec::with_capacity(works.len());
-    let mut ending = false;
-    let run = together(
-        postgres,
-        place,
-        (works, is_hopeful),
-        (&mut answers, &mut ending),
-    );
-    let outcome = match run.await {
-        Ok(Ended::Undone { deadlocked }) if !is_lone || deadlocked && tries > 1 => return false,
-        Err(StoreError::Deadlock) if !is_lone || tries > 1 => return false,
-        // Who is alone and undone has a reason of its own.
-        Ok(Ended::Committed | Ended::Undone { .. }) => Ok(()),
-        // The connection may have been lost behind the commit.
-        Err(error @ StoreError::Unavailable(_)) if ending => Err(error),
-        Err(error) if is_lone => Err(error),
-        Err(_) => return false,
-    };
-    for work in works.iter().skip(answers.len()) {
-        let reason = outcome.clone().err().unwrap_or_else(panicked);
-        let (_, answer) = (work.body)(Err(reason)).await;
-        answers.push(answer);
-    }
-    for answer in answers {
-        answer(outcome.clone());
-    }
-    true
-}
-
-/// Runs writes in one transaction; says who is to be told, and when it begins to end.
-async fn together(
-    postgres: &Postgres,
-    place: Place,
-    (works, is_hopeful): (&[Work], bool),
-    (answers, ending): (&mut Vec<Answer>, &mut bool),
-) -> Result<Ended, StoreError> {
-    let mut open = postgres.begin().await?;
-    open.tx()?.held.is_hopeful = is_hopeful;
-    let abouts: Vec<About> = works.iter().map(|work| work.about.clone()).collect();
-    resources::wait(open.tx()?, place, &abouts).await?;
-    for work in works {
-        let tx = open.tx()?;
-        let written = tx.written + tx.kept;
-        let run = AssertUnwindSafe(async { (work.body)(Ok(&mut *tx)).await });
-        let (keep, answer) = run.catch_unwind().await.map_err(|_| panicked())?;
-        answers.push(answer);
-        if !keep && (tx.failed || tx.written + tx.kept != written) {
-            let deadlocked = tx.deadlocked;
-            // Nothing is committed, whatever becomes of the connection.
-            let _ = postgres.end(open, false).await;
-            return Ok(Ended::Undone { deadlocked });
+impl Lanes {
+    /// Runs writes in one transaction and answers them. False when nothing was written and nobody told, so that they
+    /// may be tried with more care, or each alone, or it has tries left.
+    async fn attempt(
+        &self,
+        postgres: &Postgres,
+        place: Place,
+        works: &[Work],
+        (hope, tries): (Hope, u32),
+    ) -> bool {
+        let is_lone = works.len() == 1;
+        let is_last = is_lone && !matches!(hope, Hope::Group(_));
+        let mut answers = Vec::with_capacity(works.len());
+        let mut ending = false;
+        let run = self.together(postgres, place, (works, hope), (&mut answers, &mut ending));
+        let outcome = match run.await {
+            Ok(Ended::Undone { deadlocked }) if !is_last || deadlocked && tries > 1 => {
+                return false;
+            }
+            Err(StoreError::Deadlock) if !is_last || tries > 1 => return false,
+            // Who is alone and undone has a reason of its own.
+            Ok(Ended::Committed | Ended::Undone { .. }) => Ok(()),
+            // The connection may have been lost behind the commit.
+            Err(error @ StoreError::Unavailable(_)) if ending => Err(error),
+            Err(error) if is_last => Err(error),
+            Err(_) => return false,
+        };
+        for work in works.iter().skip(answers.len()) {
+            let reason = outcome.clone().err().unwrap_or_else(panicked);
+            let (_, answer) = (work.body)(Err(reason)).await;
+            answers.push(answer);
         }
+        for answer in answers {
+            answer(outcome.clone());
+        }
+        true
     }
-    *ending = true;
-    postgres.end(open, true).await?;
-    Ok(Ended::Committed)
+
+    /// Runs writes in one transaction; says who is to be told, and when it begins to end.
+    async fn together(
+        &self,
+        postgres: &Postgres,
+        place: Place,
+        (works, hope): (&[Work], Hope),
+        (answers, ending): (&mut Vec<Answer>, &mut bool),
+    ) -> Result<Ended, StoreError> {
+        let mut open = postgres.begin().await?;
+        let tx = open.tx()?;
+        tx.held.is_hopeful = matches!(hope, Hope::Names);
+        let is_belief = matches!(hope, Hope::Group(_));
+        if let Hope::Group(group) = hope {
+            resources::wait_in_belief(tx, place, *group).await?;
+        } else {
+            let abouts: Vec<About> = works.iter().map(|work| work.about.clone()).collect();
+            resources::wait(tx, place, &abouts).await?;
+        }
+        for work in works {
+            let tx = open.tx()?;
+            let written = tx.written + tx.kept;
+            let run = AssertUnwindSafe(async { (work.body)(Ok(&mut *tx)).await });
+            let (keep, answer) = run.catch_unwind().await.map_err(|_| panicked())?;
+            answers.push(answer);
+            if !keep && (tx.failed || tx.written + tx.kept != written) {
+                let deadlocked = tx.deadlocked;
+                // Nothing is committed, whatever becomes of the connection.
+                let _ = postgres.end(open, false).await;
+                return Ok(Ended::Undone { deadlocked });
+            }
+        }
+        let known = resources::known(open.tx()?);
+        if is_belief && !known.as_ref().is_some_and(|known| known.is_changed) {
+            // What is answered rests on what nobody asks.
+            let _ = postgres.end(open, false).await;
+            return Ok(Ended::Undone { deadlocked: false });
+        }
+        *ending = true;
+        postgres.end(open, true).await?;
+        if let Some(known) = known {
+            self.remember(place, known, is_belief);
+        }
+        Ok(Ended::Committed)
+    }
 }
 
 fn panicked() -> StoreError {

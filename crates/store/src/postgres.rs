@@ -102,7 +102,7 @@ impl Postgres {
         let tx = open.tx()?;
         if let Err(error) = finish(tx, keep).await {
             // A connection that still answers is not lost.
-            if roll_back(tx).await {
+            if matches!(error, StoreError::Outdated) || roll_back(tx).await {
                 open.done();
             }
             return Err(error);
@@ -129,13 +129,16 @@ impl Postgres {
 }
 
 /// Ends a transaction, with one way there and back for all that is left to do: after a statement that failed,
-/// COMMIT undoes everything.
+/// COMMIT undoes everything. What rests on a belief that does not hold writes nothing.
 async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
     if keep {
         tx.write_kept().await?;
     }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {
+        if resources::is_belief(tx) {
+            ahead.checks = ahead.statements.len().checked_sub(1);
+        }
         ahead.statements.extend(resources::settle_totals(tx));
         if tx.fed {
             let notice = "SELECT pg_notify($1, '')";
@@ -214,8 +217,10 @@ async fn after<T>(
         .map(|(statement, params)| client.execute(statement, params));
     let (begun, first, done) = futures::join!(begin, futures::future::join_all(first), work);
     begun?;
-    for one in first {
-        one?;
+    for (number, one) in first.into_iter().enumerate() {
+        if one? == 0 && ahead.checks == Some(number) {
+            return Err(StoreError::Outdated);
+        }
     }
     *is_broken = false;
     Ok(done?)

@@ -133,9 +133,9 @@ pub(crate) async fn rows(tx: &mut Tx<'_>, events: Vec<Told>) -> Result<Vec<Vec<V
     Ok(rows)
 }
 
-/// Writes events on PostgreSQL, which numbers them in this order. They are one parameter, so that there is one
-/// statement for any number of them.
-pub(crate) fn insert_events(events: Vec<Told>) -> (String, Vec<Val>) {
+/// Writes events on PostgreSQL, which numbers them in this order, if a condition holds. They are one parameter, so that
+/// there is one statement for any number of them.
+pub(crate) fn insert_events(events: Vec<Told>, only: &str) -> (String, Vec<Val>) {
     let sql = format!(
         "INSERT INTO received_changes \
          (tenant, integration, tx, what, kind, resource, version, details, at) \
@@ -143,7 +143,8 @@ pub(crate) fn insert_events(events: Vec<Told>) -> (String, Vec<Val>) {
          e.version, e.details, e.at FROM ROWS FROM (json_to_recordset($1::json) \
          AS (tenant bigint, integration bigint, what bigint, kind bigint, resource text, \
          version bigint, details text, at bigint)) WITH ORDINALITY AS e \
-         (tenant, integration, what, kind, resource, version, details, at, place) ORDER BY e.place"
+         (tenant, integration, what, kind, resource, version, details, at, place) \
+         WHERE {only} ORDER BY e.place"
     );
     let events: serde_json::Value = events.into_iter().map(Told::into_json).collect();
     (sql, vec![events.to_string().into()])

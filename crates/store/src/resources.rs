@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
-pub(crate) use kept::{Recent, write_at_once};
+pub(crate) use kept::{Known, Recent, is_belief, known, write_at_once};
 pub(crate) use lookup::find_with_groups;
 pub use lookup::{By, find_by};
 pub use members::{
@@ -26,7 +26,7 @@ pub use members::{
     groups_of_each, members, remove_members,
 };
 pub use waiting::{About, wait_for_everything};
-pub(crate) use waiting::{Held, wait};
+pub(crate) use waiting::{Held, wait, wait_in_belief};
 
 use kept::touch;
 use waiting::{holders_of, wait_beside_others};

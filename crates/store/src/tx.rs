@@ -71,6 +71,8 @@ pub(crate) struct Ahead {
     pub(crate) begin: bool,
     /// What is done in it first.
     pub(crate) statements: Vec<(Cow<'static, str>, Vec<Val>)>,
+    /// The one of them that touches no row if what the transaction rests on does not hold.
+    pub(crate) checks: Option<usize>,
 }
 
 /// Something that is done after the commit.
@@ -214,6 +216,10 @@ impl Tx<'_> {
     /// Writes down what is kept of the group that changes again and again, and lets go of it: whatever comes
     /// next may read its rows, or change them.
     pub(crate) async fn settle(&mut self) -> Result<(), StoreError> {
+        if resources::is_belief(self) {
+            self.failed = true;
+            return Err(StoreError::Outdated);
+        }
         let recent = self.recent.take();
         // Somebody before wrote this, and not who comes next.
         let written = self.written;

@@ -2,6 +2,7 @@
 //! PostgreSQL by one statement.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
@@ -19,12 +20,15 @@ pub(crate) struct Recent {
     place: Place,
     group: Resource,
     is_written: bool,
+    /// The version that it had when the transaction took it up.
+    found: i64,
 }
 
 impl Recent {
     pub(super) const fn new(place: Place, group: Resource) -> Self {
         Self {
             place,
+            found: group.version,
             group,
             is_written: true,
         }
@@ -84,6 +88,10 @@ pub(crate) struct Roster {
     place: Place,
     group: ResourceId,
     members: HashMap<String, Seat>,
+    /// Nobody was asked: who is added is believed to be no member yet, and who is removed to be one.
+    is_belief: bool,
+    /// Somebody was added who was a member already, or removed who was none.
+    is_idle: bool,
     moves: Moves,
 }
 
@@ -116,6 +124,8 @@ impl Roster {
             place,
             group,
             members: members.map(seat).collect(),
+            is_belief: false,
+            is_idle: false,
             moves: Moves::default(),
         }
     }
@@ -164,10 +174,15 @@ impl Roster {
         let Some(roster) = tx.held.roster.as_mut().filter(|it| it.group == group) else {
             return Ok(None);
         };
-        let Some(seat) = roster.members.get(member).copied() else {
+        let believed = roster.is_belief.then_some(Seat {
+            is_member: !is_member,
+            is_new: false,
+        });
+        let Some(seat) = roster.members.get(member).copied().or(believed) else {
             return Ok(None);
         };
         if seat.is_member == is_member {
+            roster.is_idle = true;
             return Ok(Some(false));
         }
         if seat.is_new {
@@ -232,33 +247,112 @@ impl Joined {
 }
 
 /// Writes on PostgreSQL what was kept back, by one statement: who came and who went, the events, and the version of
-/// the group.
+/// the group. What rests on a belief is written if that holds, all of it or nothing; the statement tells by the rows
+/// that it touches.
 pub(crate) fn write_at_once(
     recent: Option<&Recent>,
     roster: Option<&mut Roster>,
     events: Vec<Told>,
 ) -> Option<(String, Vec<Val>)> {
     let mut joined = Joined::default();
+    let mut only = "true";
     if let Some(roster) = roster {
         let of = roster.place.params([roster.group.into()]);
-        let moves = roster.take();
-        if !moves.came.is_empty() {
-            let mut params = of.clone();
-            params.push(NewMember::rows(&moves.came).into());
-            joined.add(NewMember::INSERT, params);
+        let Moves { came, went } = roster.take();
+        if let Some(recent) = recent.filter(|_| roster.is_belief) {
+            let (sql, params) = holds(recent, &came, &went);
+            joined.add(&sql, params);
+            only = "EXISTS (SELECT FROM part0)";
         }
-        if !moves.went.is_empty() {
+        if !came.is_empty() {
+            let mut params = of.clone();
+            params.push(NewMember::rows(&came).into());
+            joined.add(&NewMember::insert(only), params);
+        }
+        if !went.is_empty() {
             let mut params = of;
-            params.push(serde_json::Value::from(moves.went).to_string().into());
-            joined.add(REMOVE, params);
+            params.push(names(went).into());
+            joined.add(&format!("{REMOVE} AND {only}"), params);
         }
     }
     if !events.is_empty() {
-        let (sql, params) = insert_events(events);
+        let (sql, params) = insert_events(events, only);
         joined.add(&sql, params);
     }
     if let Some((sql, params)) = recent.and_then(Recent::unwritten) {
-        joined.add(sql, params);
+        joined.add(&format!("{sql} AND {only}"), params);
     }
     joined.into_statement()
+}
+
+/// Asks whether a group has the version that it is believed to have, and its members are those.
+fn holds(recent: &Recent, came: &[NewMember], went: &[String]) -> (String, Vec<Val>) {
+    let group = &recent.group;
+    let mut params = recent
+        .place
+        .params([group.id.into(), group.kind.into(), recent.found.into()]);
+    let mut sql = "SELECT 1 FROM resources WHERE tenant = $1 AND integration = $2 AND id = $3 \
+                   AND kind = $4 AND version = $5"
+        .to_owned();
+    let came: Vec<String> = came.iter().map(|member| member.value.clone()).collect();
+    for (those, there) in [(came, 0), (went.to_vec(), went.len())] {
+        if those.is_empty() {
+            continue;
+        }
+        let at = params.len() + 1;
+        let _ = write!(
+            sql,
+            " AND (SELECT count(*) FROM json_array_elements_text(${at}::json) AS them(one) \
+             CROSS JOIN LATERAL (SELECT FROM resource_members WHERE tenant = $1 \
+             AND integration = $2 AND group_id = $3 AND member = them.one LIMIT 1) m) = ${}",
+            at + 1
+        );
+        params.extend([names(those).into(), Val::Int(there as i64)]);
+    }
+    (sql, params)
+}
+
+fn names(members: Vec<String>) -> String {
+    serde_json::Value::from(members).to_string()
+}
+
+/// What a transaction knows of the one group that it is about.
+pub(crate) struct Known {
+    /// The group as it is after the commit.
+    pub(crate) group: Resource,
+    /// The version that it had before.
+    pub(crate) found: i64,
+    /// Does the transaction change it?
+    pub(crate) is_changed: bool,
+    /// Was everybody who was added no member before, and everybody who was removed one?
+    pub(crate) is_plain: bool,
+}
+
+/// What is known of the group that all of a transaction is about, before it is written.
+pub(crate) fn known(tx: &Tx<'_>) -> Option<Known> {
+    let (roster, recent) = (tx.held.roster.as_ref()?, tx.recent.as_ref()?);
+    Some(Known {
+        group: recent
+            .find(roster.place, ResourceKind::GROUP, roster.group)?
+            .clone(),
+        found: recent.found,
+        is_changed: !recent.is_written,
+        is_plain: !roster.is_idle,
+    })
+}
+
+/// Goes on with a group as it was after an earlier commit, without asking whether it still is: whoever adds members
+/// one by one is spared a way there and back for each. The write at the commit is made if it holds, and until then
+/// nothing may be asked: [`StoreError::Outdated`] otherwise.
+pub(super) fn believe(tx: &mut Tx<'_>, place: Place, group: Resource) {
+    let mut roster = Roster::new(place, group.id, std::iter::empty());
+    roster.is_belief = true;
+    tx.held.roster = Some(roster);
+    tx.recent = Some(Recent::new(place, group));
+}
+
+/// Does it rest on a belief?
+pub(crate) fn is_belief(tx: &Tx<'_>) -> bool {
+    let roster = tx.held.roster.as_ref();
+    roster.is_some_and(|roster| roster.is_belief)
 }

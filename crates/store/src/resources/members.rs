@@ -68,7 +68,7 @@ async fn add(
     let mut new = Vec::new();
     if tx.is_postgres() && members.len() > 1 && !Roster::is_of(tx, group) {
         // One statement for any number of them.
-        let sql = format!("{} RETURNING member", NewMember::INSERT);
+        let sql = format!("{} RETURNING member", NewMember::insert("true"));
         for some in members.chunks(AT_ONCE) {
             let params = place.params([group.into(), NewMember::rows(some).into()]);
             let added: Vec<(String,)> = tx.all(&sql, &params).await?;
@@ -127,14 +127,17 @@ fn note_joined(tx: &mut Tx<'_>, group: ResourceId, new: &[String]) {
 const AT_ONCE: usize = 1000;
 
 impl NewMember {
-    /// Adds [`NewMember::rows`] to a group on PostgreSQL, as far as they are not there.
-    pub(super) const INSERT: &str = "INSERT INTO resource_members \
-        (tenant, integration, group_id, member, kind, display) \
-        SELECT $1, $2, $3, m.value, coalesce(m.kind, (SELECT r.kind FROM resources r \
-        WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 \
-        AND r.id = decode(m.id, 'hex')), 1), m.display \
-        FROM json_to_recordset($4::json) AS m(value text, kind bigint, id text, display text) \
-        ON CONFLICT DO NOTHING";
+    /// Adds [`NewMember::rows`] to a group on PostgreSQL, as far as they are not there, if a condition holds.
+    pub(super) fn insert(only: &str) -> String {
+        format!(
+            "INSERT INTO resource_members (tenant, integration, group_id, member, kind, display) \
+             SELECT $1, $2, $3, m.value, coalesce(m.kind, (SELECT r.kind FROM resources r \
+             WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = 2 \
+             AND r.id = decode(m.id, 'hex')), 1), m.display \
+             FROM json_to_recordset($4::json) AS m(value text, kind bigint, id text, display text) \
+             WHERE {only} ON CONFLICT DO NOTHING"
+        )
+    }
 
     /// Any number of them as one parameter.
     pub(super) fn rows(members: &[Self]) -> String {

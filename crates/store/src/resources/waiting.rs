@@ -12,7 +12,7 @@ use std::sync::Arc;
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
 
-use crate::resources::kept::{Recent, Roster};
+use crate::resources::kept::{Recent, Roster, believe};
 use crate::resources::lookup::find_each;
 use crate::resources::members::{LOOKED_UP, in_list};
 use crate::resources::{COLUMNS, Place, Resource};
@@ -135,6 +135,18 @@ pub(crate) async fn wait(
     if !look_at_members(tx, place, writes).await? {
         read_held(tx, place, writes).await?;
     }
+    Ok(())
+}
+
+/// Waits, without asking, until a transaction may change the members of a group that is believed to be as it was after
+/// an earlier commit.
+pub(crate) async fn wait_in_belief(
+    tx: &mut Tx<'_>,
+    place: Place,
+    group: Resource,
+) -> Result<(), StoreError> {
+    hold(tx, place, [number(group.id)]).await?;
+    believe(tx, place, group);
     Ok(())
 }
 

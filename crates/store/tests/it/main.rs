@@ -11,6 +11,7 @@ macro_rules! write {
     };
 }
 
+mod believed;
 mod directory;
 mod engine_state;
 mod lanes;
