@@ -248,7 +248,7 @@ impl Joined {
 
 /// Writes on PostgreSQL what was kept back, by one statement: who came and who went, the events, and the version of
 /// the group. What rests on a belief is written if that holds, all of it or nothing; the statement tells by the rows
-/// that it touches.
+/// that it touches, or finds if nothing is to be written.
 pub(crate) fn write_at_once(
     recent: Option<&Recent>,
     roster: Option<&mut Roster>,
@@ -322,8 +322,6 @@ pub(crate) struct Known {
     pub(crate) group: Resource,
     /// The version that it had before.
     pub(crate) found: i64,
-    /// Does the transaction change it?
-    pub(crate) is_changed: bool,
     /// Was everybody who was added no member before, and everybody who was removed one?
     pub(crate) is_plain: bool,
 }
@@ -336,7 +334,6 @@ pub(crate) fn known(tx: &Tx<'_>) -> Option<Known> {
             .find(roster.place, ResourceKind::GROUP, roster.group)?
             .clone(),
         found: recent.found,
-        is_changed: !recent.is_written,
         is_plain: !roster.is_idle,
     })
 }
