@@ -115,9 +115,10 @@ pub(crate) async fn wait(
         hold(tx, place, others.into_iter().chain(groups)).await?;
     } else {
         hold(tx, place, others).await?;
-        groups_of_deleted(tx, place, &deleted, &mut holders).await?;
+        look_at_deleted(tx, place, &deleted, &mut holders).await?;
         groups.extend(holders.values().flatten().copied().map(number));
         if groups.len() > LOCKED {
+            tx.held.resources.clear();
             tx.begin_anew().await?;
             return wait_for_everything(tx, place).await;
         }
@@ -125,7 +126,7 @@ pub(crate) async fn wait(
             hold(tx, place, groups.iter().copied()).await?;
             // Who was waited for may have changed it; of what is not held, the deletion knows nothing.
             holders.clear();
-            groups_of_deleted(tx, place, &deleted, &mut holders).await?;
+            look_at_deleted(tx, place, &deleted, &mut holders).await?;
             for holding in holders.values_mut() {
                 holding.retain(|group| groups.contains(&number(*group)));
             }
@@ -150,13 +151,13 @@ pub(crate) async fn wait_in_belief(
     Ok(())
 }
 
-/// Reads what is held, by one statement for each kind.
+/// Reads what is held and was not read yet, by one statement for each kind.
 async fn read_held(tx: &mut Tx<'_>, place: Place, writes: &[About]) -> Result<(), StoreError> {
     let mut kinds: BTreeMap<ResourceKind, BTreeSet<ResourceId>> = BTreeMap::new();
     for write in writes {
         let (kind, id) = match write {
-            About::New(_) => continue,
-            About::Change(kind, id) | About::Deletion(kind, id) => (*kind, *id),
+            About::New(_) | About::Deletion(..) => continue,
+            About::Change(kind, id) => (*kind, *id),
             About::Members(id, _) => (ResourceKind::GROUP, *id),
         };
         kinds.entry(kind).or_default().insert(id);
@@ -208,6 +209,7 @@ async fn look_at_members(
     let Some(Known(resource, there)) = tx.one(&sql, &params).await? else {
         return Ok(true);
     };
+    let there: HashSet<String> = there.into_iter().collect();
     let members = members
         .into_iter()
         .map(|member| (member.to_owned(), there.contains(member)));
@@ -216,17 +218,17 @@ async fn look_at_members(
     Ok(true)
 }
 
-/// A group, and who of some is a member.
-struct Known(Resource, HashSet<String>);
+/// A resource, and a list that was looked up with it.
+struct Known(Resource, Vec<String>);
 
 impl FromRow for Known {
     fn from_row(row: &mut Row) -> Result<Self, StoreError> {
-        let group = Resource::from_row(row)?;
-        let members: Option<String> = row.take()?;
-        let members = members.as_deref().map_or(Ok(HashSet::new()), |text| {
+        let resource = Resource::from_row(row)?;
+        let list: Option<String> = row.take()?;
+        let list = list.as_deref().map_or(Ok(Vec::new()), |text| {
             serde_json::from_str(text).map_err(|error| row.corrupt(error.to_string()))
         })?;
-        Ok(Self(group, members))
+        Ok(Self(resource, list))
     }
 }
 
@@ -249,8 +251,8 @@ async fn hold(
     tx.exec_along(sql, params).await
 }
 
-/// The groups that hold what is about to be deleted, as far as it is there and of this kind.
-async fn groups_of_deleted(
+/// What is about to be deleted, as far as it is there and of this kind, and the groups that hold it.
+async fn look_at_deleted(
     tx: &mut Tx<'_>,
     place: Place,
     deleted: &BTreeMap<ResourceKind, BTreeSet<ResourceId>>,
@@ -259,19 +261,17 @@ async fn groups_of_deleted(
     for (kind, ids) in deleted {
         let ids: Vec<ResourceId> = ids.iter().copied().collect();
         for part in ids.chunks(LOOKED_UP) {
-            for id in part {
-                holders.entry(*id).or_default();
-            }
             let (list, params) = in_list(place.params([(*kind).into()]), part);
             let sql = format!(
-                "SELECT r.id, m.group_id FROM resources r JOIN resource_members m \
-                 ON m.tenant = r.tenant AND m.integration = r.integration \
-                 AND m.member = encode(r.id, 'hex')::uuid::text \
-                 WHERE r.tenant = $1 AND r.integration = $2 AND r.kind = $3 AND r.id IN {list}"
+                "SELECT {COLUMNS}, (SELECT json_agg(encode(m.group_id, 'hex')::uuid)::text \
+                 FROM resource_members m WHERE m.tenant = $1 AND m.integration = $2 \
+                 AND m.member = encode(r.id, 'hex')::uuid::text) FROM resources r \
+                 WHERE tenant = $1 AND integration = $2 AND kind = $3 AND id IN {list}"
             );
-            let rows: Vec<(ResourceId, ResourceId)> = tx.all(&sql, &params).await?;
-            for (id, group) in rows {
-                holders.entry(id).or_default().push(group);
+            for Known(resource, groups) in tx.all(&sql, &params).await? {
+                let groups = groups.iter().filter_map(|group| group.parse().ok());
+                holders.insert(resource.id, groups.collect());
+                tx.held.resources.insert(resource.id, resource);
             }
         }
     }
