@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use muster_model::ResourceId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::beliefs::Beliefs;
 use crate::postgres::Postgres;
-use crate::resources::{self, About, Known, Place, Resource};
+use crate::resources::{self, About, Place, Resource};
 use crate::{StoreError, Tx};
 
 /// Lanes of one integration.
@@ -45,23 +45,8 @@ struct Work {
 pub(crate) struct Lanes {
     /// What waits, by lane; a lane that is here is at work.
     waiting: Arc<Mutex<HashMap<Lane, Vec<Work>>>>,
-    /// Groups as they were after the last commit in which members came or went and nothing else was done. Each is the
-    /// affair of one lane.
-    groups: Arc<Mutex<HashMap<(Place, ResourceId), Group>>>,
+    beliefs: Beliefs,
 }
-
-/// A group as it was after a commit.
-struct Group {
-    group: Resource,
-    /// Did nobody else change it before, and came and went who was expected? Then that is believed the next time.
-    is_believed: bool,
-}
-
-/// Groups that are remembered at most.
-const GROUPS: usize = 1000;
-
-/// A longer document, in bytes, is not remembered.
-const SHORT: usize = 4096;
 
 /// What a transaction takes for granted. When it is not so, it is undone, and done with more care.
 enum Hope {
@@ -173,7 +158,8 @@ impl Lanes {
     /// Runs writes in one transaction or, when that comes to nothing, each in its own. First in the hope that all is
     /// as it is expected, for then nothing is asked on the way; when a name is not free, only who wants it is refused.
     async fn run(&self, postgres: &Postgres, place: Place, works: Vec<Work>) {
-        if let Some(group) = self.believed(place, &works)
+        let abouts = works.iter().map(|work| &work.about);
+        if let Some(group) = self.beliefs.take(place, abouts)
             && self
                 .attempt(postgres, place, &works, (Hope::Group(group), 1))
                 .await
@@ -199,37 +185,6 @@ impl Lanes {
                 tries -= 1;
             }
         }
-    }
-
-    /// The group whose members all of these writes change, if it is believed to be as it was; it is remembered again
-    /// after the commit.
-    fn believed(&self, place: Place, works: &[Work]) -> Option<Box<Resource>> {
-        let About::Members(id, _) = works.first()?.about else {
-            return None;
-        };
-        let is_its = |work: &Work| matches!(work.about, About::Members(of, _) if of == id);
-        let mut groups = self.groups.lock();
-        let is_believed = groups.get(&(place, id)).is_some_and(|it| it.is_believed);
-        if !is_believed || !works.iter().all(is_its) {
-            return None;
-        }
-        groups.remove(&(place, id)).map(|it| Box::new(it.group))
-    }
-
-    /// After a commit that changed the members of one group.
-    fn remember(&self, place: Place, known: Known, was_believed: bool) {
-        if known.group.doc.len() > SHORT {
-            return;
-        }
-        let mut groups = self.groups.lock();
-        if groups.len() >= GROUPS {
-            groups.clear();
-        }
-        let key = (place, known.group.id);
-        let before = groups.get(&key).map(|before| before.group.version);
-        let is_believed = known.is_plain && (was_believed || before == Some(known.found));
-        let group = known.group;
-        groups.insert(key, Group { group, is_believed });
     }
 }
 
@@ -310,20 +265,22 @@ impl Lanes {
             if !keep && (tx.failed || tx.written + tx.kept != written) {
                 let deadlocked = tx.deadlocked;
                 // Nothing is committed, whatever becomes of the connection.
-                let _ = postgres.end(open, false).await;
+                let _ = postgres.end(open, false, &mut false).await;
                 return Ok(Ended::Undone { deadlocked });
             }
         }
         let known = resources::known(open.tx()?);
         if is_belief && known.is_none() {
             // There is nothing by which it could be seen whether the belief holds.
-            let _ = postgres.end(open, false).await;
+            let _ = postgres.end(open, false, &mut false).await;
             return Ok(Ended::Undone { deadlocked: false });
         }
-        *ending = true;
-        postgres.end(open, true).await?;
+        postgres.end(open, true, ending).await?;
+        let abouts = works.iter().map(|work| &work.about);
         if let Some(known) = known {
-            self.remember(place, known, is_belief);
+            self.beliefs.remember(place, known, is_belief);
+        } else {
+            self.beliefs.forget(place, abouts);
         }
         Ok(Ended::Committed)
     }

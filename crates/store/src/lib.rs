@@ -24,6 +24,7 @@ pub mod api_tokens;
 pub mod applications;
 pub mod assignments;
 pub mod audit;
+mod beliefs;
 pub mod check;
 pub mod clients;
 pub mod cycles;

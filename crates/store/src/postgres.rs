@@ -86,7 +86,7 @@ impl Postgres {
     {
         let mut open = self.begin().await?;
         let result = body(open.tx()?).await;
-        self.end(open, result.is_ok()).await?;
+        self.end(open, result.is_ok(), &mut false).await?;
         result
     }
 
@@ -97,10 +97,15 @@ impl Postgres {
         Ok(Open(Some(tx)))
     }
 
-    /// Ends a transaction.
-    pub(crate) async fn end(&self, mut open: Open, keep: bool) -> Result<(), StoreError> {
+    /// Ends a transaction. Says whether it may have been committed when that fails.
+    pub(crate) async fn end(
+        &self,
+        mut open: Open,
+        keep: bool,
+        is_ending: &mut bool,
+    ) -> Result<(), StoreError> {
         let tx = open.tx()?;
-        if let Err(error) = finish(tx, keep).await {
+        if let Err(error) = finish(tx, keep, is_ending).await {
             // A connection that still answers is not lost.
             if matches!(error, StoreError::Outdated) || roll_back(tx).await {
                 open.done();
@@ -128,18 +133,21 @@ impl Postgres {
     }
 }
 
+/// A statement must see what was committed before it began, behind the locks that were waited for, whatever the server
+/// does where nothing is said.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// Ends a transaction, with one way there and back for all that is left to do: after a statement that failed,
 /// COMMIT undoes everything. What rests on a belief that does not hold writes nothing.
-async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
+async fn finish(tx: &mut Tx<'_>, keep: bool, is_ending: &mut bool) -> Result<(), StoreError> {
     if keep {
-        tx.write_kept().await?;
+        tx.write_last().await?;
     }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {
         if resources::is_belief(tx) {
             ahead.checks = ahead.statements.len().checked_sub(1);
         }
-        ahead.statements.extend(resources::settle_totals(tx));
         if tx.fed {
             let notice = "SELECT pg_notify($1, '')";
             ahead.statements.push((notice.into(), vec![CHANNEL.into()]));
@@ -157,8 +165,21 @@ async fn finish(tx: &mut Tx<'_>, keep: bool) -> Result<(), StoreError> {
         client.batch_execute("ROLLBACK").await?;
         return broken();
     }
-    let end = client.batch_execute(if keep { "COMMIT" } else { "ROLLBACK" });
-    after(client, &ahead, end, &mut false).await
+    // One statement is a transaction by itself.
+    let is_whole = keep && ahead.begin && ahead.statements.len() == 1;
+    ahead.begin &= !is_whole;
+    let end = async {
+        *is_ending = keep;
+        if is_whole {
+            return Ok(());
+        }
+        let end = if keep { "COMMIT" } else { "ROLLBACK" };
+        client.batch_execute(end).await
+    };
+    let mut is_refused = false;
+    let ended = after(client, &ahead, end, (&mut false, &mut is_refused)).await;
+    *is_ending &= !is_refused || is_whole;
+    ended
 }
 
 /// Ends a transaction, if it has not ended; answers whether the connection is as it was.
@@ -181,16 +202,17 @@ pub(crate) async fn send(
     ahead: &Ahead,
     broken: &mut bool,
 ) -> Result<(), StoreError> {
-    after(client, ahead, async { Ok(()) }, broken).await
+    after(client, ahead, async { Ok(()) }, (broken, &mut false)).await
 }
 
 /// Does something after what must be done first. All of it is sent at once. When what comes first fails, the
-/// transaction is broken, and no savepoint mends it.
+/// transaction is broken, and no savepoint mends it. Says whether the server refused what comes first, so that nothing
+/// of what comes behind it was done.
 async fn after<T>(
     client: &Object,
     ahead: &Ahead,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    is_broken: &mut bool,
+    (is_broken, is_refused): (&mut bool, &mut bool),
 ) -> Result<T, StoreError> {
     if *is_broken {
         return broken();
@@ -207,7 +229,7 @@ async fn after<T>(
     }
     let begin = async {
         if ahead.begin {
-            client.batch_execute("BEGIN").await
+            client.batch_execute(BEGIN).await
         } else {
             Ok(())
         }
@@ -216,9 +238,12 @@ async fn after<T>(
         .iter()
         .map(|(statement, params)| client.execute(statement, params));
     let (begun, first, done) = futures::join!(begin, futures::future::join_all(first), work);
-    begun?;
-    for (number, one) in first.into_iter().enumerate() {
-        if one? == 0 && ahead.checks == Some(number) {
+    let first = std::iter::once(begun.map(|()| 1)).chain(first);
+    for (number, one) in first.enumerate() {
+        if let Err(error) = &one {
+            *is_refused = error.as_db_error().is_some();
+        }
+        if one? == 0 && ahead.checks.is_some_and(|check| check + 1 == number) {
             return Err(StoreError::Outdated);
         }
     }
@@ -350,7 +375,7 @@ pub(crate) async fn exec(
         let statement = client.prepare_cached(sql).await?;
         client.execute(&statement, &refs(params)).await
     };
-    after(client, ahead, work, broken).await
+    after(client, ahead, work, (broken, &mut false)).await
 }
 
 pub(crate) async fn query(
@@ -364,7 +389,7 @@ pub(crate) async fn query(
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, &refs(params)).await
     };
-    let rows = after(client, ahead, work, broken).await?;
+    let rows = after(client, ahead, work, (broken, &mut false)).await?;
     rows.iter()
         .map(|row| {
             (0..row.len())

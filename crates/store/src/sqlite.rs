@@ -12,7 +12,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use tokio::sync::{mpsc, watch};
 
-use crate::resources;
 use crate::tx::Driver;
 use crate::{StoreError, Tx, Val};
 
@@ -312,10 +311,7 @@ fn write_group(
             None
         };
     }
-    write_kept(tx)?;
-    for (sql, params) in resources::settle_totals(tx) {
-        poll_now(Box::pin(tx.exec(&sql, &params)))?;
-    }
+    poll_now(Box::pin(tx.write_last()))?;
     raw(tx, "COMMIT")
 }
 

@@ -413,7 +413,7 @@ async fn found(
     (kind, id): (ResourceKind, ResourceId),
     precondition: &Precondition,
 ) -> Result<Resource, Fault> {
-    let found = resources::find_for_update(tx, profile.place, kind, id).await?;
+    let found = resources::find_to_change(tx, profile.place, kind, id).await?;
     let resource = found.ok_or_else(|| not_found(profile, kind, &id.to_string()))?;
     precondition.check(&resource)?;
     Ok(resource)

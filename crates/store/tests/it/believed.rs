@@ -15,6 +15,8 @@ on_both!(
     who_comes_one_by_one_is_told_of_one_by_one,
     what_others_changed_is_seen,
     who_is_expected_and_does_not_come_costs_nobody_anything,
+    who_comes_together_is_told_of_in_order,
+    a_connection_that_is_lost_before_the_commit_costs_nobody_anything,
     a_version_that_is_required_is_the_one_that_is_there,
     two_who_change_one_group_lose_nothing,
     what_did_not_change_is_not_asked_for,
@@ -35,7 +37,7 @@ async fn moves(
     let write = store.write_resource(HERE, about, move |tx| {
         let who = who.clone();
         Box::pin(async move {
-            let found = resources::find_for_update(tx, HERE, GROUP, id).await?;
+            let found = resources::find_to_change(tx, HERE, GROUP, id).await?;
             let mut group = found.ok_or(StoreError::Restarted)?;
             if required.is_some_and(|version| version != group.version) {
                 return Err(StoreError::LeaseLost);
@@ -172,7 +174,7 @@ async fn what_others_changed_is_seen(test: &TestStore) {
     let renamed = other.write(move |tx| {
         Box::pin(async move {
             resources::wait_for_everything(tx, HERE).await?;
-            let found = resources::find_for_update(tx, HERE, GROUP, id).await?;
+            let found = resources::find_to_change(tx, HERE, GROUP, id).await?;
             let before = found.ok_or(StoreError::Restarted)?;
             let mut after = before.clone();
             "{\"renamed\":true}".clone_into(&mut after.doc);
@@ -192,7 +194,7 @@ async fn what_others_changed_is_seen(test: &TestStore) {
     let about = About::Deletion(GROUP, id);
     let gone = other.write_resource::<_, StoreError, _>(HERE, about, move |tx| {
         Box::pin(async move {
-            let found = resources::find_for_update(tx, HERE, GROUP, id).await?;
+            let found = resources::find_to_change(tx, HERE, GROUP, id).await?;
             resources::delete(tx, HERE, &found.ok_or(StoreError::Restarted)?, NOW).await
         })
     });
@@ -241,6 +243,86 @@ async fn who_is_expected_and_does_not_come_costs_nobody_anything(test: &TestStor
     assert_eq!(members.len(), 5 + 3 * 6);
     let versions: Vec<i64> = told.iter().map(|(version, ..)| *version).collect();
     assert_eq!(versions, (2..=version).collect::<Vec<_>>());
+}
+
+/// Many at once, of whom none is a surprise; then after somebody else has changed the group, so that all are.
+async fn who_comes_together_is_told_of_in_order(test: &TestStore) {
+    let id = known_group(test).await.id;
+    let other = other(test).await;
+    let mut version = 6;
+    for surprise in [false, true] {
+        if surprise {
+            for (who, comes) in [("m1", false), ("x", true)] {
+                version += 1;
+                let moved = moves(&other, id, (who, comes), None).await;
+                assert_eq!(moved.unwrap().unwrap().version, version);
+            }
+        }
+        let first: Vec<(String, bool, bool)> = if surprise {
+            let (gone, there) = ("m1".to_owned(), "x".to_owned());
+            vec![(gone, false, false), (there, true, false)]
+        } else {
+            (0..8).map(|at| (format!("a{at}"), true, true)).collect()
+        };
+        let rest = (0..4).map(|at| {
+            let who = if surprise {
+                format!("b{at}")
+            } else {
+                format!("m{}", at + 2)
+            };
+            (who, surprise, surprise || at < 3)
+        });
+        let steps: Vec<_> = first.into_iter().chain(rest).collect();
+        let all = steps
+            .iter()
+            .map(|(who, comes, _)| moves(&test.store, id, (who, *comes), None));
+        let ((), moved) = futures::join!(crate::lanes::busy(test), join_all(all));
+        for (moved, (who, comes, does)) in moved.into_iter().zip(&steps) {
+            version += i64::from(*does);
+            let found = moved.unwrap().map(|group| group.version);
+            assert_eq!(found, does.then_some(version), "{who} {comes}");
+        }
+    }
+    let (members, told) = told(test, id).await;
+    let mut expected: Vec<String> = (0..8).map(|at| format!("a{at}")).collect();
+    expected.extend((0..4).map(|at| format!("b{at}")));
+    expected.extend(["m0".to_owned(), "x".to_owned()]);
+    assert_eq!(members, expected);
+    let versions: Vec<i64> = told.iter().map(|(version, ..)| *version).collect();
+    assert_eq!(versions, (2..=version).collect::<Vec<_>>());
+}
+
+/// The server ends the connection while it waits for the locks.
+async fn a_connection_that_is_lost_before_the_commit_costs_nobody_anything(test: &TestStore) {
+    if !test.store.is_postgres() {
+        return;
+    }
+    let id = known_group(test).await.id;
+    let other = other(test).await;
+    let holds = other.write::<_, StoreError, _>(|tx| {
+        Box::pin(async move {
+            resources::wait_for_everything(tx, HERE).await?;
+            // Whoever waits is asked to go until somebody does; all of it is done before the lock is let go.
+            let sql = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+                       WHERE d.datname = current_database() AND l.locktype = 'advisory' \
+                       AND NOT l.granted AND pg_terminate_backend(l.pid)";
+            for _ in 0..500 {
+                let gone: Option<(i64,)> = tx.one(sql, &[]).await?;
+                if gone.is_some_and(|(gone,)| gone > 0) {
+                    return Ok(true);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            Ok(false)
+        })
+    });
+    let names = ["a", "b", "c"];
+    let all = names.map(|who| moves(&test.store, id, (who, true), None));
+    let (gone, moved) = tokio::join!(holds, join_all(all));
+    assert!(gone.unwrap());
+    for (moved, version) in moved.into_iter().zip(7..) {
+        assert_eq!(moved.unwrap().unwrap().version, version);
+    }
 }
 
 /// Nobody is refused, and nobody let through, because of a version that was there before.

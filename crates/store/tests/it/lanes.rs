@@ -46,7 +46,7 @@ macro_rules! write_resource {
 }
 
 /// Keeps all lanes of an integration busy for a while, so that what comes meanwhile comes together.
-async fn busy(test: &TestStore) {
+pub(crate) async fn busy(test: &TestStore) {
     if !test.store.is_postgres() {
         return;
     }
@@ -98,7 +98,7 @@ async fn created(test: &TestStore, new: Resource, breaks: bool) -> Result<(), St
 }
 
 async fn change(tx: &mut Tx<'_>, id: ResourceId, joins: &str) -> Result<(), StoreError> {
-    let found = resources::find_for_update(tx, HERE, GROUP, id).await?;
+    let found = resources::find_to_change(tx, HERE, GROUP, id).await?;
     let before = found.unwrap();
     let mut after = before.clone();
     after.version += 1;
@@ -115,7 +115,7 @@ async fn change(tx: &mut Tx<'_>, id: ResourceId, joins: &str) -> Result<(), Stor
 }
 
 async fn remove(tx: &mut Tx<'_>, kind: ResourceKind, id: ResourceId) -> Result<bool, StoreError> {
-    let found = resources::find_for_update(tx, HERE, kind, id).await?;
+    let found = resources::find_to_change(tx, HERE, kind, id).await?;
     match found {
         Some(found) => resources::delete(tx, HERE, &found, NOW).await,
         None => Err(StoreError::Restarted),
@@ -157,7 +157,7 @@ async fn writes_that_come_together_stand_and_fall_alone(test: &TestStore) {
             let added = store.write_resource::<_, StoreError, _>(HERE, about, move |tx| {
                 Box::pin(async move {
                     let kind = ResourceKind::GROUP;
-                    let before = resources::find_for_update(tx, HERE, kind, id).await?;
+                    let before = resources::find_to_change(tx, HERE, kind, id).await?;
                     let before = before.unwrap();
                     match number % 10 {
                         3 => return Err(StoreError::Restarted),
@@ -338,7 +338,7 @@ async fn who_comes_and_goes_at_once_is_told_of_once(test: &TestStore) {
     let writes = moves.map(|(who, comes, _)| {
         let about = About::Members(id, [who.to_owned()].into());
         write_resource!(test, about, |tx| {
-            let before = resources::find_for_update(tx, HERE, GROUP, id)
+            let before = resources::find_to_change(tx, HERE, GROUP, id)
                 .await?
                 .unwrap();
             let mut after = before.clone();
@@ -403,7 +403,7 @@ async fn who_comes_beside_what_is_undone_is_told_of(test: &TestStore) {
     });
     let refused = test.store.write_at_once::<(), StoreError, _>(move |tx| {
         Box::pin(async move {
-            resources::find_for_update(tx, HERE, GROUP, id).await?;
+            resources::find_to_change(tx, HERE, GROUP, id).await?;
             Err(StoreError::Restarted)
         })
     });
@@ -547,7 +547,7 @@ async fn a_name_that_was_refused_is_nobodys_in_the_same_transaction(test: &TestS
         .unwrap();
         let renames = (0..2).map(|_| {
             write_resource!(test, About::Change(kind, id), |tx| {
-                let before = resources::find_for_update(tx, HERE, kind, id)
+                let before = resources::find_to_change(tx, HERE, kind, id)
                     .await?
                     .unwrap();
                 let mut after = before.clone();
@@ -559,7 +559,7 @@ async fn a_name_that_was_refused_is_nobodys_in_the_same_transaction(test: &TestS
             })
         });
         let disables = write_resource!(test, About::Change(kind, id), |tx| {
-            let before = resources::find_for_update(tx, HERE, kind, id)
+            let before = resources::find_to_change(tx, HERE, kind, id)
                 .await?
                 .unwrap();
             let mut after = before.clone();
@@ -637,7 +637,7 @@ async fn deletions_that_come_together_take_leave_of_every_group(test: &TestStore
     .unwrap();
     let about = About::Deletion(USER, user_id);
     let refuses = write_resource!(test, about.clone(), |tx| {
-        resources::find_for_update(tx, HERE, USER, user_id).await?;
+        resources::find_to_change(tx, HERE, USER, user_id).await?;
         Err::<bool, _>(StoreError::LeaseLost)
     });
     let of_another_kind = write_resource!(
@@ -759,7 +759,7 @@ async fn names_that_cross_come_to_an_end(test: &TestStore) {
     let rename = |at: usize, name: &'static str| {
         let id = there[at].id;
         write_resource!(test, About::Change(USER, id), |tx| {
-            let found = resources::find_for_update(tx, HERE, USER, id).await?;
+            let found = resources::find_to_change(tx, HERE, USER, id).await?;
             let before = found.unwrap();
             let after = Resource {
                 name_key: name.to_owned(),

@@ -204,7 +204,7 @@ async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestSt
     let user = resource(ResourceKind::USER, "a");
     let (id, member_id) = (group.id, user.id);
     async fn next(tx: &mut Tx<'_>, id: ResourceId) -> Result<i64, StoreError> {
-        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let found = resources::find_to_change(tx, HERE, ResourceKind::GROUP, id).await?;
         let before = found.unwrap();
         let mut after = before.clone();
         after.version += 1;
@@ -247,7 +247,7 @@ async fn a_group_that_changes_again_and_again_has_its_last_version(test: &TestSt
 async fn what_is_undone_is_not_known_in_the_next_commit(test: &TestStore) {
     /// A change of a member and nothing else, as a request makes it.
     async fn next(tx: &mut Tx<'_>, id: ResourceId, doc: Option<&str>) -> Result<i64, StoreError> {
-        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let found = resources::find_to_change(tx, HERE, ResourceKind::GROUP, id).await?;
         let before = found.unwrap();
         let mut after = before.clone();
         after.version += 1;
@@ -302,7 +302,7 @@ async fn what_is_undone_is_not_known_in_the_next_commit(test: &TestStore) {
         .await);
     assert_eq!((renamed.unwrap(), change().await), (7, 8));
     let found = write!(test, |tx| {
-        resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await
+        resources::find_to_change(tx, HERE, ResourceKind::GROUP, id).await
     });
     let found = found.unwrap().unwrap();
     assert_eq!(
@@ -311,7 +311,7 @@ async fn what_is_undone_is_not_known_in_the_next_commit(test: &TestStore) {
     );
     write!(test, |tx| resources::delete(tx, HERE, &gone, NOW).await).unwrap();
     let found = write!(test, |tx| {
-        resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await
+        resources::find_to_change(tx, HERE, ResourceKind::GROUP, id).await
     });
     assert_eq!(found.unwrap(), None);
     let told = write!(test, |tx| {
@@ -533,7 +533,7 @@ async fn who_comes_to_a_group_in_one_commit_is_told_together(test: &TestStore) {
 /// Until there is room again nothing is committed, and then what comes follows what was there before.
 async fn a_full_disk_leaves_nothing_behind(test: &TestStore) {
     async fn joins(tx: &mut Tx<'_>, id: ResourceId, who: String) -> Result<(), StoreError> {
-        let found = resources::find_for_update(tx, HERE, ResourceKind::GROUP, id).await?;
+        let found = resources::find_to_change(tx, HERE, ResourceKind::GROUP, id).await?;
         let mut group = found.unwrap();
         group.version += 1;
         resources::add_members(tx, HERE, id, vec![member(who.clone())]).await?;
