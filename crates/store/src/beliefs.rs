@@ -73,9 +73,8 @@ impl Beliefs {
     pub(crate) fn forget<'a>(&self, place: Place, writes: impl Iterator<Item = &'a About>) {
         let mut groups = self.0.lock();
         for write in writes {
-            match write {
-                About::Change(_, id) | About::Members(id, _) => drop(groups.remove(&(place, *id))),
-                About::New(_) | About::Deletion(..) => {}
+            if let About::Change(_, id) | About::Members(id, _) | About::Deletion(_, id) = write {
+                groups.remove(&(place, *id));
             }
         }
     }

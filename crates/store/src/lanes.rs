@@ -238,7 +238,7 @@ impl Lanes {
         true
     }
 
-    /// Runs writes in one transaction; says who is to be told, and when it begins to end.
+    /// Runs writes in one transaction; says who is to be told, and whether it may have been committed when it fails.
     async fn together(
         &self,
         postgres: &Postgres,

@@ -105,9 +105,11 @@ impl Postgres {
         is_ending: &mut bool,
     ) -> Result<(), StoreError> {
         let tx = open.tx()?;
-        if let Err(error) = finish(tx, keep, is_ending).await {
-            // A connection that still answers is not lost.
-            if matches!(error, StoreError::Outdated) || roll_back(tx).await {
+        let mut is_sent = false;
+        if let Err(error) = finish(tx, keep, (&mut is_sent, is_ending)).await {
+            // It has ended, or a connection that still answers is not lost.
+            let is_over = is_sent && !matches!(error, StoreError::Unavailable(_));
+            if is_over || roll_back(tx).await {
                 open.done();
             }
             return Err(error);
@@ -138,16 +140,22 @@ impl Postgres {
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Ends a transaction, with one way there and back for all that is left to do: after a statement that failed,
-/// COMMIT undoes everything. What rests on a belief that does not hold writes nothing.
-async fn finish(tx: &mut Tx<'_>, keep: bool, is_ending: &mut bool) -> Result<(), StoreError> {
+/// COMMIT undoes everything. What rests on a belief that does not hold writes nothing. Says whether the end was sent, and
+/// whether it may have been committed when that fails.
+async fn finish(
+    tx: &mut Tx<'_>,
+    keep: bool,
+    (is_sent, is_ending): (&mut bool, &mut bool),
+) -> Result<(), StoreError> {
     if keep {
-        tx.write_last().await?;
+        tx.write_kept().await?;
     }
     let mut ahead = std::mem::take(&mut tx.ahead);
     if keep {
         if resources::is_belief(tx) {
             ahead.checks = ahead.statements.len().checked_sub(1);
         }
+        ahead.statements.extend(resources::settle_totals(tx));
         if tx.fed {
             let notice = "SELECT pg_notify($1, '')";
             ahead.statements.push((notice.into(), vec![CHANNEL.into()]));
@@ -165,20 +173,14 @@ async fn finish(tx: &mut Tx<'_>, keep: bool, is_ending: &mut bool) -> Result<(),
         client.batch_execute("ROLLBACK").await?;
         return broken();
     }
-    // One statement is a transaction by itself.
-    let is_whole = keep && ahead.begin && ahead.statements.len() == 1;
-    ahead.begin &= !is_whole;
     let end = async {
-        *is_ending = keep;
-        if is_whole {
-            return Ok(());
-        }
+        *is_sent = true;
         let end = if keep { "COMMIT" } else { "ROLLBACK" };
         client.batch_execute(end).await
     };
     let mut is_refused = false;
     let ended = after(client, &ahead, end, (&mut false, &mut is_refused)).await;
-    *is_ending &= !is_refused || is_whole;
+    *is_ending = keep && *is_sent && !is_refused;
     ended
 }
 

@@ -8,15 +8,17 @@ mod lookup;
 mod members;
 mod waiting;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{ResourceId, TenantId, Timestamp};
+use serde_json::json;
 
 use crate::received::{self, NewEvent};
 use crate::{FromRow, FromVal, Row, StoreError, Tx, Val};
 
-pub(crate) use kept::{Kept, Known, Recent, is_belief, known};
+pub(crate) use kept::{Known, Recent, is_belief, known, write_at_once};
 pub(crate) use lookup::find_with_groups;
 pub use lookup::{By, find_by};
 pub use members::{
@@ -131,32 +133,33 @@ fn key(key: String) -> String {
         .fold(String::from("#"), |key, byte| format!("{key}{byte:02x}"))
 }
 
-/// Adds a resource; [`StoreError::Duplicate`] when its name is taken.
+/// Adds a resource; [`StoreError::Duplicate`] when its name is taken, where that is hoped not to be so at the commit at
+/// the latest.
 pub async fn create(tx: &mut Tx<'_>, place: Place, resource: &Resource) -> Result<(), StoreError> {
+    let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
+               active, version, created, modified, doc) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let params = place.params([
+        resource.id.into(),
+        resource.kind.into(),
+        (&resource.name_key).into(),
+        resource.external_id.clone().into(),
+        resource.active.into(),
+        resource.version.into(),
+        resource.created.into(),
+        resource.modified.into(),
+        (&resource.doc).into(),
+    ]);
     if let Some(is_there) = tx.held.foreseen.remove(&resource.id) {
         if !is_there {
             return Err(StoreError::Duplicate("resources".to_owned()));
         }
     } else if tx.held.is_hopeful {
-        tx.held.new.push((place, resource.clone()));
-        tx.kept += 1;
+        tx.exec_along(sql, params).await?;
     } else {
         // On PostgreSQL a statement that fails undoes the whole transaction, and this need not fail.
-        let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
-                   active, version, created, modified, doc) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
-        let params = place.params([
-            resource.id.into(),
-            resource.kind.into(),
-            (&resource.name_key).into(),
-            resource.external_id.clone().into(),
-            resource.active.into(),
-            resource.version.into(),
-            resource.created.into(),
-            resource.modified.into(),
-            (&resource.doc).into(),
-        ]);
-        if tx.exec(sql, &params).await? == 0 {
+        let sql = format!("{sql} ON CONFLICT DO NOTHING");
+        if tx.exec(&sql, &params).await? == 0 {
             return Err(StoreError::Duplicate("resources".to_owned()));
         }
     }
@@ -183,19 +186,35 @@ pub async fn foresee(
     if !tx.is_postgres() || resources.is_empty() {
         return Ok(());
     }
+    let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
+               active, version, created, modified, doc) \
+               SELECT $1, $2, decode(r.id, 'hex'), r.kind, r.name_key, r.external_id, r.active, \
+               r.version, r.created, r.modified, r.doc FROM ROWS FROM (json_to_recordset($3::json) \
+               AS (id text, kind bigint, name_key text, external_id text, active boolean, \
+               version bigint, created bigint, modified bigint, doc text)) WITH ORDINALITY AS r \
+               (id, kind, name_key, external_id, active, version, created, modified, doc, place) \
+               ORDER BY r.place ON CONFLICT DO NOTHING RETURNING id";
     // In the order of lanes, so that nobody waits in a circle for a name.
     let mut ordered = resources.to_vec();
     ordered.sort_by_key(|it| About::creation(it).lane());
-    let (sql, params) = kept::insert(ordered.into_iter().map(|it| (place, it)));
-    let sql = format!("{sql} ON CONFLICT DO NOTHING RETURNING id");
+    let rows = ordered.iter().map(|it| {
+        json!({
+            "id": hex(it.id), "kind": it.kind.number(),
+            "name_key": it.name_key, "external_id": it.external_id, "active": it.active,
+            "version": it.version, "created": it.created.as_micros(),
+            "modified": it.modified.as_micros(), "doc": it.doc,
+        })
+    });
+    let rows: serde_json::Value = rows.collect();
+    let params = place.params([rows.to_string().into()]);
     // Beside others who create, and beside nobody who has the integration alone.
     wait_beside_others(tx, place).await?;
-    let made: Vec<(ResourceId,)> = match tx.all(&sql, &params).await {
+    let made: Vec<(ResourceId,)> = match tx.all(sql, &params).await {
         Err(StoreError::Deadlock) => {
             // Somebody who renames waited for a name, too.
             tx.begin_anew().await?;
             wait_for_everything(tx, place).await?;
-            tx.all(&sql, &params).await?
+            tx.all(sql, &params).await?
         }
         made => made?,
     };
@@ -212,48 +231,34 @@ fn add_to_total(tx: &mut Tx<'_>, place: Place, kind: ResourceKind, more: i64) {
 /// Slots of each total, as many as may be written at the same time.
 const SLOTS: u32 = 64;
 
-/// What a total grows by.
-pub(crate) struct Growth {
-    place: Place,
-    kind: ResourceKind,
-    more: i64,
-}
-
-impl Growth {
-    /// The statement that writes it down, if a condition holds.
-    pub(crate) fn into_statement(self, is_postgres: bool, only: &str) -> (String, Vec<Val>) {
-        let slot = if is_postgres {
-            format!("pg_backend_pid() % {SLOTS}")
-        } else {
-            "0".to_owned()
-        };
-        let sql = format!(
-            "INSERT INTO resource_totals (tenant, integration, kind, slot, total) \
-             SELECT $1, $2, $3, {slot}, $4 WHERE {only} \
-             ON CONFLICT (tenant, integration, kind, slot) \
-             DO UPDATE SET total = resource_totals.total + excluded.total"
-        );
-        let params = [self.kind.into(), self.more.into()];
-        (sql, self.place.params(params))
-    }
-}
-
-/// What the totals have grown by, once for all that is committed together.
-pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<Growth> {
-    let mut all: Vec<Growth> = Vec::new();
+/// The statements that write down what the totals have grown by, once for all that is committed together.
+pub(crate) fn settle_totals(tx: &mut Tx<'_>) -> Vec<(Cow<'static, str>, Vec<Val>)> {
+    let mut all: Vec<(Place, ResourceKind, i64)> = Vec::new();
     for (place, kind, more) in std::mem::take(&mut tx.totals) {
         match all
             .iter_mut()
-            .find(|it| (it.place, it.kind) == (place, kind))
+            .find(|(at, of, _)| *at == place && *of == kind)
         {
-            Some(growth) => growth.more += more,
-            None => all.push(Growth { place, kind, more }),
+            Some((_, _, sum)) => *sum += more,
+            None => all.push((place, kind, more)),
         }
     }
-    all.retain(|growth| growth.more != 0);
     // Always in the same order, so that no two transactions wait for each other.
-    all.sort_by_key(|it| (it.place.tenant.0, it.place.integration, it.kind));
-    all
+    all.sort_by_key(|(place, kind, _)| (place.tenant.0, place.integration, *kind));
+    let slot = if tx.is_postgres() {
+        format!("pg_backend_pid() % {SLOTS}")
+    } else {
+        "0".to_owned()
+    };
+    let sql = format!(
+        "INSERT INTO resource_totals (tenant, integration, kind, slot, total) \
+         VALUES ($1, $2, $3, {slot}, $4) ON CONFLICT (tenant, integration, kind, slot) \
+         DO UPDATE SET total = resource_totals.total + excluded.total"
+    );
+    let changed = all.into_iter().filter(|(_, _, more)| *more != 0);
+    changed
+        .map(|(place, kind, more)| (sql.clone().into(), place.params([kind.into(), more.into()])))
+        .collect()
 }
 
 /// How many resources of a kind there are.

@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use tokio::sync::{mpsc, watch};
 
+use crate::resources;
 use crate::tx::Driver;
 use crate::{StoreError, Tx, Val};
 
@@ -311,7 +312,10 @@ fn write_group(
             None
         };
     }
-    poll_now(Box::pin(tx.write_last()))?;
+    write_kept(tx)?;
+    for (sql, params) in resources::settle_totals(tx) {
+        poll_now(Box::pin(tx.exec(&sql, &params)))?;
+    }
     raw(tx, "COMMIT")
 }
 

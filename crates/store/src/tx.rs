@@ -11,7 +11,7 @@ use muster_model::integration::ResourceKind;
 use rusqlite::Connection;
 
 use crate::received::{INSERT_EVENTS, Told};
-use crate::resources::{Growth, Held, Kept, Place, Recent};
+use crate::resources::{Held, Place, Recent};
 use crate::{FromRow, Row, StoreError, Val, postgres, received, resources, sqlite};
 
 /// A connection inside (or, for reads, outside) a transaction.
@@ -223,9 +223,7 @@ impl Tx<'_> {
         let recent = self.recent.take();
         // Somebody before wrote this, and not who comes next.
         let written = self.written;
-        let settled = self
-            .write_down(recent.as_ref(), Vec::new(), Vec::new())
-            .await;
+        let settled = self.write_down(recent.as_ref(), Vec::new()).await;
         self.settled += self.written - written;
         self.written = written;
         // Nobody but who comes next would hear of it.
@@ -233,23 +231,16 @@ impl Tx<'_> {
         settled
     }
 
-    /// Writes rows of the group that changes again and again and, on PostgreSQL, all else that is kept.
+    /// Writes rows of the group that changes again and again and, on PostgreSQL, events.
     async fn write_down(
         &mut self,
         recent: Option<&Recent>,
         events: Vec<Told>,
-        totals: Vec<Growth>,
     ) -> Result<(), StoreError> {
         if self.is_postgres() {
             // Each statement is a message there and one back; all of it is one.
-            let kept = Kept {
-                recent,
-                roster: self.held.roster.as_mut(),
-                new: std::mem::take(&mut self.held.new),
-                events,
-                totals,
-            };
-            return match kept.into_statement() {
+            let roster = self.held.roster.as_mut();
+            return match resources::write_at_once(recent, roster, events) {
                 Some((sql, params)) => self.run_along(sql.into(), params).await,
                 None => Ok(()),
             };
@@ -273,18 +264,8 @@ impl Tx<'_> {
     /// Writes what was kept back: the group that changes again and again, and the events. The group stays known, on
     /// SQLite for the next commit as well: nobody else writes.
     pub(crate) async fn write_kept(&mut self) -> Result<(), StoreError> {
-        self.write_kept_and(Vec::new()).await
-    }
-
-    /// The same, as the last thing of a transaction: also what the totals have grown by.
-    pub(crate) async fn write_last(&mut self) -> Result<(), StoreError> {
-        let totals = resources::settle_totals(self);
-        self.write_kept_and(totals).await
-    }
-
-    async fn write_kept_and(&mut self, totals: Vec<Growth>) -> Result<(), StoreError> {
         let (recent, events) = (self.recent.take(), std::mem::take(&mut self.events));
-        let written = self.write_all(recent.as_ref(), events, totals).await;
+        let written = self.write_all(recent.as_ref(), events).await;
         if written.is_ok() {
             self.recent = recent.map(Recent::written);
         }
@@ -297,19 +278,13 @@ impl Tx<'_> {
         &mut self,
         recent: Option<&Recent>,
         events: Vec<Told>,
-        totals: Vec<Growth>,
     ) -> Result<(), StoreError> {
         if self.is_postgres() {
-            return self.write_down(recent, events, totals).await;
+            return self.write_down(recent, events).await;
         }
-        self.write_down(recent, Vec::new(), Vec::new()).await?;
+        self.write_down(recent, Vec::new()).await?;
         let rows = received::rows(self, events).await?;
-        self.insert_many(INSERT_EVENTS, "", rows).await?;
-        for growth in totals {
-            let (sql, params) = growth.into_statement(false, "true");
-            self.run(&sql, &params).await?;
-        }
-        Ok(())
+        self.insert_many(INSERT_EVENTS, "", rows).await.map(|_| ())
     }
 
     /// Undoes everything so far, and begins anew, on PostgreSQL.
@@ -334,7 +309,6 @@ impl Tx<'_> {
         if result.is_err() {
             self.totals.truncate(counted);
             (self.recent, self.held.roster) = (None, None);
-            self.held.new.clear();
             self.events.clear();
             // What was not sent need not be undone.
             let unsent = &mut self.ahead.statements;

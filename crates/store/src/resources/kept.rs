@@ -1,16 +1,15 @@
-//! What a transaction keeps back, so that several changes are written once, on PostgreSQL by one statement: new
-//! resources, events, and a group whose members come and go.
+//! What a transaction keeps back of a group whose members come and go, so that several changes are written once, on
+//! PostgreSQL by one statement.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use muster_model::ResourceId;
 use muster_model::integration::ResourceKind;
-use serde_json::json;
 
 use crate::received::{Told, insert_events};
 use crate::resources::members::NewMember;
-use crate::resources::{Growth, Place, Resource, hex};
+use crate::resources::{Place, Resource};
 use crate::{StoreError, Tx, Val};
 
 /// A group as it is now, in a transaction that holds it, or at the writer of SQLite, which holds everything. Members
@@ -247,100 +246,51 @@ impl Joined {
     }
 }
 
-/// What was kept back, to be written on PostgreSQL by one statement.
-pub(crate) struct Kept<'a> {
-    /// The version of a group.
-    pub(crate) recent: Option<&'a Recent>,
-    /// Who came to it and who went.
-    pub(crate) roster: Option<&'a mut Roster>,
-    /// New resources.
-    pub(crate) new: Vec<(Place, Resource)>,
-    /// Events.
-    pub(crate) events: Vec<Told>,
-    /// What totals grow by.
-    pub(crate) totals: Vec<Growth>,
-}
-
-impl Kept<'_> {
-    /// The statement, if there is anything to write. What rests on a belief is written if that holds, all of it or
-    /// nothing; the statement tells by the rows that it touches, or finds if nothing is to be written.
-    pub(crate) fn into_statement(self) -> Option<(String, Vec<Val>)> {
-        let mut joined = Joined::default();
-        let mut only = "true";
-        let roster = self.roster.map(|roster| {
-            let of = roster.place.params([roster.group.into()]);
-            (of, roster.is_belief, roster.take())
-        });
-        if let Some((_, true, moves)) = &roster {
-            let Some(recent) = self.recent else {
+/// Writes on PostgreSQL what was kept back, by one statement: who came and who went, the events, and the version of
+/// the group. What rests on a belief is written if that holds, all of it or nothing; the statement tells by the rows
+/// that it touches, or finds if nothing is to be written.
+pub(crate) fn write_at_once(
+    recent: Option<&Recent>,
+    roster: Option<&mut Roster>,
+    events: Vec<Told>,
+) -> Option<(String, Vec<Val>)> {
+    let mut joined = Joined::default();
+    let mut only = "true";
+    if let Some(roster) = roster {
+        let of = roster.place.params([roster.group.into()]);
+        let Moves { came, went } = roster.take();
+        if roster.is_belief {
+            let Some(recent) = recent else {
                 // There is nothing that could be looked at.
                 return Some(("SELECT 1 WHERE false".to_owned(), Vec::new()));
             };
-            let (sql, params) = holds(recent, moves);
+            let (sql, params) = holds(recent, &came, &went);
             joined.add(&sql, params);
             only = "EXISTS (SELECT FROM part0)";
-        } else if !self.new.is_empty() {
-            let (sql, params) = insert(self.new.iter().map(|(place, it)| (*place, it)));
-            joined.add(&format!("{sql} RETURNING 1"), params);
-            // All of them come first: who waits for a name holds nothing else that somebody may want.
-            only = "(SELECT count(*) FROM part0) > 0";
         }
-        if let Some((of, _, Moves { came, went })) = roster {
-            if !came.is_empty() {
-                let mut params = of.clone();
-                params.push(NewMember::rows(&came).into());
-                joined.add(&NewMember::insert(only), params);
-            }
-            if !went.is_empty() {
-                let mut params = of;
-                params.push(names(went).into());
-                joined.add(&format!("{REMOVE} AND {only}"), params);
-            }
+        if !came.is_empty() {
+            let mut params = of.clone();
+            params.push(NewMember::rows(&came).into());
+            joined.add(&NewMember::insert(only), params);
         }
-        if !self.events.is_empty() {
-            let (sql, params) = insert_events(self.events, only);
-            joined.add(&sql, params);
+        if !went.is_empty() {
+            let mut params = of;
+            params.push(names(went).into());
+            joined.add(&format!("{REMOVE} AND {only}"), params);
         }
-        for growth in self.totals {
-            let (sql, params) = growth.into_statement(true, only);
-            joined.add(&sql, params);
-        }
-        if let Some((sql, params)) = self.recent.and_then(Recent::unwritten) {
-            joined.add(&format!("{sql} AND {only}"), params);
-        }
-        joined.into_statement()
     }
-}
-
-/// Writes new resources on PostgreSQL, in this order. They are one parameter, so that there is one statement for any
-/// number of them.
-pub(super) fn insert<'a>(
-    resources: impl Iterator<Item = (Place, &'a Resource)>,
-) -> (&'static str, Vec<Val>) {
-    let sql = "INSERT INTO resources (tenant, integration, id, kind, name_key, external_id, \
-               active, version, created, modified, doc) \
-               SELECT r.tenant, r.integration, decode(r.id, 'hex'), r.kind, r.name_key, \
-               r.external_id, r.active, r.version, r.created, r.modified, r.doc \
-               FROM ROWS FROM (json_to_recordset($1::json) \
-               AS (tenant bigint, integration bigint, id text, kind bigint, name_key text, \
-               external_id text, active boolean, version bigint, created bigint, \
-               modified bigint, doc text)) WITH ORDINALITY AS r \
-               (tenant, integration, id, kind, name_key, external_id, active, version, created, \
-               modified, doc, place) ORDER BY r.place";
-    let rows = resources.map(|(place, it)| {
-        json!({
-            "tenant": place.tenant.0, "integration": place.integration, "id": hex(it.id),
-            "kind": it.kind.number(), "name_key": it.name_key, "external_id": it.external_id,
-            "active": it.active, "version": it.version, "created": it.created.as_micros(),
-            "modified": it.modified.as_micros(), "doc": it.doc,
-        })
-    });
-    let rows: serde_json::Value = rows.collect();
-    (sql, vec![rows.to_string().into()])
+    if !events.is_empty() {
+        let (sql, params) = insert_events(events, only);
+        joined.add(&sql, params);
+    }
+    if let Some((sql, params)) = recent.and_then(Recent::unwritten) {
+        joined.add(&format!("{sql} AND {only}"), params);
+    }
+    joined.into_statement()
 }
 
 /// Asks whether a group has the version that it is believed to have, and its members are those.
-fn holds(recent: &Recent, Moves { came, went }: &Moves) -> (String, Vec<Val>) {
+fn holds(recent: &Recent, came: &[NewMember], went: &[String]) -> (String, Vec<Val>) {
     let group = &recent.group;
     let mut params = recent
         .place
@@ -349,7 +299,7 @@ fn holds(recent: &Recent, Moves { came, went }: &Moves) -> (String, Vec<Val>) {
                    AND kind = $4 AND version = $5"
         .to_owned();
     let came: Vec<String> = came.iter().map(|member| member.value.clone()).collect();
-    for (those, there) in [(came, 0), (went.clone(), went.len())] {
+    for (those, there) in [(came, 0), (went.to_vec(), went.len())] {
         if those.is_empty() {
             continue;
         }

@@ -59,8 +59,6 @@ pub(crate) struct Held {
     pub(crate) roster: Option<Roster>,
     /// New resources that were written already, or could not be because their names were taken.
     pub(super) foreseen: HashMap<ResourceId, bool>,
-    /// New resources that are not written yet.
-    pub(crate) new: Vec<(Place, Resource)>,
     /// Names of new resources are taken to be free, and when one is not, all of it is undone.
     pub(crate) is_hopeful: bool,
 }

@@ -1,12 +1,16 @@
 //! Members that come and go one by one: on PostgreSQL their group is believed to be as it was after the commit before.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
 use futures::future::join_all;
 use muster_model::integration::{Happening, ResourceKind};
 use muster_model::{Position, ResourceId};
 use muster_store::received::{self, NewEvent};
 use muster_store::resources::{self, About, Resource};
-use muster_store::{Store, StoreError};
+use muster_store::{Store, StoreError, Tx};
 use muster_testkit::TestStore;
+use tokio::sync::oneshot;
 
 use crate::received::{HERE, member, resource};
 use crate::{NOW, on_both};
@@ -17,6 +21,7 @@ on_both!(
     who_is_expected_and_does_not_come_costs_nobody_anything,
     who_comes_together_is_told_of_in_order,
     a_connection_that_is_lost_before_the_commit_costs_nobody_anything,
+    a_connection_that_is_lost_before_a_name_is_free_costs_nobody_anything,
     a_version_that_is_required_is_the_one_that_is_there,
     two_who_change_one_group_lose_nothing,
     what_did_not_change_is_not_asked_for,
@@ -247,8 +252,13 @@ async fn who_is_expected_and_does_not_come_costs_nobody_anything(test: &TestStor
 
 /// Many at once, of whom none is a surprise; then after somebody else has changed the group, so that all are.
 async fn who_comes_together_is_told_of_in_order(test: &TestStore) {
-    let id = known_group(test).await.id;
-    let other = other(test).await;
+    let group = known_group(test).await;
+    let (id, other) = (group.id, other(test).await);
+    let by_hand = "UPDATE resources SET doc = '{\"by\":\"hand\"}' WHERE kind = 2";
+    other
+        .write::<_, StoreError, _>(move |tx| Box::pin(async move { tx.exec(by_hand, &[]).await }))
+        .await
+        .unwrap();
     let mut version = 6;
     for surprise in [false, true] {
         if surprise {
@@ -264,32 +274,141 @@ async fn who_comes_together_is_told_of_in_order(test: &TestStore) {
         } else {
             (0..8).map(|at| (format!("a{at}"), true, true)).collect()
         };
-        let rest = (0..4).map(|at| {
-            let who = if surprise {
-                format!("b{at}")
-            } else {
-                format!("m{}", at + 2)
-            };
-            (who, surprise, surprise || at < 3)
+        let rest = (0..3).map(|at| {
+            let name = if surprise { "b" } else { "m" };
+            (format!("{name}{}", at + 2), surprise, true)
         });
         let steps: Vec<_> = first.into_iter().chain(rest).collect();
         let all = steps
             .iter()
             .map(|(who, comes, _)| moves(&test.store, id, (who, *comes), None));
-        let ((), moved) = futures::join!(crate::lanes::busy(test), join_all(all));
+        let slow = slow(test, lane(id)).await;
+        let moved = join_all(all).await;
+        slow.await.unwrap();
         for (moved, (who, comes, does)) in moved.into_iter().zip(&steps) {
             version += i64::from(*does);
-            let found = moved.unwrap().map(|group| group.version);
+            let found = moved.unwrap();
+            let is_believed = test.store.is_postgres() && !surprise;
+            if let Some(found) = &found {
+                // What nobody asked for shows that it was believed.
+                assert_eq!(found.doc == group.doc, is_believed, "{who} {comes}");
+            }
+            let found = found.map(|group| group.version);
             assert_eq!(found, does.then_some(version), "{who} {comes}");
         }
     }
     let (members, told) = told(test, id).await;
     let mut expected: Vec<String> = (0..8).map(|at| format!("a{at}")).collect();
-    expected.extend((0..4).map(|at| format!("b{at}")));
-    expected.extend(["m0".to_owned(), "x".to_owned()]);
+    expected.extend(["b2", "b3", "b4", "m0", "x"].map(str::to_owned));
     assert_eq!(members, expected);
     let versions: Vec<i64> = told.iter().map(|(version, ..)| *version).collect();
     assert_eq!(versions, (2..=version).collect::<Vec<_>>());
+}
+
+/// Ends the connections that wait in this database for a lock, as soon as there are any; answers whether there were.
+async fn end_who_waits(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    // No other database's: those are other tests.
+    let sql = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM \
+               (SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+               WHERE a.datname = current_database() AND NOT l.granted OFFSET 0) waiting";
+    for _ in 0..500 {
+        tx.exec("SELECT pg_stat_clear_snapshot()", &[]).await?;
+        let gone: Option<(i64,)> = tx.one(sql, &[]).await?;
+        if gone.is_some_and(|(gone,)| gone > 0) {
+            return Ok(true);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    Ok(false)
+}
+
+/// Keeps the lane of a number at work for a while, until what comes meanwhile waits together; begun when this ends.
+async fn slow(test: &TestStore, number: u64) -> tokio::task::JoinHandle<()> {
+    let (begun, begins) = oneshot::channel();
+    let (store, begun) = (test.store.clone(), Mutex::new(Some(begun)));
+    let slow = tokio::spawn(async move {
+        let is_postgres = store.is_postgres();
+        let write = store.write_resource::<_, StoreError, _>(HERE, About::New(number), move |tx| {
+            if let Some(begun) = begun.lock().unwrap().take() {
+                let _ = begun.send(());
+            }
+            Box::pin(async move {
+                if is_postgres {
+                    tx.exec("SELECT pg_sleep(0.3)", &[]).await?;
+                } else {
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                }
+                Ok(())
+            })
+        });
+        write.await.unwrap();
+    });
+    begins.await.unwrap();
+    slow
+}
+
+/// The number of the lane of a group.
+fn lane(id: ResourceId) -> u64 {
+    let (high, low) = id.as_bytes().split_at(8);
+    let half = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+    (half(high) ^ half(low).rotate_left(17)) % 4
+}
+
+/// The server ends the connection while it waits for a name that somebody else gives up then.
+async fn a_connection_that_is_lost_before_a_name_is_free_costs_nobody_anything(test: &TestStore) {
+    if !test.store.is_postgres() {
+        return;
+    }
+    let other = other(test).await;
+    let taken = resource(ResourceKind::USER, "taken");
+    let About::New(number) = About::creation(&taken) else {
+        unreachable!()
+    };
+    let names = (0..).map(|at| resource(ResourceKind::USER, &format!("n{at}")));
+    let beside = names
+        .into_iter()
+        .find(|new| matches!(About::creation(new), About::New(other) if other % 4 == number % 4));
+    let (begun, begins) = oneshot::channel();
+    let first = taken.clone();
+    let holds = other.write::<bool, StoreError, _>(move |tx| {
+        Box::pin(async move {
+            resources::create(tx, HERE, &first).await?;
+            let _ = begun.send(());
+            end_who_waits(tx).await?;
+            Err(StoreError::Restarted)
+        })
+    });
+    let runs = Arc::new(AtomicU32::new(0));
+    let twin = Resource {
+        id: ResourceId::new(),
+        ..taken
+    };
+    let creations = [twin, beside.unwrap()].map(|new| {
+        let (store, runs) = (test.store.clone(), Arc::clone(&runs));
+        async move {
+            let about = About::creation(&new);
+            let write = store.write_resource::<_, StoreError, _>(HERE, about, move |tx| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                let new = new.clone();
+                Box::pin(async move { resources::create(tx, HERE, &new).await })
+            });
+            write.await
+        }
+    });
+    let made = async {
+        begins.await.unwrap();
+        let slow = slow(test, number).await;
+        let made = join_all(creations).await;
+        slow.await.unwrap();
+        made
+    };
+    let (held, made) = tokio::join!(holds, made);
+    assert!(matches!(held, Err(StoreError::Restarted)), "{held:?}");
+    for made in made {
+        made.unwrap();
+    }
+    // Together, and each alone.
+    assert_eq!(runs.load(Ordering::Relaxed), 4);
 }
 
 /// The server ends the connection while it waits for the locks.
@@ -299,26 +418,20 @@ async fn a_connection_that_is_lost_before_the_commit_costs_nobody_anything(test:
     }
     let id = known_group(test).await.id;
     let other = other(test).await;
+    let (begun, begins) = oneshot::channel();
     let holds = other.write::<_, StoreError, _>(|tx| {
         Box::pin(async move {
             resources::wait_for_everything(tx, HERE).await?;
-            // Whoever waits is asked to go until somebody does; all of it is done before the lock is let go.
-            let sql = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
-                       WHERE d.datname = current_database() AND l.locktype = 'advisory' \
-                       AND NOT l.granted AND pg_terminate_backend(l.pid)";
-            for _ in 0..500 {
-                let gone: Option<(i64,)> = tx.one(sql, &[]).await?;
-                if gone.is_some_and(|(gone,)| gone > 0) {
-                    return Ok(true);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-            Ok(false)
+            let _ = begun.send(());
+            end_who_waits(tx).await
         })
     });
     let names = ["a", "b", "c"];
-    let all = names.map(|who| moves(&test.store, id, (who, true), None));
-    let (gone, moved) = tokio::join!(holds, join_all(all));
+    let moved = async {
+        begins.await.unwrap();
+        join_all(names.map(|who| moves(&test.store, id, (who, true), None))).await
+    };
+    let (gone, moved) = tokio::join!(holds, moved);
     assert!(gone.unwrap());
     for (moved, version) in moved.into_iter().zip(7..) {
         assert_eq!(moved.unwrap().unwrap().version, version);

@@ -46,7 +46,7 @@ macro_rules! write_resource {
 }
 
 /// Keeps all lanes of an integration busy for a while, so that what comes meanwhile comes together.
-pub(crate) async fn busy(test: &TestStore) {
+async fn busy(test: &TestStore) {
     if !test.store.is_postgres() {
         return;
     }
