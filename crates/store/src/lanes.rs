@@ -276,10 +276,10 @@ impl Lanes {
             return Ok(Ended::Undone { deadlocked: false });
         }
         postgres.end(open, true, ending).await?;
-        let abouts = works.iter().map(|work| &work.about);
         if let Some(known) = known {
             self.beliefs.remember(place, known, is_belief);
         } else {
+            let abouts = works.iter().map(|work| &work.about);
             self.beliefs.forget(place, abouts);
         }
         Ok(Ended::Committed)

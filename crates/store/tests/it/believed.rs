@@ -1,7 +1,7 @@
 //! Members that come and go one by one: on PostgreSQL their group is believed to be as it was after the commit before.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use muster_model::integration::{Happening, ResourceKind};
@@ -12,6 +12,7 @@ use muster_store::{Store, StoreError, Tx};
 use muster_testkit::TestStore;
 use tokio::sync::oneshot;
 
+use crate::lanes::{lane, slow};
 use crate::received::{HERE, member, resource};
 use crate::{NOW, on_both};
 
@@ -282,7 +283,7 @@ async fn who_comes_together_is_told_of_in_order(test: &TestStore) {
         let all = steps
             .iter()
             .map(|(who, comes, _)| moves(&test.store, id, (who, *comes), None));
-        let slow = slow(test, lane(id)).await;
+        let slow = slow(test, lane(&id)).await;
         let moved = join_all(all).await;
         slow.await.unwrap();
         for (moved, (who, comes, does)) in moved.into_iter().zip(&steps) {
@@ -320,38 +321,6 @@ async fn end_who_waits(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     Ok(false)
-}
-
-/// Keeps the lane of a number at work for a while, until what comes meanwhile waits together; begun when this ends.
-async fn slow(test: &TestStore, number: u64) -> tokio::task::JoinHandle<()> {
-    let (begun, begins) = oneshot::channel();
-    let (store, begun) = (test.store.clone(), Mutex::new(Some(begun)));
-    let slow = tokio::spawn(async move {
-        let is_postgres = store.is_postgres();
-        let write = store.write_resource::<_, StoreError, _>(HERE, About::New(number), move |tx| {
-            if let Some(begun) = begun.lock().unwrap().take() {
-                let _ = begun.send(());
-            }
-            Box::pin(async move {
-                if is_postgres {
-                    tx.exec("SELECT pg_sleep(0.3)", &[]).await?;
-                } else {
-                    std::thread::sleep(std::time::Duration::from_millis(300));
-                }
-                Ok(())
-            })
-        });
-        write.await.unwrap();
-    });
-    begins.await.unwrap();
-    slow
-}
-
-/// The number of the lane of a group.
-fn lane(id: ResourceId) -> u64 {
-    let (high, low) = id.as_bytes().split_at(8);
-    let half = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
-    (half(high) ^ half(low).rotate_left(17)) % 4
 }
 
 /// The server ends the connection while it waits for a name that somebody else gives up then.

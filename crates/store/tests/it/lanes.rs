@@ -1,5 +1,7 @@
 //! Writes of received resources that come together: on PostgreSQL in one transaction, on SQLite in one commit.
 
+use std::sync::Mutex;
+
 use futures::future::join_all;
 use muster_model::integration::{Happening, ReceivedEvent, ResourceKind};
 use muster_model::{Position, ResourceId};
@@ -7,6 +9,7 @@ use muster_store::received::{self, NewEvent};
 use muster_store::resources::{self, About, By, Place, Resource};
 use muster_store::{StoreError, Tx};
 use muster_testkit::TestStore;
+use tokio::sync::oneshot;
 
 use crate::received::{HERE, member, resource};
 use crate::{NOW, on_both};
@@ -60,14 +63,40 @@ async fn busy(test: &TestStore) {
     }
 }
 
+/// Keeps the lane of a number at work for a while, until what comes meanwhile waits together; begun when this ends.
+pub(crate) async fn slow(test: &TestStore, number: u64) -> tokio::task::JoinHandle<()> {
+    let (begun, begins) = oneshot::channel();
+    let (store, begun) = (test.store.clone(), Mutex::new(Some(begun)));
+    let slow = tokio::spawn(async move {
+        let is_postgres = store.is_postgres();
+        let write = store.write_resource::<_, StoreError, _>(HERE, About::New(number), move |tx| {
+            if let Some(begun) = begun.lock().unwrap().take() {
+                let _ = begun.send(());
+            }
+            Box::pin(async move {
+                if is_postgres {
+                    tx.exec("SELECT pg_sleep(0.3)", &[]).await?;
+                } else {
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                }
+                Ok(())
+            })
+        });
+        write.await.unwrap();
+    });
+    begins.await.unwrap();
+    slow
+}
+
+/// The number of the lane of a group.
+pub(crate) fn lane(id: &ResourceId) -> u64 {
+    let (high, low) = id.as_bytes().split_at(8);
+    let half = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+    (half(high) ^ half(low).rotate_left(17)) % 4
+}
+
 /// Ids of one lane.
 fn ids(count: usize) -> Vec<ResourceId> {
-    // Lanes go by a number made of the id; this many are in one with the first.
-    let lane = |id: &ResourceId| {
-        let (high, low) = id.as_bytes().split_at(8);
-        let half = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
-        (half(high) ^ half(low).rotate_left(17)) % 4
-    };
     let first = ResourceId::new();
     let rest = std::iter::repeat_with(ResourceId::new).filter(|id| lane(id) == lane(&first));
     std::iter::once(first).chain(rest).take(count).collect()
@@ -299,7 +328,7 @@ async fn what_fails_after_it_wrote_takes_its_commit_with_it(test: &TestStore) {
 
 /// Keeps SQLite's writer busy for a while, so that what comes meanwhile shares a commit.
 async fn occupied(test: &TestStore) -> tokio::task::JoinHandle<()> {
-    let (begun, begins) = tokio::sync::oneshot::channel();
+    let (begun, begins) = oneshot::channel();
     let store = test.store.clone();
     let writer = tokio::spawn(async move {
         let work = store.write::<_, StoreError, _>(move |_| {
@@ -367,7 +396,10 @@ async fn who_comes_and_goes_at_once_is_told_of_once(test: &TestStore) {
             Ok(true)
         })
     });
-    let ((), moved) = futures::join!(busy(test), join_all(writes));
+    // Nothing else is in their transaction.
+    let slow = slow(test, lane(&id)).await;
+    let moved = join_all(writes).await;
+    slow.await.unwrap();
     let moved: Vec<bool> = moved.into_iter().map(Result::unwrap).collect();
     assert_eq!(moved, moves.map(|(.., moves)| moves));
     assert_eq!(members_of(test, id).await, ["a", "b"]);
